@@ -1,0 +1,1 @@
+//! Scenarios: what was written, and what is complete and valid.

@@ -1,0 +1,3 @@
+//! What chance and people decide: flows, sales, registrations, TAO/USD.
+
+pub mod params;

@@ -1,0 +1,3 @@
+//! Books of positions and what they are worth.
+
+pub mod position;

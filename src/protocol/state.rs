@@ -1,0 +1,70 @@
+//! The state of the chain that the economics read and write, one plain record per subnet.
+
+use crate::units::NetUid;
+
+/// Everything that the economics know of one subnet. Amounts in TAO and alpha tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubnetState {
+    /// Slot on the chain.
+    pub netuid: NetUid,
+    /// `NetworkRegisteredAt` (block).
+    pub registered_at: u64,
+    /// `FirstEmissionBlockNumber`; `None`: start_call has not happened.
+    pub first_emission_block: Option<u64>,
+    /// `SubnetEmissionEnabled`.
+    pub emission_enabled: bool,
+    /// `SubnetTAO`: pool reserve (TAO).
+    pub reserve_tao: f64,
+    /// `SubnetAlphaIn`: pool reserve (alpha).
+    pub reserve_alpha: f64,
+    /// `SwapBalancer.quote`: pool weight of TAO; the alpha weight is the rest to 1.
+    pub weight_tao: f64,
+    /// Alpha staked by wallets.
+    pub staked_alpha: f64,
+    /// `SubnetProtocolAlpha`: alpha bought by the chain, owned by nobody.
+    pub protocol_alpha: f64,
+    /// Alpha burned in place: outside the pool, owned by nobody.
+    pub burned_alpha: f64,
+    /// Root alpha accrued and not yet claimed.
+    pub unclaimed_root_alpha: f64,
+    /// `SubnetMovingPrice` (TAO per alpha, capped at 1).
+    pub moving_price: f64,
+    /// `MinerBurned`: withheld part of miner emission in the last epoch.
+    pub miner_burned: f64,
+    /// `SubnetLocked`: TAO locked at registration, for the owner refund of legacy subnets (TAO).
+    pub subnet_locked_tao: f64,
+}
+
+impl SubnetState {
+    /// `SubnetAlphaOut`: alpha outside the pool.
+    pub fn outstanding_alpha(&self) -> f64 {
+        self.staked_alpha + self.protocol_alpha + self.burned_alpha + self.unclaimed_root_alpha
+    }
+
+    /// Alpha issuance: pool and outstanding.
+    pub fn issuance_alpha(&self) -> f64 {
+        self.reserve_alpha + self.outstanding_alpha()
+    }
+
+    /// Whether start_call has happened, so that the subnet mints and its moving price moves.
+    pub fn is_started(&self) -> bool {
+        self.first_emission_block.is_some()
+    }
+}
+
+/// The chain after a block: global state and the subnets in order of netuid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainState {
+    /// The block after which this is the state.
+    pub block: u64,
+    /// `TotalIssuance` (TAO).
+    pub issuance_tao: f64,
+    /// `SubnetTAO[0]`: TAO staked on root.
+    pub root_stake_tao: f64,
+    /// `NetworkLastLockCost`: TAO paid at the last registration.
+    pub last_lock_tao: f64,
+    /// Block of the last registration.
+    pub last_lock_block: u64,
+    /// Subnets, ascending by netuid, without root.
+    pub subnets: Vec<SubnetState>,
+}

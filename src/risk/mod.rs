@@ -1,0 +1,1 @@
+//! Estimates from simulated outcomes, each with its error.

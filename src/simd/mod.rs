@@ -1,0 +1,1 @@
+//! Vectors of eight f64 lanes with the same bits on every backend.
