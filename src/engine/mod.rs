@@ -1,3 +1,10 @@
 //! Paths: one path a step forward, batches of paths, what is recorded of them.
 
+pub mod block;
+mod lifecycle;
+pub mod parallel;
+pub mod path;
+pub mod plan;
 pub mod record;
+pub mod recorder;
+pub mod run;

@@ -1,3 +1,5 @@
 //! Books of positions and what they are worth.
 
 pub mod position;
+pub mod tracker;
+pub mod valuation;

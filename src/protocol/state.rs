@@ -36,6 +36,26 @@ pub struct SubnetState {
 }
 
 impl SubnetState {
+    /// A free slot: nothing started, reserves of 1 so that its price is defined.
+    pub fn empty(netuid: NetUid) -> Self {
+        Self {
+            netuid,
+            registered_at: 0,
+            first_emission_block: None,
+            emission_enabled: false,
+            reserve_tao: 1.0,
+            reserve_alpha: 1.0,
+            weight_tao: 0.5,
+            staked_alpha: 0.0,
+            protocol_alpha: 0.0,
+            burned_alpha: 0.0,
+            unclaimed_root_alpha: 0.0,
+            moving_price: 0.0,
+            miner_burned: 0.0,
+            subnet_locked_tao: 0.0,
+        }
+    }
+
     /// `SubnetAlphaOut`: alpha outside the pool.
     pub fn outstanding_alpha(&self) -> f64 {
         self.staked_alpha + self.protocol_alpha + self.burned_alpha + self.unclaimed_root_alpha

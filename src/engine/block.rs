@@ -1,0 +1,180 @@
+//! One block of a path in the chain's own order, over the scalar protocol functions: the reference of the step engine.
+//!
+//! Mode `continuous`: real numbers, emission paid and sold every block, withheld parts fixed. Chance, behaviour and
+//! lifecycle are the step engine's own functions; everything the chain decides within a block is not.
+
+use crate::engine::lifecycle;
+use crate::engine::path::GATE_INTERVAL_BLOCKS;
+use crate::engine::path::PathState;
+use crate::engine::path::Workspace;
+use crate::engine::plan::Plan;
+use crate::engine::plan::locate;
+use crate::model::kernel as model_kernel;
+use crate::model::kernel::Draw;
+use crate::protocol::block;
+use crate::protocol::block::BlockReport;
+use crate::protocol::block::HillGate;
+use crate::protocol::block::MovingPriceMode;
+use crate::protocol::block::SubnetReport;
+use crate::protocol::kernel::ChainChunk;
+use crate::protocol::kernel::SELLABLE_PART;
+use crate::protocol::kernel::SlotValues;
+use crate::protocol::pool::Pool;
+use crate::protocol::state::ChainState;
+use crate::protocol::state::SubnetState;
+use crate::simd::Vector;
+use crate::units::BLOCKS_PER_DAY;
+use crate::units::NetUid;
+
+/// What the block engine keeps from block to block of one path.
+#[derive(Clone, Debug)]
+pub struct BlockState {
+    chain: ChainState,
+    gate: HillGate,
+    gate_interval: u64,
+    report: BlockReport,
+}
+
+impl BlockState {
+    /// Before the first block.
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            chain: plan.input.start.clone(),
+            gate: HillGate { threshold: 0.0, last_update_block: 0 },
+            gate_interval: u64::MAX,
+            report: BlockReport::default(),
+        }
+    }
+}
+
+/// One block forward; `plan` must have one block per step. `held`: alpha of books.
+#[inline(always)]
+pub fn advance_block<V: Vector>(
+    plan: &Plan,
+    step: u32,
+    path: &mut PathState,
+    held: &SlotValues,
+    state: &mut BlockState,
+    work: &mut Workspace,
+) {
+    debug_assert_eq!(plan.input.blocks_per_step, 1);
+    let opening = plan.opening_block(step);
+    let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
+    let common = plan.outside.advance(draw, &mut path.outside);
+    let flow = &mut work.buffers.flow;
+    model_kernel::flow_draws::<V>(&plan.flow, draw, common, &path.chain, &mut path.behaviour, &mut work.flow, flow);
+    read_slots(plan, opening, path, &mut state.chain);
+    run_coinbase(plan, opening, state);
+    path.issuance_tao = state.chain.issuance_tao;
+    for (subnet, report) in state.chain.subnets.iter_mut().zip(&state.report.subnets) {
+        sell_emission(plan, path, subnet, report);
+        let slot = subnet.netuid.slot();
+        path.free_tao -= trade_flow(subnet, work.buffers.flow.get(slot), held.get(slot));
+        let (chunk, lane) = locate(slot);
+        write_lane(&mut path.chain[chunk], lane, subnet);
+    }
+    work.events.clear();
+    lifecycle::end_step(plan, step, path, work);
+}
+
+fn read_slots(plan: &Plan, opening: u64, path: &PathState, chain: &mut ChainState) {
+    chain.block = opening;
+    chain.issuance_tao = path.issuance_tao;
+    chain.root_stake_tao = path.root_stake_tao;
+    chain.subnets.clear();
+    for (slot, occupant) in path.occupants.iter().enumerate() {
+        let Some(occupant) = occupant else { continue };
+        let (chunk, lane) = locate(slot);
+        let first_emission_block = match occupant.started_step {
+            Some(step) => Some(plan.opening_block(step) + 1),
+            None if path.chain[chunk].started[lane] > 0.0 => Some((plan.start_age_offset[chunk][lane] + 2.0) as u64),
+            None => None,
+        };
+        let netuid = NetUid::from_slot(slot);
+        let registered_at = occupant.registered_at;
+        chain.subnets.push(SubnetState {
+            registered_at,
+            first_emission_block,
+            ..read_lane(&path.chain[chunk], lane, netuid)
+        });
+    }
+}
+
+fn read_lane(chunk: &ChainChunk, lane: usize, netuid: NetUid) -> SubnetState {
+    SubnetState {
+        emission_enabled: chunk.enabled[lane] > 0.0,
+        reserve_tao: chunk.reserve_tao[lane],
+        reserve_alpha: chunk.reserve_alpha[lane],
+        weight_tao: chunk.weight_tao[lane],
+        staked_alpha: chunk.staked_alpha[lane],
+        protocol_alpha: chunk.protocol_alpha[lane],
+        burned_alpha: chunk.burned_alpha[lane],
+        unclaimed_root_alpha: chunk.unclaimed_root_alpha[lane],
+        moving_price: chunk.moving_price[lane],
+        miner_burned: chunk.miner_burned[lane],
+        ..SubnetState::empty(netuid)
+    }
+}
+
+fn write_lane(chunk: &mut ChainChunk, lane: usize, subnet: &SubnetState) {
+    chunk.reserve_tao[lane] = subnet.reserve_tao;
+    chunk.reserve_alpha[lane] = subnet.reserve_alpha;
+    chunk.weight_tao[lane] = subnet.weight_tao;
+    chunk.staked_alpha[lane] = subnet.staked_alpha;
+    chunk.protocol_alpha[lane] = subnet.protocol_alpha;
+    chunk.burned_alpha[lane] = subnet.burned_alpha;
+    chunk.unclaimed_root_alpha[lane] = subnet.unclaimed_root_alpha;
+    chunk.moving_price[lane] = subnet.moving_price;
+}
+
+/// The coinbase, with the gate's threshold recomputed where the step engine recomputes it.
+fn run_coinbase(plan: &Plan, opening: u64, state: &mut BlockState) {
+    let interval = opening / GATE_INTERVAL_BLOCKS;
+    let due = interval != state.gate_interval;
+    state.gate_interval = interval;
+    state.gate.last_update_block = if due { 0 } else { opening };
+    let params = &plan.input.protocol;
+    block::coinbase(params, MovingPriceMode::Continuous, &mut state.chain, &mut state.gate, &[], &mut state.report);
+}
+
+/// Sales by owners, miners and validators, then root claims, one after the other through the pool (MODEL 3.4).
+fn sell_emission(plan: &Plan, path: &mut PathState, subnet: &mut SubnetState, report: &SubnetReport) {
+    let sales = &plan.input.model.sales;
+    let split = &report.alpha_out;
+    let paid_to_miners = split.server * (1.0 - subnet.miner_burned.min(1.0));
+    let sold = sales.owner * split.owner + sales.miner * paid_to_miners + sales.validator * split.validator;
+    subnet.staked_alpha -= sold;
+    path.free_tao += sell(subnet, sold);
+    let delay_blocks = sales.root_claim_delay_days * BLOCKS_PER_DAY as f64;
+    let claimed = -(-1.0 / delay_blocks).exp_m1() * subnet.unclaimed_root_alpha;
+    let swapped = sales.root_swap_fraction * claimed;
+    subnet.unclaimed_root_alpha -= claimed;
+    subnet.staked_alpha += claimed - swapped;
+    path.root_stake_tao += sell(subnet, swapped);
+}
+
+fn sell(subnet: &mut SubnetState, alpha: f64) -> f64 {
+    let before = Pool::from(&*subnet);
+    let after = before.after_sell(alpha);
+    subnet.reserve_alpha = after.reserve_alpha;
+    subnet.reserve_tao = after.reserve_tao;
+    before.reserve_tao - after.reserve_tao
+}
+
+/// Moves the pool by a flow and returns the TAO that it cost; sales beyond the sellable stake are cut off.
+fn trade_flow(subnet: &mut SubnetState, flow: f64, held_alpha: f64) -> f64 {
+    let pool = Pool::from(&*subnet);
+    if flow >= 0.0 {
+        let tao = pool.reserve_tao * flow.exp_m1();
+        let bought = pool.buy(tao);
+        subnet.reserve_tao += tao;
+        subnet.reserve_alpha -= bought;
+        subnet.staked_alpha += bought;
+        return tao;
+    }
+    let ratio = pool.weight_tao / pool.weight_alpha();
+    let sellable = SELLABLE_PART * (subnet.staked_alpha - held_alpha).max(0.0);
+    let sold = (pool.reserve_alpha * (-flow * ratio).exp_m1()).min(sellable);
+    subnet.staked_alpha -= sold;
+    -sell(subnet, sold)
+}

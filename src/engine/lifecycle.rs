@@ -1,0 +1,234 @@
+//! What happens to subnets at a step's end: registration, prune and dissolution, start_call, emission enabling.
+//!
+//! # Not modelled
+//! - More than one registration in a step: the chain's rate limit is two days.
+//! - The owner refund of legacy subnets: their lock was recycled at registration, so that nothing is left to refund.
+
+use crate::engine::path::LifecycleEvent;
+use crate::engine::path::Occupant;
+use crate::engine::path::PathState;
+use crate::engine::path::Workspace;
+use crate::engine::plan::Plan;
+use crate::engine::plan::alpha_emission;
+use crate::engine::plan::chunks_for;
+use crate::engine::plan::fill_lane;
+use crate::engine::plan::locate;
+use crate::engine::record::EventKind;
+use crate::model::entrants;
+use crate::model::kernel::BehaviourChunk;
+use crate::model::registration::CostLine;
+use crate::model::registration::RegistrationClock;
+use crate::model::registration::RegistrationHazard;
+use crate::protocol::dissolve;
+use crate::protocol::kernel::ChainChunk;
+use crate::protocol::registration;
+use crate::protocol::registration::PruneCandidate;
+use crate::protocol::state::SubnetState;
+use crate::units::NetUid;
+use crate::units::SLOT_CAPACITY;
+
+/// Runs the registration clock through the step, then lets due starts and enablings act.
+pub(crate) fn end_step(plan: &Plan, step: u32, path: &mut PathState, work: &mut Workspace) {
+    let opening = plan.opening_block(step);
+    let closing = opening + plan.input.blocks_per_step;
+    let from = first_allowed_block(plan, path).max(opening);
+    if from < closing
+        && let Some(blocks) = run_clock(plan, path, from, (closing - from) as f64)
+    {
+        let block = (from + blocks.ceil().max(1.0) as u64).min(closing);
+        attempt(plan, path, block, work);
+        path.clock = RegistrationClock::start(plan.input.seed, path.path, path.clock.ordinal + 1);
+    }
+    if !path.waiting.is_empty() {
+        act_on_waiting(step, closing, path, work);
+    }
+}
+
+/// First block at which the rate limit allows a registration.
+fn first_allowed_block(plan: &Plan, path: &PathState) -> u64 {
+    match path.last_lock_block {
+        0 => 0,
+        last => last + plan.input.protocol.registration_rate_limit_blocks,
+    }
+}
+
+fn run_clock(plan: &Plan, path: &mut PathState, from: u64, blocks: f64) -> Option<f64> {
+    let willingness = plan.outside.willingness_tao(&path.outside);
+    let hazard = RegistrationHazard::new(&plan.input.model.registration, willingness);
+    let cost = cost_line(plan, path, from);
+    hazard.run(&mut path.clock, cost, blocks)
+}
+
+fn cost_line(plan: &Plan, path: &PathState, block: u64) -> CostLine {
+    let protocol = &plan.input.protocol;
+    let (emission, _) = alpha_emission(path.issuance_tao);
+    let interval = (protocol.lock_reduction_interval_blocks as f64 * emission).floor();
+    CostLine {
+        start_tao: lock_cost(plan, path, block),
+        fall_per_block: if interval > 0.0 { path.last_lock_tao / interval } else { 0.0 },
+        floor_tao: protocol.lock_cost_min_tao,
+    }
+}
+
+fn lock_cost(plan: &Plan, path: &PathState, block: u64) -> f64 {
+    let (emission, _) = alpha_emission(path.issuance_tao);
+    registration::lock_cost(&plan.input.protocol, path.last_lock_tao, path.last_lock_block, block, emission)
+}
+
+/// One registration attempt: fails without a free or prunable slot, or when the cost exceeds all wallets.
+#[cold]
+fn attempt(plan: &Plan, path: &mut PathState, block: u64, work: &mut Workspace) {
+    let cost = lock_cost(plan, path, block);
+    if !(cost <= path.free_tao) {
+        return;
+    }
+    let occupied = path.occupants.iter().flatten().count();
+    let slot = if occupied < plan.input.protocol.subnet_limit {
+        path.occupants.iter().position(Option::is_none)
+    } else {
+        let target = prune_target(plan, path, block);
+        if let Some(slot) = target {
+            dissolve_slot(plan, path, slot, block, work);
+        }
+        target
+    };
+    if let Some(slot) = slot {
+        register(plan, path, slot, block, cost, work);
+    }
+}
+
+fn prune_target(plan: &Plan, path: &PathState, block: u64) -> Option<usize> {
+    let candidates = path.occupants.iter().enumerate().filter_map(|(slot, occupant)| {
+        let (chunk, lane) = locate(slot);
+        occupant.map(|occupant| PruneCandidate {
+            netuid: NetUid::from_slot(slot),
+            registered_at: occupant.registered_at,
+            moving_price: path.chain[chunk].moving_price[lane],
+        })
+    });
+    registration::prune_target(block, plan.input.protocol.immunity_period_blocks, candidates).map(NetUid::slot)
+}
+
+/// Pays the pool's TAO out to stakers, recycles the protocol's part, frees the slot (MECHANICS 10.3).
+fn dissolve_slot(plan: &Plan, path: &mut PathState, slot: usize, block: u64, work: &mut Workspace) {
+    let Some(occupant) = path.occupants[slot] else { return };
+    let (chunk, lane) = locate(slot);
+    let chain = &path.chain[chunk];
+    let staked = chain.staked_alpha[lane];
+    let pot = chain.reserve_tao[lane];
+    let payout = dissolve::payout_per_alpha(
+        &plan.input.protocol,
+        pot,
+        staked,
+        chain.reserve_alpha[lane],
+        chain.protocol_alpha[lane],
+        occupant.registered_at,
+    );
+    let price = chain.price(lane);
+    work.events.push(event(EventKind::Deregistered, slot, block, &occupant, chain.moving_price[lane], price, payout));
+    path.free_tao += payout * staked;
+    path.issuance_tao -= pot - payout * staked;
+    path.occupants[slot] = None;
+    path.waiting.retain(|&waiting| usize::from(waiting) != slot);
+    path.started_here.retain(|&started| usize::from(started) != slot);
+    fill_lane(&mut path.chain[chunk], lane, &SubnetState::empty(NetUid::from_slot(slot)));
+}
+
+/// Puts an entrant into a free slot, its pool seeded with the lock at the median price (MECHANICS 9.3).
+fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f64, work: &mut Workspace) {
+    let input = &plan.input;
+    let model = &input.model;
+    grow(path, slot);
+    work.scratch.clear();
+    let prices = path.occupants.iter().enumerate().filter(|(_, occupant)| occupant.is_some());
+    work.scratch.extend(prices.map(|(slot, _)| path.price(slot)));
+    let median = registration::median_price(work.scratch.iter().copied());
+    let character = entrants::draw_entrant(&model.flow, &model.entrants, input.seed, path.path, path.clock.ordinal);
+    let mut subnet = registration::new_subnet(&input.protocol, NetUid::from_slot(slot), block, cost, median);
+    subnet.miner_burned = character.miner_burned;
+    let (chunk, lane) = locate(slot);
+    fill_lane(&mut path.chain[chunk], lane, &subnet);
+    path.behaviour[chunk].registered_at[lane] = block as f64;
+    path.set_character(slot, &character);
+    let occupant = Occupant {
+        registered_at: block,
+        incumbent: false,
+        started_step: None,
+        start_block: character.start_delay_blocks.map(|delay| block as f64 + delay),
+        enable_delay_blocks: character.enable_delay_blocks,
+        enable_block: None,
+    };
+    path.occupants[slot] = Some(occupant);
+    path.waiting.push(slot as u16);
+    path.free_tao -= cost;
+    path.last_lock_tao = cost;
+    path.last_lock_block = block;
+    let price = path.price(slot);
+    work.events.push(event(EventKind::Registered, slot, block, &occupant, 0.0, price, cost));
+}
+
+/// Makes room for `slot` when the subnet limit is above the number of subnets at the start.
+fn grow(path: &mut PathState, slot: usize) {
+    debug_assert!(slot < SLOT_CAPACITY);
+    let chunks = chunks_for(slot + 1);
+    if chunks > path.chain.len() {
+        path.chain.resize(chunks, ChainChunk::empty());
+        path.behaviour.resize(chunks, BehaviourChunk::empty());
+    }
+}
+
+/// start_call and emission enabling act at the first step end after their block.
+fn act_on_waiting(step: u32, closing: u64, path: &mut PathState, work: &mut Workspace) {
+    let mut index = 0;
+    while index < path.waiting.len() {
+        let slot = usize::from(path.waiting[index]);
+        let started = act_once(path, slot, closing as f64, Stage::Start, step, work);
+        let enabled = act_once(path, slot, closing as f64, Stage::Enable, step, work);
+        let (chunk, lane) = locate(slot);
+        if (started || enabled) && path.chain[chunk].started[lane] * path.chain[chunk].enabled[lane] > 0.0 {
+            path.waiting.swap_remove(index);
+        } else {
+            index += 1;
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Start,
+    Enable,
+}
+
+/// Lets one stage act where it is due; whether it did.
+fn act_once(path: &mut PathState, slot: usize, closing: f64, stage: Stage, step: u32, work: &mut Workspace) -> bool {
+    let (chunk, lane) = locate(slot);
+    let Some(occupant) = &mut path.occupants[slot] else { return false };
+    let due = if stage == Stage::Start { &mut occupant.start_block } else { &mut occupant.enable_block };
+    let Some(block) = due.take_if(|block| *block <= closing) else { return false };
+    let chain = &mut path.chain[chunk];
+    let kind = if stage == Stage::Start { EventKind::Started } else { EventKind::EmissionEnabled };
+    let (moving_price, price) = (chain.moving_price[lane], chain.price(lane));
+    work.events.push(event(kind, slot, block.ceil() as u64, occupant, moving_price, price, 0.0));
+    if stage == Stage::Enable {
+        chain.enabled[lane] = 1.0;
+        return true;
+    }
+    chain.started[lane] = 1.0;
+    occupant.started_step = Some(step + 1);
+    occupant.enable_block = (chain.enabled[lane] == 0.0).then(|| block + occupant.enable_delay_blocks);
+    path.started_here.push(slot as u16);
+    true
+}
+
+fn event(
+    kind: EventKind,
+    slot: usize,
+    block: u64,
+    occupant: &Occupant,
+    moving_price: f64,
+    price: f64,
+    paid_tao: f64,
+) -> LifecycleEvent {
+    let Occupant { registered_at, incumbent, .. } = *occupant;
+    LifecycleEvent { kind, slot, block, registered_at, incumbent, moving_price, price, paid_tao }
+}

@@ -1,0 +1,413 @@
+//! One path: its state, and one step of K blocks forward.
+
+use crate::engine::lifecycle;
+use crate::engine::plan::Plan;
+use crate::engine::plan::locate;
+use crate::model::entrants;
+use crate::model::kernel as model_kernel;
+use crate::model::kernel::BehaviourChunk;
+use crate::model::kernel::Draw;
+use crate::model::kernel::FlowBuffers;
+use crate::model::outside::Outside;
+use crate::model::registration::RegistrationClock;
+use crate::protocol::kernel;
+use crate::protocol::kernel::ChainChunk;
+use crate::protocol::kernel::CoinbaseStep;
+use crate::protocol::kernel::MAX_CHUNKS;
+use crate::protocol::kernel::SlotValues;
+use crate::protocol::kernel::StepBuffers;
+use crate::protocol::moving_price_table::AgeChunk;
+use crate::simd::Vector;
+use crate::simd::math;
+use crate::units::NetUid;
+use crate::units::SLOT_CAPACITY;
+
+use crate::engine::plan::alpha_emission;
+use crate::engine::record::EventKind;
+
+/// Blocks between two updates of the gate's threshold (MECHANICS Appendix A).
+pub(crate) const GATE_INTERVAL_BLOCKS: u64 = 360;
+
+/// Who holds a slot, and what is still to come for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Occupant {
+    /// Block of registration.
+    pub registered_at: u64,
+    /// Whether the subnet is one of the snapshot.
+    pub incumbent: bool,
+    /// Steps since the path's start at which start_call took effect on the path; `None`: before the path or not yet.
+    pub started_step: Option<u32>,
+    /// Block of start_call, where it is still to come.
+    pub start_block: Option<f64>,
+    /// Blocks from start_call (started incumbents: from the snapshot) to emission enabling.
+    pub enable_delay_blocks: f64,
+    /// Block of emission enabling, where it is still to come and start_call has happened.
+    pub enable_block: Option<f64>,
+}
+
+/// Something that befell a subnet within a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LifecycleEvent {
+    /// What happened.
+    pub kind: EventKind,
+    /// Where.
+    pub slot: usize,
+    /// Block of the event.
+    pub block: u64,
+    /// Registration block of the subnet that it befell.
+    pub registered_at: u64,
+    /// Whether that subnet is one of the snapshot.
+    pub incumbent: bool,
+    /// Its moving price then.
+    pub moving_price: f64,
+    /// Its spot price then (TAO per alpha).
+    pub price: f64,
+    /// TAO paid: the lock cost of a registration, the payout per staked alpha of a deregistration, else 0.
+    pub paid_tao: f64,
+}
+
+/// A path is unsound: a value became NaN or negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "path {path}, step {step}, {netuid}: a pool, stake or moving price became NaN or negative; \
+     `--seed {seed} --paths {}` repeats it, and the scenario's parameters are the place to look", path + 1
+)]
+pub struct PathFault {
+    /// Path index.
+    pub path: u32,
+    /// Step, counted from 1.
+    pub step: u32,
+    /// Slot where it showed first.
+    pub netuid: NetUid,
+    /// Seed of the run.
+    pub seed: u64,
+}
+
+/// State of one path.
+#[derive(Clone, Debug)]
+pub struct PathState {
+    /// Path index.
+    pub path: u32,
+    /// The chain's slots.
+    pub chain: Vec<ChainChunk>,
+    /// The model's slots.
+    pub behaviour: Vec<BehaviourChunk>,
+    /// Who holds each slot; `None`: free.
+    pub occupants: Vec<Option<Occupant>>,
+    /// TAO issuance.
+    pub issuance_tao: f64,
+    /// TAO staked on root.
+    pub root_stake_tao: f64,
+    /// TAO in wallets, kept as a ledger of what was paid in and out.
+    pub free_tao: f64,
+    /// TAO paid at the last registration.
+    pub last_lock_tao: f64,
+    /// Block of the last registration.
+    pub last_lock_block: u64,
+    /// TAO/USD and willingness to pay.
+    pub outside: Outside,
+    /// Clock of the next registration attempt.
+    pub clock: RegistrationClock,
+    /// Slots that are still to start or to be enabled.
+    pub(crate) waiting: Vec<u16>,
+    /// Slots that started on the path: their age is counted in steps.
+    pub(crate) started_here: Vec<u16>,
+    gate_threshold: f64,
+    gate_interval: u64,
+}
+
+impl PathState {
+    /// An unused path, to be [`reset`](Self::reset).
+    pub fn new(plan: &Plan) -> Self {
+        let start = &plan.input.start;
+        Self {
+            path: 0,
+            chain: plan.chain.clone(),
+            behaviour: plan.behaviour.clone(),
+            occupants: vec![None; SLOT_CAPACITY],
+            issuance_tao: start.issuance_tao,
+            root_stake_tao: start.root_stake_tao,
+            free_tao: 0.0,
+            last_lock_tao: start.last_lock_tao,
+            last_lock_block: start.last_lock_block,
+            outside: Outside { tao_usd: 0.0, log_willingness: 0.0 },
+            clock: RegistrationClock { ordinal: 0, remaining: 0.0 },
+            waiting: Vec::with_capacity(SLOT_CAPACITY),
+            started_here: Vec::with_capacity(SLOT_CAPACITY),
+            gate_threshold: 0.0,
+            gate_interval: u64::MAX,
+        }
+    }
+
+    /// Puts the path `path` at its start: the snapshot, and what it does not tell drawn.
+    pub fn reset(&mut self, plan: &Plan, path: u32) {
+        let input = &plan.input;
+        let registration = &input.model.registration;
+        self.path = path;
+        self.chain.clear();
+        self.chain.extend_from_slice(&plan.chain);
+        self.behaviour.clear();
+        self.behaviour.extend_from_slice(&plan.behaviour);
+        self.occupants.fill(None);
+        self.issuance_tao = input.start.issuance_tao;
+        self.root_stake_tao = input.start.root_stake_tao;
+        let pools = input.start.subnets.iter().fold(0.0, |sum, s| sum + s.reserve_tao);
+        self.free_tao = self.issuance_tao - pools - self.root_stake_tao;
+        self.last_lock_tao = input.start.last_lock_tao;
+        self.last_lock_block = input.start.last_lock_block;
+        self.outside = Outside {
+            tao_usd: input.tao_usd,
+            log_willingness: math::ln(registration.willingness_start_tao / registration.willingness_median_tao),
+        };
+        self.clock = RegistrationClock::start(input.seed, path, 0);
+        self.waiting.clear();
+        self.started_here.clear();
+        self.gate_threshold = 0.0;
+        self.gate_interval = u64::MAX;
+        for subnet in &input.start.subnets {
+            self.settle_incumbent(plan, subnet);
+        }
+    }
+
+    fn settle_incumbent(&mut self, plan: &Plan, subnet: &crate::protocol::state::SubnetState) {
+        let slot = subnet.netuid.slot();
+        let input = &plan.input;
+        let model = &input.model;
+        let character =
+            entrants::draw_incumbent(&model.flow, &model.entrants, input.seed, self.path, slot, subnet.miner_burned);
+        let now = input.start.block as f64;
+        let started = subnet.is_started();
+        self.occupants[slot] = Some(Occupant {
+            registered_at: subnet.registered_at,
+            incumbent: true,
+            started_step: None,
+            start_block: if started { None } else { character.start_delay_blocks.map(|delay| now + delay) },
+            enable_delay_blocks: character.enable_delay_blocks,
+            enable_block: (started && !subnet.emission_enabled).then(|| now + character.enable_delay_blocks),
+        });
+        if !(started && subnet.emission_enabled) {
+            self.waiting.push(slot as u16);
+        }
+        self.set_character(slot, &character);
+    }
+
+    /// Writes a subnet's behaviour into its lane.
+    pub(crate) fn set_character(&mut self, slot: usize, character: &entrants::Character) {
+        let (chunk, lane) = locate(slot);
+        let behaviour = &mut self.behaviour[chunk];
+        behaviour.log_scale[lane] = character.log_scale;
+        behaviour.loading[lane] = character.loading;
+        behaviour.own_loading[lane] = (1.0 - character.loading * character.loading).sqrt();
+        for part in 0..2 {
+            behaviour.log_volatility[part][lane] = character.log_volatility[part];
+        }
+    }
+
+    /// Spot price (TAO per alpha) in `slot`.
+    pub fn price(&self, slot: usize) -> f64 {
+        let (chunk, lane) = locate(slot);
+        self.chain[chunk].price(lane)
+    }
+
+    /// TAO in all pools.
+    pub fn pool_tao(&self) -> f64 {
+        let occupied = self.occupants.iter().enumerate().filter(|(_, occupant)| occupant.is_some());
+        occupied.fold(0.0, |sum, (slot, _)| {
+            let (chunk, lane) = locate(slot);
+            sum + self.chain[chunk].reserve_tao[lane]
+        })
+    }
+
+    /// Difference between TAO issuance and where the ledger says it is, relative to issuance.
+    pub fn tao_imbalance(&self) -> f64 {
+        (self.pool_tao() + self.root_stake_tao + self.free_tao - self.issuance_tao) / self.issuance_tao
+    }
+}
+
+/// Buffers of a worker, used for every path.
+pub struct Workspace {
+    /// What the protocol passes leave behind.
+    pub buffers: StepBuffers,
+    /// Events of the step.
+    pub events: Vec<LifecycleEvent>,
+    pub(crate) flow: FlowBuffers,
+    pub(crate) scratch: Vec<f64>,
+    ages: [AgeChunk; MAX_CHUNKS],
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Self {
+            buffers: StepBuffers::new(),
+            events: Vec::with_capacity(16),
+            flow: FlowBuffers::default(),
+            scratch: Vec::with_capacity(SLOT_CAPACITY),
+            ages: [AgeChunk::frozen(); MAX_CHUNKS],
+        }
+    }
+}
+
+impl Workspace {
+    /// Forgets the last step.
+    pub fn clear(&mut self) {
+        self.buffers = StepBuffers::new();
+        self.events.clear();
+    }
+}
+
+/// Fills the age factors of incumbents for the step `step`.
+#[inline(always)]
+pub fn fill_ages<V: Vector>(plan: &Plan, step: u32, row: &mut [AgeChunk; MAX_CHUNKS]) {
+    plan.age_rule.fill_row::<V>(plan.opening_block(step) as f64, &plan.start_age_offset, row);
+}
+
+/// One step forward. `row`: age factors of incumbents; `held`: alpha of books.
+#[inline(always)]
+pub fn advance<V: Vector>(
+    plan: &Plan,
+    step: u32,
+    row: &[AgeChunk; MAX_CHUNKS],
+    path: &mut PathState,
+    held: &SlotValues,
+    work: &mut Workspace,
+) -> Result<(), PathFault> {
+    if plan.equal_weights {
+        advance_slots::<V, true>(plan, step, row, path, held, work)?;
+    } else {
+        advance_slots::<V, false>(plan, step, row, path, held, work)?;
+    }
+    work.events.clear();
+    lifecycle::end_step(plan, step, path, work);
+    Ok(())
+}
+
+#[inline(always)]
+fn advance_slots<V: Vector, const EQUAL: bool>(
+    plan: &Plan,
+    step: u32,
+    row: &[AgeChunk; MAX_CHUNKS],
+    path: &mut PathState,
+    held: &SlotValues,
+    work: &mut Workspace,
+) -> Result<(), PathFault> {
+    let opening = plan.opening_block(step);
+    let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
+    let common = plan.outside.advance(draw, &mut path.outside);
+    let buffers = &mut work.buffers;
+    model_kernel::flow_draws::<V>(
+        &plan.flow,
+        draw,
+        common,
+        &path.chain,
+        &mut path.behaviour,
+        &mut work.flow,
+        &mut buffers.flow,
+    );
+    let price_sum = shares::<V>(plan, opening, path, buffers);
+    let coinbase = coinbase_step(plan, path, price_sum > 1.0);
+    kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, &coinbase, buffers);
+    let live = path.chain.len();
+    path.issuance_tao += kernel::sum_slots::<V>(&buffers.spent_tao.0[..live]);
+    path.root_stake_tao += kernel::sum_slots::<V>(&buffers.root_tao.0[..live]);
+    path.free_tao += kernel::sum_slots::<V>(&buffers.sold_tao.0[..live]);
+    trade_flows::<V, EQUAL>(path, held, buffers);
+    let ages = patch_ages(plan, step, row, path, &mut work.ages);
+    let blocks = plan.input.blocks_per_step as f64;
+    if kernel::moving_price_pass::<V, EQUAL>(&mut path.chain, blocks, ages, buffers) {
+        Ok(())
+    } else {
+        Err(find_fault(plan, step, path))
+    }
+}
+
+#[inline(always)]
+fn shares<V: Vector>(plan: &Plan, opening: u64, path: &mut PathState, buffers: &mut StepBuffers) -> f64 {
+    let price_sum = kernel::raw_shares::<V>(&path.chain, buffers);
+    let (exponent, threshold) = match plan.gate() {
+        None => (1, 0.0),
+        Some((rank, exponent)) => {
+            let interval = opening / GATE_INTERVAL_BLOCKS;
+            if interval != path.gate_interval {
+                let live = path.chain.len();
+                path.gate_threshold =
+                    kernel::ranked_value::<V>(&buffers.raw_share.0[..live], rank, path.gate_threshold);
+                path.gate_interval = interval;
+            }
+            (exponent, path.gate_threshold)
+        }
+    };
+    kernel::final_shares::<V>(&path.chain, exponent, threshold, buffers);
+    price_sum
+}
+
+fn coinbase_step(plan: &Plan, path: &PathState, sell_flag: bool) -> CoinbaseStep {
+    let protocol = &plan.input.protocol;
+    let blocks = plan.input.blocks_per_step as f64;
+    let (emission, halving) = alpha_emission(path.issuance_tao);
+    let before =
+        if emission > 0.0 { ((halving - path.issuance_tao) / emission).ceil().clamp(0.0, blocks) } else { blocks };
+    CoinbaseStep {
+        blocks,
+        emission_tao: [emission, 0.5 * emission],
+        emission_part: [before / blocks, (blocks - before) / blocks],
+        weighted_root_tao: protocol.tao_weight * path.root_stake_tao,
+        sell_flag,
+        owner_cut: protocol.owner_cut,
+        sales: plan.sales,
+    }
+}
+
+/// Organic flow, scaled down where it would cost more than there is in wallets.
+#[inline(always)]
+fn trade_flows<V: Vector, const EQUAL: bool>(path: &mut PathState, held: &SlotValues, buffers: &mut StepBuffers) {
+    let live = path.chain.len();
+    kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
+    let mut cost = kernel::sum_slots::<V>(&buffers.flow_tao.0[..live]);
+    while cost > path.free_tao.max(0.0) {
+        let factor = if cost.is_finite() { 0.99 * path.free_tao.max(0.0) / cost } else { 0.0 };
+        kernel::rescale_flows(&mut path.chain, factor, buffers);
+        kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
+        cost = kernel::sum_slots::<V>(&buffers.flow_tao.0[..live]);
+    }
+    path.free_tao -= cost;
+}
+
+/// Age factors of the path: those of incumbents, with the lanes of subnets that started on the path put in.
+#[inline(always)]
+fn patch_ages<'a>(
+    plan: &'a Plan,
+    step: u32,
+    row: &'a [AgeChunk; MAX_CHUNKS],
+    path: &PathState,
+    patched: &'a mut [AgeChunk; MAX_CHUNKS],
+) -> impl Fn(usize) -> &'a AgeChunk + use<'a> {
+    let mut mask = 0u32;
+    for &slot in &path.started_here {
+        let (chunk, lane) = locate(usize::from(slot));
+        let started = path.occupants[usize::from(slot)].and_then(|occupant| occupant.started_step);
+        if let Some(started) = started {
+            if mask & (1 << chunk) == 0 {
+                patched[chunk] = row[chunk];
+                mask |= 1 << chunk;
+            }
+            patched[chunk].set(lane, &plan.since_start[(step - started) as usize]);
+        }
+    }
+    let patched: &'a [AgeChunk; MAX_CHUNKS] = patched;
+    move |chunk| if mask & (1 << chunk) == 0 { &row[chunk] } else { &patched[chunk] }
+}
+
+#[cold]
+fn find_fault(plan: &Plan, step: u32, path: &PathState) -> PathFault {
+    let unsound = |slot: &usize| {
+        let (chunk, lane) = locate(*slot);
+        let chain = &path.chain[chunk];
+        let sound = chain.reserve_tao[lane] > 0.0
+            && chain.reserve_alpha[lane] > 0.0
+            && chain.staked_alpha[lane] >= 0.0
+            && chain.moving_price[lane] >= 0.0;
+        !sound
+    };
+    let slot = (0..path.chain.len() * kernel::CHUNK_SLOTS).find(unsound).unwrap_or(0);
+    PathFault { path: path.path, step: step + 1, netuid: NetUid::from_slot(slot), seed: plan.input.seed }
+}

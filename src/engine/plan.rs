@@ -1,0 +1,160 @@
+//! What all paths of a run share: rules, parameters, the start, and constants of one step.
+
+use crate::model::kernel::BehaviourChunk;
+use crate::model::kernel::FlowStep;
+use crate::model::outside::OutsideStep;
+use crate::model::params::ModelParams;
+use crate::protocol::kernel::CHUNK_SLOTS;
+use crate::protocol::kernel::ChainChunk;
+use crate::protocol::kernel::EmissionSales;
+use crate::protocol::kernel::Lanes8;
+use crate::protocol::kernel::SlotValues;
+use crate::protocol::moving_price_table::AgeFactors;
+use crate::protocol::moving_price_table::AgeRule;
+use crate::protocol::params::ProtocolParams;
+use crate::protocol::params::ShareRule;
+use crate::protocol::state::ChainState;
+use crate::protocol::state::SubnetState;
+use crate::units::BLOCKS_PER_DAY;
+use crate::units::SUPPLY_CAP;
+
+/// Slots come in groups of this many, so that a vector of 16 single-precision lanes is always full.
+const SLOT_GROUP: usize = 16;
+
+/// What a run simulates, before anything is derived from it.
+#[derive(Clone, Debug)]
+pub struct PlanInput {
+    /// Seed of all draws.
+    pub seed: u64,
+    /// Rules of the chain.
+    pub protocol: ProtocolParams,
+    /// Behaviour and chance.
+    pub model: ModelParams,
+    /// State that every path starts from.
+    pub start: ChainState,
+    /// USD per TAO at the start.
+    pub tao_usd: f64,
+    /// K: blocks per step, a divisor of 7,200.
+    pub blocks_per_step: u64,
+    /// Number of steps.
+    pub steps: u32,
+}
+
+/// Everything that all paths of a run share, immutable.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What was asked for.
+    pub input: PlanInput,
+    /// Whether all pool weights are 1/2 at the start; injection keeps them so, exactly.
+    pub equal_weights: bool,
+    pub(crate) chain: Vec<ChainChunk>,
+    pub(crate) behaviour: Vec<BehaviourChunk>,
+    pub(crate) start_age_offset: Vec<Lanes8>,
+    pub(crate) flow: FlowStep,
+    pub(crate) outside: OutsideStep,
+    pub(crate) sales: EmissionSales,
+    pub(crate) age_rule: AgeRule,
+    pub(crate) since_start: Vec<AgeFactors<f64>>,
+}
+
+impl Plan {
+    /// Derives what the steps need.
+    pub fn new(input: PlanInput) -> Self {
+        let blocks = input.blocks_per_step;
+        let chunks = chunks_for(input.start.subnets.iter().map(|s| s.netuid.slot() + 1).max().unwrap_or(0));
+        let mut chain = vec![ChainChunk::empty(); chunks];
+        let mut behaviour = vec![BehaviourChunk::empty(); chunks];
+        let mut start_age_offset = vec![[f64::INFINITY; CHUNK_SLOTS]; chunks];
+        for subnet in &input.start.subnets {
+            let (chunk, lane) = locate(subnet.netuid.slot());
+            fill_lane(&mut chain[chunk], lane, subnet);
+            behaviour[chunk].registered_at[lane] = subnet.registered_at as f64;
+            if let Some(first) = subnet.first_emission_block {
+                start_age_offset[chunk][lane] = first as f64 - 2.0;
+            }
+        }
+        let age_rule = AgeRule::new(&input.protocol, blocks as f64);
+        Self {
+            equal_weights: input.start.subnets.iter().all(|s| s.weight_tao == 0.5),
+            chain,
+            behaviour,
+            start_age_offset,
+            flow: FlowStep::new(&input.model.flow, blocks),
+            outside: OutsideStep::new(&input.model, blocks),
+            sales: emission_sales(&input.model, blocks),
+            since_start: age_rule.since_start(input.steps as usize + 1),
+            age_rule,
+            input,
+        }
+    }
+
+    /// Block after which step `step` (counted from 0) opens.
+    pub fn opening_block(&self, step: u32) -> u64 {
+        self.input.start.block + u64::from(step) * self.input.blocks_per_step
+    }
+
+    /// Share of the gate's threshold in the ranking, and the gate's exponent; `None` without a gate.
+    pub fn gate(&self) -> Option<(usize, u32)> {
+        match self.input.protocol.share_rule {
+            ShareRule::E2 => None,
+            ShareRule::E2H { rank, exponent } => Some((rank, exponent)),
+        }
+    }
+
+    /// A buffer over slots with one value per book position summed in: alpha that others cannot sell.
+    pub fn slot_values(&self) -> SlotValues {
+        SlotValues::splat(0.0)
+    }
+}
+
+/// Chunk and lane of a slot.
+#[inline(always)]
+pub fn locate(slot: usize) -> (usize, usize) {
+    (slot / CHUNK_SLOTS, slot % CHUNK_SLOTS)
+}
+
+/// Chunks that hold `slots` slots, in whole groups.
+pub fn chunks_for(slots: usize) -> usize {
+    slots.div_ceil(SLOT_GROUP) * (SLOT_GROUP / CHUNK_SLOTS)
+}
+
+/// Writes a subnet into a lane, empty slots' values gone.
+pub(crate) fn fill_lane(chunk: &mut ChainChunk, lane: usize, subnet: &SubnetState) {
+    chunk.reserve_alpha[lane] = subnet.reserve_alpha;
+    chunk.reserve_tao[lane] = subnet.reserve_tao;
+    chunk.weight_tao[lane] = subnet.weight_tao;
+    chunk.staked_alpha[lane] = subnet.staked_alpha;
+    chunk.protocol_alpha[lane] = subnet.protocol_alpha;
+    chunk.burned_alpha[lane] = subnet.burned_alpha;
+    chunk.unclaimed_root_alpha[lane] = subnet.unclaimed_root_alpha;
+    chunk.moving_price[lane] = subnet.moving_price;
+    chunk.miner_burned[lane] = subnet.miner_burned;
+    chunk.started[lane] = if subnet.is_started() { 1.0 } else { 0.0 };
+    chunk.enabled[lane] = if subnet.emission_enabled { 1.0 } else { 0.0 };
+    let (emission, halving) = alpha_emission(subnet.issuance_alpha());
+    chunk.alpha_emission[lane] = emission;
+    chunk.halving_issuance[lane] = halving;
+}
+
+/// Emission per block at an issuance, and the issuance of the next halving (tokens; MECHANICS 2 and 3).
+pub fn alpha_emission(issuance: f64) -> (f64, f64) {
+    let (mut emission, mut halving) = (1.0, 0.5 * SUPPLY_CAP);
+    while issuance >= halving && halving < SUPPLY_CAP {
+        emission *= 0.5;
+        halving = 0.5 * (halving + SUPPLY_CAP);
+    }
+    if issuance >= SUPPLY_CAP { (0.0, f64::INFINITY) } else { (emission, halving) }
+}
+
+fn emission_sales(model: &ModelParams, blocks: u64) -> EmissionSales {
+    let sales = &model.sales;
+    EmissionSales {
+        owner: sales.owner,
+        miner: sales.miner,
+        validator: sales.validator,
+        root_swap: sales.root_swap_fraction,
+        claim_of_stock: 0.0,
+        claim_of_new: 0.0,
+    }
+    .with_claims(sales.root_claim_delay_days * BLOCKS_PER_DAY as f64, blocks as f64)
+}

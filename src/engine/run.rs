@@ -1,0 +1,186 @@
+//! Batches of paths, step by step, and their ordered reduction.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use crate::engine::parallel;
+use crate::engine::path;
+use crate::engine::path::PathFault;
+use crate::engine::path::PathState;
+use crate::engine::path::Workspace;
+use crate::engine::plan::Plan;
+use crate::engine::recorder::Recorder;
+use crate::engine::recorder::StepView;
+use crate::protocol::kernel::MAX_CHUNKS;
+use crate::protocol::kernel::SlotValues;
+use crate::protocol::moving_price_table::AgeChunk;
+use crate::simd::Backend;
+use crate::simd::Kernel;
+use crate::simd::Vector;
+use crate::simd::dispatch;
+
+/// Largest relative gap in the TAO ledger of a path: rounding of some 1e5 sums.
+const IMBALANCE_MAX: f64 = 1e-9;
+
+/// Paths, and how they are spread over the machine. Only the paths bear on results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunOptions {
+    /// First path.
+    pub first_path: u64,
+    /// Number of paths.
+    pub paths: u64,
+    /// Paths of a batch, advanced together.
+    pub batch_paths: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Instruction set.
+    pub backend: Backend,
+}
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A value of a path became NaN or negative.
+    #[error(transparent)]
+    Fault(#[from] PathFault),
+    /// TAO was made or lost on a path: a defect of this program.
+    #[error(
+        "path {path}: TAO is not conserved, the ledger is off by {relative:e} of issuance; please report this scenario"
+    )]
+    Imbalance {
+        /// Path index.
+        path: u32,
+        /// Gap relative to issuance.
+        relative: f64,
+    },
+    /// The stop flag was raised.
+    #[error("interrupted")]
+    Interrupted,
+    /// The receiver of batches gave up.
+    #[error("the results could not be taken")]
+    Refused,
+    /// Threads could not be started.
+    #[error("threads could not be started")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// Simulates the paths of `options`, handing each batch's record to `consume` in path order; returns the recorders.
+///
+/// # Errors
+/// [`RunError`]; batches before the one that failed have been consumed.
+pub fn run<R: Recorder>(
+    plan: &Plan,
+    options: &RunOptions,
+    make_recorder: impl Fn() -> R + Sync,
+    mut consume: impl FnMut(R::Batch) -> ControlFlow<()>,
+    stop: &AtomicBool,
+) -> Result<Vec<R>, RunError> {
+    let batch = options.batch_paths.max(1) as u64;
+    let tasks = options.paths.div_ceil(batch) as usize;
+    let mut outcome = Ok(());
+    let workers = parallel::ordered(
+        options.threads.max(1),
+        tasks,
+        || Worker::new(plan, options.batch_paths, make_recorder()),
+        |worker, task| {
+            if stop.load(Ordering::Relaxed) {
+                return Err(RunError::Interrupted);
+            }
+            let offset = task as u64 * batch;
+            let count = batch.min(options.paths - offset) as usize;
+            dispatch(options.backend, Batch { plan, worker, first: options.first_path + offset, count })
+        },
+        |result| match result {
+            Ok(record) => {
+                let flow = consume(record);
+                if flow.is_break() {
+                    outcome = Err(RunError::Refused);
+                }
+                flow
+            }
+            Err(error) => {
+                outcome = Err(error);
+                ControlFlow::Break(())
+            }
+        },
+    )?;
+    outcome.map(|()| workers.into_iter().map(|worker| worker.recorder).collect())
+}
+
+/// What a thread keeps from batch to batch.
+struct Worker<R> {
+    paths: Vec<PathState>,
+    held: Vec<SlotValues>,
+    work: Workspace,
+    row: [AgeChunk; MAX_CHUNKS],
+    recorder: R,
+}
+
+impl<R: Recorder> Worker<R> {
+    fn new(plan: &Plan, batch_paths: usize, recorder: R) -> Self {
+        Self {
+            paths: (0..batch_paths).map(|_| PathState::new(plan)).collect(),
+            held: vec![SlotValues::splat(0.0); batch_paths],
+            work: Workspace::default(),
+            row: [AgeChunk::frozen(); MAX_CHUNKS],
+            recorder,
+        }
+    }
+}
+
+/// One batch on one thread.
+struct Batch<'a, R> {
+    plan: &'a Plan,
+    worker: &'a mut Worker<R>,
+    first: u64,
+    count: usize,
+}
+
+impl<R: Recorder> Kernel for Batch<'_, R> {
+    type Output = Result<R::Batch, RunError>;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Self::Output {
+        let Self { plan, worker, first, count } = self;
+        open_batch(plan, worker, first, count);
+        for step in 0..plan.input.steps {
+            path::fill_ages::<V>(plan, step, &mut worker.row);
+            for index in 0..count {
+                let path = &mut worker.paths[index];
+                let held = &mut worker.held[index];
+                path::advance::<V>(plan, step, &worker.row, path, held, &mut worker.work)?;
+                let view = view(plan, path, &worker.work, step + 1);
+                worker.recorder.step(index, &view, held);
+            }
+        }
+        check_balance(&worker.paths[..count])?;
+        Ok(worker.recorder.close(first, count))
+    }
+}
+
+#[inline(never)]
+fn open_batch<R: Recorder>(plan: &Plan, worker: &mut Worker<R>, first: u64, count: usize) {
+    worker.work.clear();
+    for index in 0..count {
+        let path = &mut worker.paths[index];
+        path.reset(plan, (first + index as u64) as u32);
+        let view = view(plan, path, &worker.work, 0);
+        worker.recorder.open(index, &view, &mut worker.held[index]);
+    }
+}
+
+fn view<'a>(plan: &'a Plan, path: &'a PathState, work: &'a Workspace, step: u32) -> StepView<'a> {
+    StepView { plan, path, buffers: &work.buffers, events: &work.events, step, block: plan.opening_block(step) }
+}
+
+fn check_balance(paths: &[PathState]) -> Result<(), RunError> {
+    let off = |path: &&PathState| {
+        let imbalance = path.tao_imbalance().abs();
+        !(imbalance <= IMBALANCE_MAX)
+    };
+    match paths.iter().find(off) {
+        None => Ok(()),
+        Some(path) => Err(RunError::Imbalance { path: path.path, relative: path.tao_imbalance() }),
+    }
+}

@@ -1,0 +1,176 @@
+//! When somebody registers a subnet: a hazard that falls with the lock cost, on one exponential clock per attempt.
+
+use crate::model::params::RegistrationParams;
+use crate::rng;
+use crate::rng::Address;
+use crate::rng::Purpose;
+
+use crate::simd::math;
+use crate::units::BLOCKS_PER_DAY;
+
+/// Clock of the next registration attempt of a path.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RegistrationClock {
+    /// Number of attempts so far: the address of this clock's draw and of the entrant's.
+    pub ordinal: u32,
+    /// Integrated hazard left until the attempt, an Exp(1) draw at the beginning.
+    pub remaining: f64,
+}
+
+impl RegistrationClock {
+    /// The clock of attempt `ordinal` of a path.
+    pub fn start(seed: u64, path: u32, ordinal: u32) -> Self {
+        let purpose = Purpose::RegistrationClock;
+        let words = rng::words(seed, Address { path, step: ordinal, slot: 0, purpose, index: 0 });
+        Self { ordinal, remaining: rng::exponential(rng::open_unit(words[0])) }
+    }
+}
+
+/// Lock cost over time: falls on a line to a floor (MECHANICS 9.1). Amounts in TAO, times in blocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CostLine {
+    /// Cost at the beginning.
+    pub start_tao: f64,
+    /// Fall per block.
+    pub fall_per_block: f64,
+    /// Floor.
+    pub floor_tao: f64,
+}
+
+impl CostLine {
+    /// Cost `blocks` later.
+    pub fn cost_after(&self, blocks: f64) -> f64 {
+        (self.start_tao - self.fall_per_block * blocks).max(self.floor_tao)
+    }
+
+    fn blocks_to_floor(&self) -> f64 {
+        if self.fall_per_block > 0.0 { ((self.start_tao - self.floor_tao) / self.fall_per_block).max(0.0) } else { 0.0 }
+    }
+}
+
+/// Hazard `lambda (W / cost)^eta` per block at a frozen willingness W.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RegistrationHazard {
+    per_block: f64,
+    elasticity: f64,
+    willingness_tao: f64,
+}
+
+impl RegistrationHazard {
+    /// The hazard while the willingness to pay is `willingness_tao`.
+    pub fn new(params: &RegistrationParams, willingness_tao: f64) -> Self {
+        Self {
+            per_block: params.hazard_per_day / BLOCKS_PER_DAY as f64,
+            elasticity: params.elasticity,
+            willingness_tao,
+        }
+    }
+
+    /// Runs the clock for `blocks` blocks along `cost`; the blocks until the attempt if it comes within them.
+    ///
+    /// ```text
+    /// cost c = c0 - r t:  H(t) = lambda W ((W/c)^(eta-1) - (W/c0)^(eta-1)) / (r (eta - 1));   eta = 1: lambda W ln(c0/c) / r
+    /// at the floor:       H(t) = lambda (W/c)^eta t
+    /// ```
+    ///
+    /// Source: MODEL 4.5.
+    pub fn run(&self, clock: &mut RegistrationClock, cost: CostLine, blocks: f64) -> Option<f64> {
+        let falling = cost.blocks_to_floor().min(blocks);
+        if falling > 0.0 {
+            let whole = self.falling_hazard(cost, cost.cost_after(falling));
+            if clock.remaining <= whole {
+                return Some(self.falling_time(cost, clock.remaining).min(falling));
+            }
+            clock.remaining -= whole;
+        }
+        let flat = blocks - falling;
+        if flat > 0.0 {
+            let rate = self.per_block * self.power(cost.cost_after(blocks), self.elasticity);
+            if clock.remaining <= rate * flat {
+                return Some(falling + clock.remaining / rate);
+            }
+            clock.remaining -= rate * flat;
+        }
+        None
+    }
+
+    fn power(&self, cost: f64, exponent: f64) -> f64 {
+        math::pow(self.willingness_tao / cost, exponent)
+    }
+
+    fn falling_hazard(&self, cost: CostLine, end_cost: f64) -> f64 {
+        let scale = self.per_block * self.willingness_tao / cost.fall_per_block;
+        let excess = self.elasticity - 1.0;
+        if excess == 0.0 {
+            return scale * math::ln(cost.start_tao / end_cost);
+        }
+        scale * (self.power(end_cost, excess) - self.power(cost.start_tao, excess)) / excess
+    }
+
+    fn falling_time(&self, cost: CostLine, hazard: f64) -> f64 {
+        let scale = self.per_block * self.willingness_tao / cost.fall_per_block;
+        let excess = self.elasticity - 1.0;
+        let end_cost = if excess == 0.0 {
+            cost.start_tao * math::exp(-hazard / scale)
+        } else {
+            let power = self.power(cost.start_tao, excess) + hazard * excess / scale;
+            self.willingness_tao * math::pow(power, -1.0 / excess)
+        };
+        (cost.start_tao - end_cost) / cost.fall_per_block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hazard(elasticity: f64) -> RegistrationHazard {
+        RegistrationHazard { per_block: 0.25 / 7200.0, elasticity, willingness_tao: 500.0 }
+    }
+
+    fn integrate(hazard: &RegistrationHazard, cost: CostLine, blocks: f64) -> f64 {
+        let parts = 200_000;
+        let width = blocks / f64::from(parts);
+        (0..parts)
+            .map(|i| (f64::from(i) + 0.5) * width)
+            .map(|t| hazard.per_block * (500.0 / cost.cost_after(t)).powf(hazard.elasticity) * width)
+            .sum()
+    }
+
+    #[test]
+    fn integrated_hazard_agrees_with_quadrature_across_the_floor() {
+        let cost = CostLine { start_tao: 700.0, fall_per_block: 0.02, floor_tao: 650.0 };
+        for elasticity in [6.7, 1.0, 0.5] {
+            let hazard = hazard(elasticity);
+            let mut clock = RegistrationClock { ordinal: 0, remaining: 1e9 };
+            assert_eq!(hazard.run(&mut clock, cost, 5_000.0), None);
+            let spent = 1e9 - clock.remaining;
+            assert!((spent - integrate(&hazard, cost, 5_000.0)).abs() < 1e-6, "elasticity {elasticity}: {spent}");
+        }
+    }
+
+    #[test]
+    fn the_attempt_comes_where_the_integral_reaches_the_clock() {
+        let cost = CostLine { start_tao: 700.0, fall_per_block: 0.02, floor_tao: 650.0 };
+        for (elasticity, remaining) in [(6.7, 0.005), (6.7, 0.02), (1.0, 0.03), (1.0, 0.1)] {
+            let hazard = hazard(elasticity);
+            let mut clock = RegistrationClock { ordinal: 0, remaining };
+            let time = hazard.run(&mut clock, cost, 5_000.0).expect("within the interval");
+            assert!((integrate(&hazard, cost, time) - remaining).abs() < 1e-6, "elasticity {elasticity}: {time}");
+        }
+    }
+
+    #[test]
+    fn the_clock_is_the_same_in_one_run_or_many() {
+        let cost = CostLine { start_tao: 700.0, fall_per_block: 0.02, floor_tao: 1.0 };
+        let hazard = hazard(6.7);
+        let mut whole = RegistrationClock { ordinal: 0, remaining: 0.5 };
+        let mut parts = whole;
+        assert_eq!(hazard.run(&mut whole, cost, 3_000.0), None);
+        for part in 0..3 {
+            let start_tao = cost.cost_after(1_000.0 * f64::from(part));
+            assert_eq!(hazard.run(&mut parts, CostLine { start_tao, ..cost }, 1_000.0), None);
+        }
+        assert!((whole.remaining - parts.remaining).abs() < 1e-12);
+    }
+}

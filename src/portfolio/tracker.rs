@@ -1,0 +1,175 @@
+//! Books that hold: dividends, deregistration payouts, value and drawdown along the paths of a batch.
+
+use crate::engine::path::LifecycleEvent;
+use crate::engine::path::PathState;
+use crate::engine::record::EventKind;
+use crate::engine::record::PathRow;
+use crate::engine::recorder::StepView;
+use crate::portfolio::position::Book;
+use crate::portfolio::valuation;
+use crate::protocol::kernel::SlotValues;
+use crate::protocol::kernel::StepBuffers;
+
+/// Follows books over the paths of a batch. The first book is the market's: its alpha is not for sale by others.
+#[derive(Clone, Debug)]
+pub struct BookTracker {
+    books: Vec<Book>,
+    horizon_steps: Vec<u32>,
+    fee_rate: f64,
+    states: Vec<BookState>,
+    rows: Vec<PathRow>,
+}
+
+/// One book on one path.
+#[derive(Clone, Debug, Default)]
+struct BookState {
+    alpha: Vec<f64>,
+    cash_tao: f64,
+    opening_tao: f64,
+    peak_tao: f64,
+    max_drawdown: f64,
+    deregistered: u16,
+}
+
+impl BookTracker {
+    /// Follows `books`, reporting at `horizon_steps` (ascending).
+    pub fn new(books: Vec<Book>, horizon_steps: Vec<u32>, fee_rate: f64) -> Self {
+        Self { books, horizon_steps, fee_rate, states: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Opens all books on path `index` of a batch.
+    pub fn open(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
+        let books = self.books.len();
+        if self.states.len() < (index + 1) * books {
+            self.states.resize((index + 1) * books, BookState::default());
+            self.rows.resize((index + 1) * books * self.horizon_steps.len(), EMPTY_ROW);
+        }
+        *held = SlotValues::splat(0.0);
+        for (number, book) in self.books.iter().enumerate() {
+            self.states[index * books + number].open(book, view.path);
+            if number == 0 {
+                self.states[index * books].hold(book, held);
+            }
+        }
+    }
+
+    /// Moves all books on path `index` one step on.
+    pub fn step(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
+        let horizon = self.horizon_steps.iter().position(|&step| step == view.step);
+        let books = self.books.len();
+        for (number, book) in self.books.iter().enumerate() {
+            let state = &mut self.states[index * books + number];
+            state.accrue(book, view.buffers);
+            view.events.iter().for_each(|event| state.settle(book, event));
+            state.mark(book, view.path);
+            if number == 0 {
+                state.hold(book, held);
+            }
+            if let Some(horizon) = horizon {
+                let place = (index * books + number) * self.horizon_steps.len() + horizon;
+                let mut row = state.row(book, view, self.fee_rate);
+                (row.book, row.horizon) = (number as u16, horizon as u16);
+                self.rows[place] = row;
+            }
+        }
+    }
+
+    /// Rows of the first `count` paths: by path, then book, then horizon.
+    pub fn rows(&self, count: usize) -> &[PathRow] {
+        &self.rows[..count * self.books.len() * self.horizon_steps.len()]
+    }
+}
+
+const EMPTY_ROW: PathRow = PathRow {
+    path: 0,
+    book: 0,
+    horizon: 0,
+    pnl_mark_tao: 0.0,
+    pnl_liquidation_tao: 0.0,
+    pnl_mark_usd: 0.0,
+    pnl_liquidation_usd: 0.0,
+    max_drawdown: 0.0,
+    deregistered_holdings: 0,
+    weight: 1.0,
+};
+
+impl BookState {
+    fn open(&mut self, book: &Book, path: &PathState) {
+        self.alpha.clear();
+        self.alpha.extend(book.positions.iter().map(|position| position.alpha));
+        (self.cash_tao, self.max_drawdown, self.deregistered) = (0.0, 0.0, 0);
+        self.opening_tao = self.mark_tao(book, path);
+        self.peak_tao = self.opening_tao;
+    }
+
+    /// A holder's dividend is validator part x (1 - take) x position / staked (MODEL 9), and compounds as alpha.
+    fn accrue(&mut self, book: &Book, buffers: &StepBuffers) {
+        for (alpha, position) in self.alpha.iter_mut().zip(&book.positions) {
+            let slot = position.netuid.slot();
+            let staked = buffers.staked_open.get(slot);
+            if *alpha > 0.0 && staked > 0.0 {
+                *alpha += (1.0 - position.take) * buffers.validator_alpha.get(slot) * (*alpha / staked);
+            }
+        }
+    }
+
+    fn settle(&mut self, book: &Book, event: &LifecycleEvent) {
+        if event.kind != EventKind::Deregistered {
+            return;
+        }
+        for (alpha, position) in self.alpha.iter_mut().zip(&book.positions) {
+            if position.netuid.slot() == event.slot && *alpha > 0.0 {
+                self.cash_tao += *alpha * event.paid_tao;
+                self.deregistered += 1;
+                *alpha = 0.0;
+            }
+        }
+    }
+
+    fn mark(&mut self, book: &Book, path: &PathState) {
+        let value = self.mark_tao(book, path);
+        if value > self.peak_tao {
+            self.peak_tao = value;
+        }
+        let drawdown = if self.peak_tao > 0.0 { 1.0 - value / self.peak_tao } else { 0.0 };
+        if drawdown > self.max_drawdown {
+            self.max_drawdown = drawdown;
+        }
+    }
+
+    fn hold(&self, book: &Book, held: &mut SlotValues) {
+        for (alpha, position) in self.alpha.iter().zip(&book.positions) {
+            held.set(position.netuid.slot(), *alpha);
+        }
+    }
+
+    fn mark_tao(&self, book: &Book, path: &PathState) -> f64 {
+        let holdings = self.alpha.iter().zip(&book.positions);
+        holdings.fold(self.cash_tao, |sum, (alpha, position)| {
+            sum + valuation::mark_value(path, position.netuid.slot(), *alpha)
+        })
+    }
+
+    fn liquidation_tao(&self, book: &Book, path: &PathState, fee_rate: f64) -> f64 {
+        let holdings = self.alpha.iter().zip(&book.positions);
+        holdings.fold(self.cash_tao, |sum, (alpha, position)| {
+            sum + valuation::liquidation_value(path, position.netuid.slot(), *alpha, fee_rate)
+        })
+    }
+
+    fn row(&self, book: &Book, view: &StepView<'_>, fee_rate: f64) -> PathRow {
+        let mark = self.mark_tao(book, view.path);
+        let liquidation = self.liquidation_tao(book, view.path, fee_rate);
+        let (rate, opening_rate) = (view.path.outside.tao_usd, view.plan.input.tao_usd);
+        PathRow {
+            path: u64::from(view.path.path),
+            pnl_mark_tao: mark - self.opening_tao,
+            pnl_liquidation_tao: liquidation - self.opening_tao,
+            pnl_mark_usd: mark * rate - self.opening_tao * opening_rate,
+            pnl_liquidation_usd: liquidation * rate - self.opening_tao * opening_rate,
+            max_drawdown: self.max_drawdown,
+            deregistered_holdings: self.deregistered,
+            ..EMPTY_ROW
+        }
+    }
+}

@@ -1,0 +1,655 @@
+//! The coinbase, sales of emission, pool moves and moving prices of K blocks, over chunks of eight slots.
+//!
+//! Each pass is short and runs over all chunks before the next begins; what one leaves for another stands in
+//! [`SlotValues`] buffers that fit the first-level cache. Every pass is the closed form over K blocks of the
+//! scalar definitions beside this file and equals them at K = 1.
+//!
+//! Passes come in two forms. `EQUAL` holds when every pool weight is 1/2, which injection then keeps exactly;
+//! the general form pays two logarithms and two exponentials more per slot.
+//!
+//! # Not modelled
+//! - The bounds [0.01, 0.99] on weights: price-proportional injection only moves weights towards 1/2.
+//! - Whole rao: amounts are f64 tokens. Effect below 1e-9 TAO per block.
+
+use crate::protocol::moving_price_table::AgeChunk;
+use crate::simd::Vector;
+use crate::simd::math;
+use crate::units::SLOT_CAPACITY;
+
+/// Slots in a chunk: one vector.
+pub const CHUNK_SLOTS: usize = 8;
+/// Chunks of a full path.
+pub const MAX_CHUNKS: usize = SLOT_CAPACITY / CHUNK_SLOTS;
+
+/// One value for each slot of a chunk.
+pub type Lanes8 = [f64; CHUNK_SLOTS];
+
+/// One value for each slot of a path.
+#[repr(C, align(64))]
+#[derive(Clone, Debug)]
+pub struct SlotValues(pub [Lanes8; MAX_CHUNKS]);
+
+impl SlotValues {
+    /// The same value in every slot.
+    pub fn splat(value: f64) -> Self {
+        Self([[value; CHUNK_SLOTS]; MAX_CHUNKS])
+    }
+
+    /// Value at `slot`.
+    #[inline(always)]
+    pub fn get(&self, slot: usize) -> f64 {
+        self.0[slot / CHUNK_SLOTS][slot % CHUNK_SLOTS]
+    }
+
+    /// Sets the value at `slot`.
+    #[inline(always)]
+    pub fn set(&mut self, slot: usize, value: f64) {
+        self.0[slot / CHUNK_SLOTS][slot % CHUNK_SLOTS] = value;
+    }
+}
+
+/// What the chain knows of eight slots, fields side by side. Amounts in TAO and alpha tokens.
+///
+/// An empty slot is not started and has reserves of 1, so that no lane divides by zero.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct ChainChunk {
+    /// Pool reserve (alpha).
+    pub reserve_alpha: Lanes8,
+    /// Pool reserve (TAO).
+    pub reserve_tao: Lanes8,
+    /// Pool weight of TAO.
+    pub weight_tao: Lanes8,
+    /// Alpha staked by wallets.
+    pub staked_alpha: Lanes8,
+    /// Alpha bought by the chain.
+    pub protocol_alpha: Lanes8,
+    /// Alpha burned in place.
+    pub burned_alpha: Lanes8,
+    /// Root alpha accrued and not claimed.
+    pub unclaimed_root_alpha: Lanes8,
+    /// Moving price (TAO per alpha).
+    pub moving_price: Lanes8,
+    /// Withheld part of miner emission.
+    pub miner_burned: Lanes8,
+    /// Alpha minted per block.
+    pub alpha_emission: Lanes8,
+    /// Alpha issuance at which `alpha_emission` halves next.
+    pub halving_issuance: Lanes8,
+    /// 1 after start_call, else 0.
+    pub started: Lanes8,
+    /// 1 where root has enabled TAO emission, else 0.
+    pub enabled: Lanes8,
+}
+
+impl ChainChunk {
+    /// Eight empty slots.
+    pub fn empty() -> Self {
+        Self {
+            reserve_alpha: [1.0; 8],
+            reserve_tao: [1.0; 8],
+            weight_tao: [0.5; 8],
+            staked_alpha: [0.0; 8],
+            protocol_alpha: [0.0; 8],
+            burned_alpha: [0.0; 8],
+            unclaimed_root_alpha: [0.0; 8],
+            moving_price: [0.0; 8],
+            miner_burned: [0.0; 8],
+            alpha_emission: [0.0; 8],
+            halving_issuance: [f64::INFINITY; 8],
+            started: [0.0; 8],
+            enabled: [0.0; 8],
+        }
+    }
+
+    /// Alpha in the pool and outside it, of one lane.
+    pub fn issuance_alpha(&self, lane: usize) -> f64 {
+        self.reserve_alpha[lane] + self.outstanding_alpha(lane)
+    }
+
+    /// Alpha outside the pool, of one lane.
+    pub fn outstanding_alpha(&self, lane: usize) -> f64 {
+        self.staked_alpha[lane] + self.protocol_alpha[lane] + self.burned_alpha[lane] + self.unclaimed_root_alpha[lane]
+    }
+
+    /// Spot price (TAO per alpha) of one lane.
+    pub fn price(&self, lane: usize) -> f64 {
+        let weight = self.weight_tao[lane];
+        ((1.0 - weight) * self.reserve_tao[lane]) / (weight * self.reserve_alpha[lane])
+    }
+}
+
+/// What one step of K blocks leaves behind for later passes and for recorders.
+#[derive(Clone, Debug)]
+pub struct StepBuffers {
+    /// Share of the TAO emission.
+    pub share: SlotValues,
+    /// Scratch of the share rule: the share before the gate.
+    pub raw_share: SlotValues,
+    /// Spot price at the step's opening (TAO per alpha).
+    pub price_open: SlotValues,
+    /// Log price move made by the coinbase.
+    pub coinbase_move: SlotValues,
+    /// Log price move made by sales of emission and root claims.
+    pub sale_move: SlotValues,
+    /// Staked alpha at the step's opening.
+    pub staked_open: SlotValues,
+    /// Alpha paid to validators and their stakers over the step, before takes.
+    pub validator_alpha: SlotValues,
+    /// TAO paid for root claims.
+    pub root_tao: SlotValues,
+    /// TAO paid to owners, miners and validators for emission they sold.
+    pub sold_tao: SlotValues,
+    /// TAO that the chain put into the pool: injection and chain buy.
+    pub spent_tao: SlotValues,
+    /// Reserves before the organic flow.
+    pub reserve_tao_mid: SlotValues,
+    /// Reserves before the organic flow.
+    pub reserve_alpha_mid: SlotValues,
+    /// Organic net flow, a log move of the TAO reserve.
+    pub flow: SlotValues,
+    /// TAO that the organic flow put into the pool.
+    pub flow_tao: SlotValues,
+    /// TAO reserve at the step's end, for its sum.
+    pub reserve_tao_end: SlotValues,
+}
+
+impl StepBuffers {
+    /// All zero.
+    pub fn new() -> Self {
+        let zero = SlotValues::splat(0.0);
+        Self {
+            share: zero.clone(),
+            raw_share: zero.clone(),
+            price_open: zero.clone(),
+            coinbase_move: zero.clone(),
+            sale_move: zero.clone(),
+            staked_open: zero.clone(),
+            validator_alpha: zero.clone(),
+            root_tao: zero.clone(),
+            sold_tao: zero.clone(),
+            spent_tao: zero.clone(),
+            reserve_tao_mid: zero.clone(),
+            reserve_alpha_mid: zero.clone(),
+            flow: zero.clone(),
+            flow_tao: zero.clone(),
+            reserve_tao_end: zero,
+        }
+    }
+}
+
+impl Default for StepBuffers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Sums over all chunks in a fixed order: a halving tree over [`SLOT_CAPACITY`] padded slots.
+#[inline(always)]
+pub fn sum_slots<V: Vector>(values: &[Lanes8]) -> f64 {
+    crate::simd::sum::sum_slots::<V>(values.as_flattened())
+}
+
+/// Shares before the gate (MECHANICS 4.6, rule E2): `m (1 - min(MB, 1))` over started slots, normalised;
+/// plain price shares where those are all 0. Returns the sum of moving prices.
+#[inline(always)]
+pub fn raw_shares<V: Vector>(chunks: &[ChainChunk], buffers: &mut StepBuffers) -> f64 {
+    let one = V::splat(1.0);
+    let live = chunks.len();
+    for (i, chunk) in chunks.iter().enumerate() {
+        let price = V::load(&chunk.moving_price) * V::load(&chunk.started);
+        let paid = one - V::load(&chunk.miner_burned).min(one);
+        price.store(&mut buffers.share.0[i]);
+        (price * paid).store(&mut buffers.raw_share.0[i]);
+    }
+    let price_sum = sum_slots::<V>(&buffers.share.0[..live]);
+    let mut sum = sum_slots::<V>(&buffers.raw_share.0[..live]);
+    if !(sum > 0.0) {
+        buffers.raw_share.0[..live].copy_from_slice(&buffers.share.0[..live]);
+        sum = price_sum;
+    }
+    scale::<V>(&mut buffers.raw_share.0[..live], if sum > 0.0 { 1.0 / sum } else { 0.0 });
+    price_sum
+}
+
+/// The `rank`-th largest positive value; the smallest positive where there are fewer; 0 where there is none.
+///
+/// Walks from `guess` by counting passes: from one step's threshold to the next it moves by a few ranks at most.
+#[inline(always)]
+pub fn ranked_value<V: Vector>(values: &[Lanes8], rank: usize, guess: f64) -> f64 {
+    let mut candidate = guess.max(f64::MIN_POSITIVE);
+    loop {
+        let at = V::splat(candidate);
+        let (mut above, mut equal) = (0u32, 0u32);
+        let mut next_up = V::splat(f64::INFINITY);
+        let mut next_down = V::splat(0.0);
+        for lanes in values {
+            let value = V::load(lanes);
+            let is_above = value.gt(at);
+            let is_below = value.lt(at);
+            above += V::bitmask(is_above).count_ones();
+            equal += 8 - (V::bitmask(is_above) | V::bitmask(is_below)).count_ones();
+            next_up = next_up.min(V::select(is_above, value, next_up));
+            next_down = next_down.max(V::select(is_below, value, next_down));
+        }
+        if above as usize >= rank {
+            candidate = next_up.to_array().into_iter().fold(f64::INFINITY, f64::min);
+        } else if (above + equal) as usize >= rank {
+            return candidate;
+        } else {
+            let below = next_down.to_array().into_iter().fold(0.0, f64::max);
+            if !(below > 0.0) {
+                return smallest_positive(values);
+            }
+            candidate = below;
+        }
+    }
+}
+
+fn smallest_positive(values: &[Lanes8]) -> f64 {
+    let least = values.as_flattened().iter().copied().filter(|&v| v > 0.0).fold(f64::INFINITY, f64::min);
+    if least.is_finite() { least } else { 0.0 }
+}
+
+/// Final shares: the gate where there is one (`threshold` > 0, else ungated), disabled slots zeroed, normalised.
+///
+/// ```text
+/// gate(b) = b / (1 + (threshold / b)^h) = b b^h / (b^h + threshold^h)
+/// ```
+#[inline(always)]
+pub fn final_shares<V: Vector>(chunks: &[ChainChunk], exponent: u32, threshold: f64, buffers: &mut StepBuffers) {
+    let live = chunks.len();
+    let level = V::splat(int_power(threshold, exponent));
+    let gated = threshold > 0.0;
+    for (i, chunk) in chunks.iter().enumerate() {
+        let raw = V::load(&buffers.raw_share.0[i]);
+        let open = V::load(&chunk.enabled);
+        let share = if gated {
+            let power = lane_power(raw, exponent);
+            (raw * open) * (power / (power + level))
+        } else {
+            raw * open
+        };
+        share.store(&mut buffers.share.0[i]);
+    }
+    let sum = sum_slots::<V>(&buffers.share.0[..live]);
+    if sum > 0.0 {
+        scale::<V>(&mut buffers.share.0[..live], 1.0 / sum);
+    } else if gated {
+        final_shares_ungated::<V>(chunks, buffers);
+    }
+}
+
+#[inline(always)]
+fn final_shares_ungated<V: Vector>(chunks: &[ChainChunk], buffers: &mut StepBuffers) {
+    let live = chunks.len();
+    for (i, chunk) in chunks.iter().enumerate() {
+        (V::load(&buffers.raw_share.0[i]) * V::load(&chunk.enabled)).store(&mut buffers.share.0[i]);
+    }
+    let sum = sum_slots::<V>(&buffers.share.0[..live]);
+    scale::<V>(&mut buffers.share.0[..live], if sum > 0.0 { 1.0 / sum } else { 0.0 });
+}
+
+#[inline(always)]
+fn scale<V: Vector>(values: &mut [Lanes8], factor: f64) {
+    let factor = V::splat(factor);
+    for lanes in values {
+        (V::load(lanes) * factor).store(lanes);
+    }
+}
+
+#[inline(always)]
+fn lane_power<V: Vector>(base: V, exponent: u32) -> V {
+    let mut power = base;
+    for _ in 1..exponent {
+        power = power * base;
+    }
+    power
+}
+
+fn int_power(base: f64, exponent: u32) -> f64 {
+    let mut power = base;
+    for _ in 1..exponent {
+        power *= base;
+    }
+    power
+}
+
+/// Parts of received emission that people sell, and the release of root claims over K blocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EmissionSales {
+    /// Of the owner cut.
+    pub owner: f64,
+    /// Of what miners are paid.
+    pub miner: f64,
+    /// Of the validator part.
+    pub validator: f64,
+    /// Of claimed root alpha: swapped to TAO.
+    pub root_swap: f64,
+    /// Part of the unclaimed stock that is claimed over the step, `1 - q^K`.
+    pub claim_of_stock: f64,
+    /// Part of the step's root alpha that is claimed within it, `1 - (q (1 - q^K) / (1 - q)) / K`.
+    pub claim_of_new: f64,
+}
+
+impl EmissionSales {
+    /// Claims with mean delay `delay_blocks` over `blocks` blocks: each block accrues, then claims the part `1 - q`.
+    pub fn with_claims(self, delay_blocks: f64, blocks: f64) -> Self {
+        let decay = -1.0 / delay_blocks;
+        let claim_of_stock = -math::exp_m1(decay * blocks);
+        let per_block = -math::exp_m1(decay);
+        let carried = (1.0 - per_block) * claim_of_stock / per_block;
+        Self { claim_of_stock, claim_of_new: 1.0 - carried / blocks, ..self }
+    }
+}
+
+/// What a coinbase of K blocks is given besides the slots.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CoinbaseStep {
+    /// K.
+    pub blocks: f64,
+    /// TAO block emission of the step's first part and of the part after a halving inside it (TAO per block).
+    pub emission_tao: [f64; 2],
+    /// Parts of the step's blocks that pay them; they sum to 1.
+    pub emission_part: [f64; 2],
+    /// Root stake times its weight (TAO).
+    pub weighted_root_tao: f64,
+    /// Whether root alpha is claimable (sum of moving prices above 1) rather than recycled.
+    pub sell_flag: bool,
+    /// Owner's part of alpha emission.
+    pub owner_cut: f64,
+    /// Who sells what.
+    pub sales: EmissionSales,
+}
+
+/// Injection, chain buy, alpha emission with its splits, sales of emission and root claims over K blocks.
+///
+/// In the chain's order (MECHANICS 5.2, 6.2; MODEL 3.3 and 3.4), all terms from the opening state:
+///
+/// ```text
+/// rho = tw R / (tw R + issuance)      p = (w1 / w2) (y / x)
+/// t = min(E, rho ae p)   a = t / p   excess = E - t             per block, times K
+/// w2' keeps p for (t, a); excess buys alpha on the old reserves; x += a, y += t
+/// cut, server = (ae - cut) / 2, root = rho' server, validator = server - root
+/// ```
+///
+/// rho' is taken where the middle block stands after its injection and mint, which is the chain's own state at K = 1.
+#[inline(always)]
+pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    step: &CoinbaseStep,
+    buffers: &mut StepBuffers,
+) {
+    let one = V::splat(1.0);
+    let half = V::splat(0.5);
+    let blocks = V::splat(step.blocks);
+    let root = V::splat(step.weighted_root_tao);
+    let root_kept = V::splat(if step.sell_flag { 1.0 } else { 0.0 });
+    for (i, chunk) in chunks.iter_mut().enumerate() {
+        let x = V::load(&chunk.reserve_alpha);
+        let y = V::load(&chunk.reserve_tao);
+        let w2 = V::load(&chunk.weight_tao);
+        let w1 = one - w2;
+        let staked = V::load(&chunk.staked_alpha);
+        let protocol = V::load(&chunk.protocol_alpha);
+        let burned = V::load(&chunk.burned_alpha);
+        let unclaimed = V::load(&chunk.unclaimed_root_alpha);
+        let started = V::load(&chunk.started);
+        let share = V::load(&buffers.share.0[i]);
+
+        // Terms from the opening state.
+        let issuance = x + ((staked + protocol) + (burned + unclaimed));
+        let rho = root / (root + issuance);
+        let price = if EQUAL { y / x } else { (w1 * y) / (w2 * x) };
+        let mut rate = V::load(&chunk.alpha_emission);
+        let near = (issuance + (blocks + blocks)).ge(V::load(&chunk.halving_issuance));
+        let first = injected::<V>(share, step.emission_tao[0], rho * rate * price);
+        if V::bitmask(near) != 0 {
+            rate = cross_halvings::<V>(chunk, issuance, rate + first.0 / price, step.blocks);
+        }
+        rate = rate * started;
+        let cap = rho * rate * price;
+        let (injected_tao, excess) = blend_parts::<V>(share, step, cap);
+        let injected_alpha = injected_tao / price;
+        let (injected_k, excess_k) = (blocks * injected_tao, blocks * excess);
+        let alpha_k = blocks * injected_alpha;
+
+        // Weights for the injection, chain buy on the old reserves, then the injection itself.
+        let w2_new = if EQUAL {
+            w2
+        } else {
+            let growth = w1 * (alpha_k / x);
+            (w2 + growth) / (one + growth + growth)
+        };
+        let ratio = if EQUAL { one } else { w2_new / (one - w2_new) };
+        let bought = if EQUAL {
+            x * (excess_k / (y + excess_k))
+        } else {
+            -(x * math::exp_m1(-(ratio * math::ln_1p(excess_k / y))))
+        };
+        let x2 = (x - bought) + alpha_k;
+        let y2 = (y + excess_k) + injected_k;
+        let price2 = if EQUAL { y2 / x2 } else { y2 / (ratio * x2) };
+
+        // Alpha emission and its splits.
+        let minted = blocks * rate;
+        let cut = minted * V::splat(step.owner_cut);
+        let server = (minted - cut) * half;
+        let middle = issuance + (injected_alpha + rate) * V::splat(0.5 * (step.blocks + 1.0));
+        let root_alpha = server * (root / (root + middle));
+        let validator = server - root_alpha;
+        let withheld = server * V::load(&chunk.miner_burned).min(one);
+        let miner = server - withheld;
+        let accrued = root_alpha * root_kept;
+
+        // Sales by owners, miners, validators; root claims.
+        let sales = &step.sales;
+        let sold = cut * V::splat(sales.owner) + miner * V::splat(sales.miner) + validator * V::splat(sales.validator);
+        let claimed = unclaimed * V::splat(sales.claim_of_stock) + accrued * V::splat(sales.claim_of_new);
+        let swapped = claimed * V::splat(sales.root_swap);
+        let xa = x2 + sold;
+        let xb = xa + swapped;
+        let (ya, yb) = if EQUAL {
+            let invariant = x2 * y2;
+            (invariant / xa, invariant / xb)
+        } else {
+            let power = -(one / ratio);
+            (y2 * math::exp(power * math::ln_1p(sold / x2)), y2 * math::exp(power * math::ln_1p((sold + swapped) / x2)))
+        };
+        let price_b = if EQUAL { yb / xb } else { yb / (ratio * xb) };
+
+        price.store(&mut buffers.price_open.0[i]);
+        math::ln(price2 / price).store(&mut buffers.coinbase_move.0[i]);
+        math::ln(price_b / price2).store(&mut buffers.sale_move.0[i]);
+        staked.store(&mut buffers.staked_open.0[i]);
+        validator.store(&mut buffers.validator_alpha.0[i]);
+        (ya - yb).store(&mut buffers.root_tao.0[i]);
+        (y2 - ya).store(&mut buffers.sold_tao.0[i]);
+        (injected_k + excess_k).store(&mut buffers.spent_tao.0[i]);
+        xb.store(&mut buffers.reserve_alpha_mid.0[i]);
+        yb.store(&mut buffers.reserve_tao_mid.0[i]);
+
+        w2_new.store(&mut chunk.weight_tao);
+        (staked + (((cut + miner) + (validator - sold)) + (claimed - swapped))).store(&mut chunk.staked_alpha);
+        (protocol + bought).store(&mut chunk.protocol_alpha);
+        (burned + withheld).store(&mut chunk.burned_alpha);
+        (unclaimed + (accrued - claimed)).store(&mut chunk.unclaimed_root_alpha);
+    }
+}
+
+/// Injected TAO and excess per block at one block emission.
+#[inline(always)]
+fn injected<V: Vector>(share: V, emission_tao: f64, cap_tao: V) -> (V, V) {
+    let emission = share * V::splat(emission_tao);
+    let injected = emission.min(cap_tao);
+    (injected, emission - injected)
+}
+
+/// The same over a step in which the TAO emission may halve.
+#[inline(always)]
+fn blend_parts<V: Vector>(share: V, step: &CoinbaseStep, cap_tao: V) -> (V, V) {
+    let (first, first_excess) = injected::<V>(share, step.emission_tao[0], cap_tao);
+    if step.emission_part[1] == 0.0 {
+        return (first, first_excess);
+    }
+    let (second, second_excess) = injected::<V>(share, step.emission_tao[1], cap_tao);
+    let (a, b) = (V::splat(step.emission_part[0]), V::splat(step.emission_part[1]));
+    (a * first + b * second, a * first_excess + b * second_excess)
+}
+
+/// Mean alpha emission per block of a step in which some lane's issuance crosses its halving; moves that lane's threshold on.
+#[cold]
+#[inline(never)]
+fn cross_halvings_lanes(chunk: &mut ChainChunk, issuance: Lanes8, growth: Lanes8, blocks: f64) -> Lanes8 {
+    let mut mean = chunk.alpha_emission;
+    for lane in 0..CHUNK_SLOTS {
+        // The first block that opens at or above the threshold pays half.
+        let before = ((chunk.halving_issuance[lane] - issuance[lane]) / growth[lane]).ceil().max(0.0);
+        if before < blocks && chunk.started[lane] > 0.0 {
+            let rate = chunk.alpha_emission[lane];
+            mean[lane] = rate * (before + 0.5 * (blocks - before)) / blocks;
+            chunk.alpha_emission[lane] = 0.5 * rate;
+            chunk.halving_issuance[lane] = 0.5 * (chunk.halving_issuance[lane] + crate::units::SUPPLY_CAP);
+        }
+    }
+    mean
+}
+
+#[inline(always)]
+fn cross_halvings<V: Vector>(chunk: &mut ChainChunk, issuance: V, growth: V, blocks: f64) -> V {
+    V::from_array(cross_halvings_lanes(chunk, issuance.to_array(), growth.to_array(), blocks))
+}
+
+/// Organic net flow: `y' = y e^f`, `x' = x e^(-f w2 / w1)`, sales limited to the sellable stake.
+///
+/// `buffers.flow` holds f before the limit on entry and after it on return. `held`: alpha of books (not for sale by others).
+/// Leaves the TAO that the flow moved in `buffers.flow_tao`; the caller checks its sum against free TAO.
+#[inline(always)]
+pub fn flow_pass<V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    held: &SlotValues,
+    buffers: &mut StepBuffers,
+) {
+    let one = V::splat(1.0);
+    let sellable_part = V::splat(SELLABLE_PART);
+    let zero = V::splat(0.0);
+    for (i, chunk) in chunks.iter_mut().enumerate() {
+        let x = V::load(&buffers.reserve_alpha_mid.0[i]);
+        let y = V::load(&buffers.reserve_tao_mid.0[i]);
+        let staked = V::load(&chunk.staked_alpha);
+        let mut flow = V::load(&buffers.flow.0[i]);
+        let ratio = weight_ratio::<V, EQUAL>(chunk);
+        let mut growth = math::exp(flow);
+        let mut x_new = if EQUAL { x / growth } else { x * math::exp(-(flow * ratio)) };
+        let limit = x + sellable_part * (staked - V::load(&held.0[i])).max(zero);
+        let over = x_new.gt(limit);
+        if V::bitmask(over) != 0 {
+            let limited = -(math::ln(limit / x) / ratio);
+            flow = V::select(over, limited, flow);
+            growth = V::select(over, math::exp(limited), growth);
+            x_new = V::select(over, limit, x_new);
+            flow.store(&mut buffers.flow.0[i]);
+        }
+        let flow_tao = y * (growth - one);
+        let y_new = y + flow_tao;
+        flow_tao.store(&mut buffers.flow_tao.0[i]);
+        y_new.store(&mut buffers.reserve_tao_end.0[i]);
+        y_new.store(&mut chunk.reserve_tao);
+        x_new.store(&mut chunk.reserve_alpha);
+        (staked + (x - x_new)).store(&mut chunk.staked_alpha);
+    }
+}
+
+/// Part of the stake outside books that may leave in one step (MODEL 4.1).
+pub const SELLABLE_PART: f64 = 0.999;
+
+#[inline(always)]
+fn weight_ratio<V: Vector, const EQUAL: bool>(chunk: &ChainChunk) -> V {
+    if EQUAL {
+        return V::splat(1.0);
+    }
+    let w2 = V::load(&chunk.weight_tao);
+    w2 / (V::splat(1.0) - w2)
+}
+
+/// Takes the pool moves of [`flow_pass`] back and multiplies every flow by `factor`, for a pass with less money.
+#[cold]
+#[inline(never)]
+pub fn rescale_flows(chunks: &mut [ChainChunk], factor: f64, buffers: &mut StepBuffers) {
+    for (i, chunk) in chunks.iter_mut().enumerate() {
+        for lane in 0..CHUNK_SLOTS {
+            let before = buffers.reserve_alpha_mid.0[i][lane];
+            chunk.staked_alpha[lane] -= before - chunk.reserve_alpha[lane];
+            buffers.flow.0[i][lane] *= factor;
+        }
+    }
+}
+
+/// Moving prices over K blocks (MODEL 3.5), the spot price moving evenly in logs through the step.
+///
+/// Returns whether every slot is sound: reserves positive, stake and moving price not negative, none NaN.
+#[inline(always)]
+pub fn moving_price_pass<'a, V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    blocks: f64,
+    ages: impl Fn(usize) -> &'a AgeChunk,
+    buffers: &StepBuffers,
+) -> bool {
+    let one = V::splat(1.0);
+    let zero = V::splat(0.0);
+    let mut sound = 0xffu8;
+    for (i, chunk) in chunks.iter_mut().enumerate() {
+        let age = ages(i);
+        let opening = V::load(&buffers.price_open.0[i]);
+        let coinbase = V::load(&buffers.coinbase_move.0[i]);
+        let effective = if blocks == 1.0 {
+            opening * math::exp(coinbase)
+        } else {
+            let flow = V::load(&buffers.flow.0[i]);
+            let trades = V::load(&buffers.sale_move.0[i]) + flow + flow * weight_ratio::<V, EQUAL>(chunk);
+            effective_price::<V>(opening, coinbase, trades, age, blocks)
+        };
+        let old = V::load(&chunk.moving_price);
+        let new = V::load(&age.keep).mul_add(old, V::load(&age.gain) * one.min(effective));
+        let new = V::select(V::load(&chunk.started).gt(zero), new, old);
+        new.store(&mut chunk.moving_price);
+        let pools = V::load(&chunk.reserve_tao).gt(zero) & V::load(&chunk.reserve_alpha).gt(zero);
+        let rest = V::load(&chunk.staked_alpha).ge(zero) & new.ge(zero);
+        sound &= V::bitmask(pools & rest);
+    }
+    sound == 0xff
+}
+
+/// The one price that, held through the step, moves the average as the moving spot does.
+///
+/// ```text
+/// r0 = -l/K   r = (c + u - l)/K   J = (K - 1)/2
+/// S0(r) = expm1(K r)/expm1(r)     S1(r) = (K e^(K r) - e^r S0)/expm1(r)
+/// p_eff = p e^(c/K) (S0(r) + t (S1(r) - J S0(r))) / (the same at r0)
+/// ```
+#[inline(always)]
+fn effective_price<V: Vector>(opening: V, coinbase: V, trades: V, age: &AgeChunk, blocks: f64) -> V {
+    let k = V::splat(blocks);
+    let inverse_k = V::splat(1.0 / blocks);
+    let total = (coinbase + trades) - V::load(&age.log_keep);
+    let (s0, s1) = geometric_sums::<V>(total, total * inverse_k, k, blocks);
+    let centred = s1 - V::splat(0.5 * (blocks - 1.0)) * s0;
+    let numerator = V::load(&age.tilt).mul_add(centred, s0);
+    (opening * math::exp(coinbase * inverse_k)) * (numerator * V::load(&age.inverse_denominator))
+}
+
+/// `S0` and `S1` of [`effective_price`], by their series where `|K r|` is below 1e-4. Shared with the age table.
+#[inline(always)]
+pub(crate) fn geometric_sums<L: crate::simd::Lanes>(total: L, rate: L, k: L, blocks: f64) -> (L, L) {
+    let one = L::splat(1.0);
+    let small = total.abs().lt(L::splat(1e-4));
+    let growth = math::exp_m1(total);
+    let rate_growth = math::exp_m1(rate);
+    let inverse = one / L::select(small, one, rate_growth);
+    let s0 = growth * inverse;
+    let s1 = (k * (growth + one) - (rate_growth + one) * s0) * inverse;
+    let quadratic = L::splat((blocks - 1.0) * (2.0 * blocks - 1.0) / 12.0);
+    let series0 = k * (one + rate * (L::splat(0.5 * (blocks - 1.0)) + rate * quadratic));
+    let series1 = L::splat(0.5 * blocks * (blocks - 1.0)) * (one + rate * L::splat((2.0 * blocks - 1.0) / 3.0));
+    (L::select(small, series0, s0), L::select(small, series1, s1))
+}
