@@ -1,6 +1,6 @@
 //! Elementary functions on f64 lanes: one definition, branch-free, the same bits at any width.
 //!
-//! Largest errors (in units of the last place) are asserted by `tests/reference.rs` against values correctly rounded
+//! Largest errors (in units of the last place) are asserted by `tests/elementary.rs` against values correctly rounded
 //! from 60 digits: `exp` and `ln` 1.5, `exp_m1` and `ln_1p` 2. The polynomials are minimax (Remez, 60 digits) and their
 //! own error is below a tenth of a unit.
 
