@@ -20,7 +20,7 @@ const LN: [f32; 8] =
 const SINE: [f32; 4] = [6.283_185_5, -41.341_66, 81.592_354, -75.393_57];
 
 /// `cos(2 pi r) = 1 + r^2 p(r^2)`, minimax for `|r| <= 1/8`; relative error 6e-11.
-const COSINE: [f32; 4] = [-19.739_208, 64.939_323, -85.443_245, 59.229_588];
+const COSINE: [f32; 4] = [-19.739_208, 64.939_32, -85.443_245, 59.229_588];
 
 #[inline(always)]
 fn horner<S: Singles, const N: usize>(x: S, coefficients: &[f32; N]) -> S {
