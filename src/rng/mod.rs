@@ -1,1 +1,22 @@
 //! Addressed random numbers: Philox words, uniforms and normals.
+//!
+//! A draw has an address (seed, path, step, slot, purpose, index) and no history: it does not depend on what else was
+//! drawn, in which order, by which thread or at which vector width.
+
+mod address;
+mod normal;
+mod philox;
+mod uniform;
+
+pub use address::Address;
+pub use address::Purpose;
+pub use address::words;
+pub use normal::SlotDraws;
+pub use normal::normals4;
+pub use normal::slot_draws;
+pub use normal::slot_draws_scalar;
+pub use philox::philox4x32;
+pub use philox::philox4x32_lanes;
+pub use uniform::AddressedRng;
+pub use uniform::exponential;
+pub use uniform::open_unit;

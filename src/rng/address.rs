@@ -1,0 +1,62 @@
+//! Addresses of draws and what they are for.
+
+use crate::rng::philox::philox4x32;
+
+/// What a draw is for. Append only: a number that changes its meaning changes every result.
+///
+/// A draw that is needed only sometimes has its own purpose, or its own index within one, so that no branch shifts
+/// another draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Purpose {
+    /// Three normals and the jump residue of a slot and step.
+    SlotNormals = 0,
+    /// Size of a slot's jump; index: number of the jump within the step.
+    SlotJump = 1,
+    /// Common factor, TAO/USD, willingness.
+    GlobalNormals = 2,
+    /// Common jumps and jumps of TAO/USD; index: their number.
+    GlobalJumps = 3,
+    /// Waiting times between registrations; step word: registration ordinal.
+    RegistrationClock = 4,
+    /// Parameters of an entrant; step word: registration ordinal.
+    Entrant = 5,
+    /// Start and enable delays of subnets of the snapshot.
+    Incumbent = 6,
+    /// Volatility at the start of a path.
+    InitialVolatility = 7,
+}
+
+/// Where a block of four random words lies under a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Index of the path.
+    pub path: u32,
+    /// Step of the path, or the ordinal that the purpose names.
+    pub step: u32,
+    /// Slot, or 0 where the draw belongs to no slot.
+    pub slot: u32,
+    /// What the draw is for.
+    pub purpose: Purpose,
+    /// Number of the block within the purpose.
+    pub index: u16,
+}
+
+impl Address {
+    /// The counter of Philox: `(path, step, slot, purpose << 16 | index)`.
+    #[inline(always)]
+    pub fn counter(self) -> [u32; 4] {
+        [self.path, self.step, self.slot, (self.purpose as u32) << 16 | u32::from(self.index)]
+    }
+}
+
+/// The key of Philox: low half of the seed, then high half.
+#[inline(always)]
+pub(crate) fn key(seed: u64) -> [u32; 2] {
+    [seed as u32, (seed >> 32) as u32]
+}
+
+/// The four random words at an address.
+pub fn words(seed: u64, address: Address) -> [u32; 4] {
+    philox4x32(address.counter(), key(seed))
+}

@@ -1,0 +1,51 @@
+//! Nobody changed the random numbers unawares: first draws as literals.
+
+use taorisk::rng::Address;
+use taorisk::rng::Purpose;
+use taorisk::rng::exponential;
+use taorisk::rng::normals4;
+use taorisk::rng::open_unit;
+use taorisk::rng::slot_draws_scalar;
+use taorisk::rng::words;
+
+const SEED: u64 = 0x0123_4567_89ab_cdef;
+const ADDRESS: Address = Address { path: 1, step: 2, slot: 3, purpose: Purpose::SlotNormals, index: 0 };
+
+#[test]
+fn first_words() {
+    assert_eq!(words(SEED, ADDRESS), [1_329_690_880, 3_801_419_916, 570_740_547, 3_749_117_526]);
+}
+
+#[test]
+fn first_slot_draws() {
+    let (normals, residue) = slot_draws_scalar(SEED, ADDRESS);
+    assert_eq!(normals, [1.1492266654968262, -1.0120635032653809, 1.401873230934143]);
+    assert_eq!(residue, 1_447_267_328);
+}
+
+#[test]
+fn first_global_draws() {
+    let words = words(SEED, Address { purpose: Purpose::GlobalNormals, slot: 0, ..ADDRESS });
+    assert_eq!(normals4(words), [2.66926646232605, -0.8323947191238403, -0.3118702173233032, 0.7445115447044373]);
+    assert_eq!(open_unit(words[0]), 0.020061884191818535);
+    assert_eq!(exponential(open_unit(words[0])), 3.9089335730517836);
+}
+
+/// The numbers of purposes enter every address.
+#[test]
+fn purposes_keep_their_numbers() {
+    let purposes = [
+        Purpose::SlotNormals,
+        Purpose::SlotJump,
+        Purpose::GlobalNormals,
+        Purpose::GlobalJumps,
+        Purpose::RegistrationClock,
+        Purpose::Entrant,
+        Purpose::Incumbent,
+        Purpose::InitialVolatility,
+    ];
+    for (number, purpose) in purposes.into_iter().enumerate() {
+        let counter = Address { path: 5, step: 6, slot: 7, purpose, index: 9 }.counter();
+        assert_eq!(counter, [5, 6, 7, (number as u32) << 16 | 9]);
+    }
+}
