@@ -1,0 +1,439 @@
+//! One block of the chain: the order of operations; nothing else decides it.
+//!
+//! The coinbase (mint, shares, injection and chain buy, alpha out, epochs, moving prices) comes before all that users do
+//! in the block. Shares use the moving prices of the block before, moving prices the spot prices after the chain buys.
+//! There are no pendings here: alpha out is credited to stakers, burned alpha and unclaimed root alpha when it is minted,
+//! so that the alpha outside the pool is the chain's in every block, and its parts differ by less than one tempo's worth.
+
+use thiserror::Error;
+
+use crate::protocol::emission;
+use crate::protocol::emission::AlphaSplit;
+use crate::protocol::emission::Injection;
+use crate::protocol::emission::ShareInput;
+use crate::protocol::fixed;
+use crate::protocol::moving_price;
+use crate::protocol::params::ProtocolParams;
+use crate::protocol::params::ShareRule;
+use crate::protocol::pool;
+use crate::protocol::pool::Pool;
+use crate::protocol::pool::PoolError;
+use crate::protocol::root;
+use crate::protocol::state::ChainState;
+use crate::protocol::state::SubnetState;
+use crate::units::NetUid;
+use crate::units::RAO_PER_TAO;
+
+/// Whether the truncations of the chain are followed that have an economic effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MovingPriceMode {
+    /// As on chain: moving prices, and the price and root proportion behind an injection, are truncated to 2^-32, and
+    /// what is injected to whole rao.
+    Floored,
+    /// Real numbers throughout: for steps over many blocks, and without the dead zone of small rises.
+    Continuous,
+}
+
+impl MovingPriceMode {
+    fn floor_32(self, value: f64) -> f64 {
+        match self {
+            Self::Floored => fixed::floor_32(value),
+            Self::Continuous => value,
+        }
+    }
+
+    fn floor_rao(self, tokens: f64) -> f64 {
+        match self {
+            Self::Floored => (tokens * RAO_PER_TAO).floor() / RAO_PER_TAO,
+            Self::Continuous => tokens,
+        }
+    }
+}
+
+/// A trade that a user asks for; gross of the fee. Amounts in tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Order {
+    /// Stake TAO.
+    Buy {
+        /// Subnet.
+        netuid: NetUid,
+        /// TAO paid, fee included.
+        gross_tao: f64,
+    },
+    /// Unstake alpha.
+    Sell {
+        /// Subnet.
+        netuid: NetUid,
+        /// Alpha paid, fee included.
+        gross_alpha: f64,
+    },
+}
+
+/// What an epoch of a subnet changes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochOutcome {
+    /// Subnet.
+    pub netuid: NetUid,
+    /// Withheld part of its miner emission (fraction), in force from the next block.
+    pub miner_burned: f64,
+    /// Withheld miner alpha that is recycled rather than burned in place (tokens); taken from the burned alpha.
+    pub recycled_alpha: f64,
+}
+
+/// All that a block is given from outside, in the order in which it happens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BlockInputs {
+    /// Epochs that fire, at the end of the coinbase.
+    pub epochs: Vec<EpochOutcome>,
+    /// Trades of users.
+    pub orders: Vec<Order>,
+    /// `SubnetEmissionEnabled` as set by root.
+    pub emission_switches: Vec<(NetUid, bool)>,
+    /// Subnets whose owner calls start_call: they emit from the next block.
+    pub start_calls: Vec<NetUid>,
+}
+
+/// A trade of a user as executed. Amounts in tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trade {
+    /// Fee, in the token paid.
+    pub fee: f64,
+    /// Alpha bought, or TAO paid to the seller.
+    pub paid_out: f64,
+    /// TAO that the block author receives: the fee of a buy, the proceeds of the fee alpha of a sale.
+    pub author_tao: f64,
+}
+
+/// Why an order was not executed; the state is then unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum OrderError {
+    /// No such subnet.
+    #[error("there is no subnet of that netuid")]
+    UnknownSubnet,
+    /// Before start_call nobody can stake.
+    #[error("the subnet has not started")]
+    NotStarted,
+    /// More alpha than is staked in the subnet.
+    #[error("the order sells more alpha than is staked")]
+    NotEnoughStake,
+    /// The pool refuses.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+/// Threshold of the Hill gate, which the chain recomputes only now and then; unused under [`ShareRule::E2`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HillGate {
+    /// Threshold in force (share).
+    pub threshold: f64,
+    /// Block of its last computation.
+    pub last_update_block: u64,
+}
+
+impl HillGate {
+    /// The gate computed from `state` as it stands.
+    pub fn of(params: &ProtocolParams, state: &ChainState) -> Self {
+        let inputs: Vec<ShareInput> = state.subnets.iter().map(share_input).collect();
+        let mut shares = Vec::new();
+        emission::e2_shares(&inputs, &mut shares);
+        let mut gate = Self { threshold: 0.0, last_update_block: state.block };
+        gate.update(params.share_rule, state.block, &shares);
+        gate
+    }
+
+    fn update(&mut self, rule: ShareRule, block: u64, e2_shares: &[f64]) {
+        if let ShareRule::E2H { rank, .. } = rule {
+            *self = Self { threshold: emission::hill_threshold(e2_shares, rank), last_update_block: block };
+        }
+    }
+
+    fn is_due(&self, block: u64) -> bool {
+        block.saturating_sub(self.last_update_block) >= emission::HILL_THRESHOLD_PERIOD_BLOCKS
+    }
+}
+
+/// What the coinbase of a block did in one subnet. Amounts in tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SubnetReport {
+    /// Subnet.
+    pub netuid: NetUid,
+    /// Final share of the TAO emission.
+    pub emission_share: f64,
+    /// TAO emission of the subnet.
+    pub emission_tao: f64,
+    /// Root proportion before the injection.
+    pub root_proportion: f64,
+    /// Most alpha that may be injected.
+    pub injection_cap_alpha: f64,
+    /// TAO added to the pool.
+    pub injected_tao: f64,
+    /// Alpha minted into the pool.
+    pub injected_alpha: f64,
+    /// TAO of the chain buy.
+    pub excess_tao: f64,
+    /// Alpha that the chain bought.
+    pub bought_alpha: f64,
+    /// Alpha minted outside the pool, by receiver.
+    pub alpha_out: AlphaSplit,
+    /// Pool weight of TAO after the injection.
+    pub weight_tao: f64,
+    /// Spot price after the coinbase, which enters the moving price.
+    pub spot_price: f64,
+}
+
+/// What a block did; reused from block to block, so that none but the first allocates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BlockReport {
+    /// TAO minted.
+    pub minted_tao: f64,
+    /// TAO of it that no subnet took, recycled at once.
+    pub recycled_tao: f64,
+    /// Whether root alpha was kept rather than recycled.
+    pub sell_flag: bool,
+    /// One per subnet, in the order of the state.
+    pub subnets: Vec<SubnetReport>,
+    /// One per order, in their order.
+    pub trades: Vec<Result<Trade, OrderError>>,
+    share_inputs: Vec<ShareInput>,
+    shares: Vec<f64>,
+}
+
+/// Advances `state` by one block; `report` is overwritten.
+pub fn advance_block(
+    params: &ProtocolParams,
+    mode: MovingPriceMode,
+    state: &mut ChainState,
+    gate: &mut HillGate,
+    inputs: &BlockInputs,
+    report: &mut BlockReport,
+) {
+    coinbase(params, mode, state, gate, &inputs.epochs, report);
+    report.trades.clear();
+    report.trades.extend(inputs.orders.iter().map(|order| execute(params, state, *order)));
+    for (netuid, enabled) in &inputs.emission_switches {
+        with_subnet(state, *netuid, |subnet| subnet.emission_enabled = *enabled);
+    }
+    let next_block = state.block + 1;
+    for netuid in &inputs.start_calls {
+        with_subnet(state, *netuid, |subnet| subnet.first_emission_block = Some(next_block));
+    }
+}
+
+/// All of a block that comes before user orders: mint, shares, injection and chain buy, alpha out, epochs, moving prices.
+pub fn coinbase(
+    params: &ProtocolParams,
+    mode: MovingPriceMode,
+    state: &mut ChainState,
+    gate: &mut HillGate,
+    epochs: &[EpochOutcome],
+    report: &mut BlockReport,
+) {
+    state.block += 1;
+    report.minted_tao = emission::block_emission(state.issuance_tao);
+    report.sell_flag = share_emission(params, state, gate, &mut report.share_inputs, &mut report.shares);
+    let context = EmissionContext { params, mode, root_stake_tao: state.root_stake_tao, sell_flag: report.sell_flag };
+    report.subnets.clear();
+    for (subnet, share) in state.subnets.iter_mut().zip(&report.shares) {
+        let emitted = emit_to_subnet(&context, subnet, report.minted_tao * share);
+        report.subnets.push(SubnetReport { emission_share: *share, ..emitted });
+    }
+    let spent: f64 = report.subnets.iter().map(|subnet| subnet.injected_tao + subnet.excess_tao).sum();
+    report.recycled_tao = report.minted_tao - spent;
+    state.issuance_tao += spent;
+    epochs.iter().for_each(|epoch| with_subnet(state, epoch.netuid, |subnet| close_epoch(subnet, epoch)));
+    update_moving_prices(params, mode, state);
+}
+
+/// Fills `shares` and returns the sell flag, both from the moving prices of the block before.
+fn share_emission(
+    params: &ProtocolParams,
+    state: &ChainState,
+    gate: &mut HillGate,
+    inputs: &mut Vec<ShareInput>,
+    shares: &mut Vec<f64>,
+) -> bool {
+    inputs.clear();
+    inputs.extend(state.subnets.iter().map(share_input));
+    if gate.is_due(state.block) {
+        emission::e2_shares(inputs, shares);
+        gate.update(params.share_rule, state.block, shares);
+    }
+    emission::emission_shares(params.share_rule, gate.threshold, inputs, shares);
+    root::sell_flag(inputs.iter().filter(|input| input.started).map(|input| input.moving_price).sum())
+}
+
+fn share_input(subnet: &SubnetState) -> ShareInput {
+    ShareInput {
+        moving_price: subnet.moving_price,
+        miner_burned: subnet.miner_burned,
+        started: subnet.is_started(),
+        enabled: subnet.emission_enabled,
+    }
+}
+
+/// What the emission of all subnets of a block has in common.
+#[derive(Clone, Copy, Debug)]
+pub struct EmissionContext<'a> {
+    /// Parameters of the chain.
+    pub params: &'a ProtocolParams,
+    /// Truncations followed.
+    pub mode: MovingPriceMode,
+    /// TAO staked on root.
+    pub root_stake_tao: f64,
+    /// Whether root alpha is kept rather than recycled.
+    pub sell_flag: bool,
+}
+
+impl EmissionContext<'_> {
+    fn root_proportion(&self, issuance_alpha: f64) -> f64 {
+        let weight = self.mode.floor_32(self.params.tao_weight);
+        self.mode.floor_32(root::root_proportion(weight, self.root_stake_tao, issuance_alpha))
+    }
+}
+
+/// Emits `emission_tao` and the block's alpha to one subnet; nothing happens to one that has not started.
+///
+/// The order is the chain's: the weight moves for the injection; the chain buys with the excess on the new weight and the
+/// old reserves; the injected amounts enter the pool; alpha out is minted and split by the root proportion after all that.
+/// The report's `emission_share` is left at 0.
+/// Source: pallets/subtensor/src/coinbase/run_coinbase.rs, `inject_and_maybe_swap`, `emit_to_subnets`.
+pub fn emit_to_subnet(context: &EmissionContext<'_>, subnet: &mut SubnetState, emission_tao: f64) -> SubnetReport {
+    let mode = context.mode;
+    let alpha_emission = if subnet.is_started() { emission::block_emission(subnet.issuance_alpha()) } else { 0.0 };
+    let root_proportion = context.root_proportion(subnet.issuance_alpha());
+    let cap_alpha = root_proportion * alpha_emission;
+    let terms = emission::inject(emission_tao, mode.floor_32(Pool::from(&*subnet).spot_price()), cap_alpha);
+    let injected = reweigh(subnet, mode.floor_rao(terms.tao), mode.floor_rao(terms.alpha));
+    let excess_tao = mode.floor_rao(terms.excess_tao);
+    let bought_alpha = chain_buy(mode, subnet, excess_tao);
+    subnet.reserve_tao += injected.tao;
+    subnet.reserve_alpha += injected.alpha;
+    let alpha_out = mint_alpha_out(context, subnet, alpha_emission);
+    SubnetReport {
+        netuid: subnet.netuid,
+        emission_share: 0.0,
+        emission_tao,
+        root_proportion,
+        injection_cap_alpha: cap_alpha,
+        injected_tao: injected.tao,
+        injected_alpha: injected.alpha,
+        excess_tao,
+        bought_alpha,
+        alpha_out,
+        weight_tao: subnet.weight_tao,
+        spot_price: Pool::from(&*subnet).spot_price(),
+    }
+}
+
+/// Moves the weight for an injection and returns what may be injected: nothing where a weight would leave its bounds.
+fn reweigh(subnet: &mut SubnetState, tao: f64, alpha: f64) -> Injection {
+    match Pool::from(&*subnet).weight_after_injection(tao, alpha) {
+        Some(weight_tao) => {
+            subnet.weight_tao = weight_tao;
+            Injection { tao, alpha, excess_tao: 0.0 }
+        }
+        None => Injection { tao: 0.0, alpha: 0.0, excess_tao: 0.0 },
+    }
+}
+
+/// Buys alpha with `excess_tao`, free of fee, for the protocol to keep; returns the alpha bought. Where the pool refuses,
+/// the TAO is lost outside the pool.
+fn chain_buy(mode: MovingPriceMode, subnet: &mut SubnetState, excess_tao: f64) -> f64 {
+    let pool = Pool::from(&*subnet);
+    if !(excess_tao > 0.0) || pool.check_buy(excess_tao).is_err() {
+        return 0.0;
+    }
+    let bought_alpha = mode.floor_rao(pool.buy(excess_tao));
+    subnet.reserve_tao += excess_tao;
+    subnet.reserve_alpha -= bought_alpha;
+    subnet.protocol_alpha += bought_alpha;
+    bought_alpha
+}
+
+/// Mints alpha out and credits it: owner, validators and paid miners to stake, withheld miner alpha to burned alpha, root
+/// alpha to unclaimed or, with the sell flag off, to nobody.
+fn mint_alpha_out(context: &EmissionContext<'_>, subnet: &mut SubnetState, alpha_emission: f64) -> AlphaSplit {
+    let root_proportion = context.root_proportion(subnet.issuance_alpha() + alpha_emission);
+    let split = emission::split_alpha(alpha_emission, context.params.owner_cut, root_proportion);
+    let withheld = split.server * subnet.miner_burned.min(1.0);
+    subnet.staked_alpha += alpha_emission - split.root - withheld;
+    subnet.burned_alpha += withheld;
+    if context.sell_flag {
+        subnet.unclaimed_root_alpha += split.root;
+    }
+    split
+}
+
+fn close_epoch(subnet: &mut SubnetState, epoch: &EpochOutcome) {
+    subnet.miner_burned = epoch.miner_burned;
+    subnet.burned_alpha -= epoch.recycled_alpha;
+}
+
+fn update_moving_prices(params: &ProtocolParams, mode: MovingPriceMode, state: &mut ChainState) {
+    let block = state.block;
+    for subnet in state.subnets.iter_mut().filter(|subnet| subnet.is_started()) {
+        let age = moving_price::age_blocks(block, subnet.first_emission_block);
+        let smoothing =
+            moving_price::smoothing_at_age(params.moving_price_smoothing, age, params.moving_price_age_blocks);
+        let spot_price = Pool::from(&*subnet).spot_price();
+        subnet.moving_price = mode.floor_32(moving_price::update(subnet.moving_price, spot_price, smoothing));
+    }
+}
+
+/// Executes a user's order at the default price limits.
+///
+/// # Errors
+/// The order is refused and the state unchanged: see [`OrderError`].
+pub fn execute(params: &ProtocolParams, state: &mut ChainState, order: Order) -> Result<Trade, OrderError> {
+    let (Order::Buy { netuid, .. } | Order::Sell { netuid, .. }) = order;
+    let subnet = find(state, netuid).ok_or(OrderError::UnknownSubnet)?;
+    if !subnet.is_started() {
+        return Err(OrderError::NotStarted);
+    }
+    match order {
+        Order::Buy { gross_tao, .. } => buy(params, subnet, gross_tao),
+        Order::Sell { gross_alpha, .. } => sell(params, subnet, gross_alpha),
+    }
+}
+
+/// The fee goes to the block author and only the rest into the pool.
+fn buy(params: &ProtocolParams, subnet: &mut SubnetState, gross_tao: f64) -> Result<Trade, OrderError> {
+    let pool = Pool::from(&*subnet);
+    let fee = pool::fee(gross_tao, params.fee_rate);
+    let net_tao = gross_tao - fee;
+    pool.check_buy(net_tao)?;
+    let bought_alpha = pool.buy(net_tao);
+    subnet.reserve_tao += net_tao;
+    subnet.reserve_alpha -= bought_alpha;
+    subnet.staked_alpha += bought_alpha;
+    Ok(Trade { fee, paid_out: bought_alpha, author_tao: fee })
+}
+
+/// The fee alpha is sold for the block author right after the net alpha, so that all of the gross enters the pool.
+fn sell(params: &ProtocolParams, subnet: &mut SubnetState, gross_alpha: f64) -> Result<Trade, OrderError> {
+    if !(gross_alpha <= subnet.staked_alpha) {
+        return Err(OrderError::NotEnoughStake);
+    }
+    let pool = Pool::from(&*subnet);
+    let fee = pool::fee(gross_alpha, params.fee_rate);
+    let net_alpha = gross_alpha - fee;
+    pool.check_sell(net_alpha)?;
+    let paid_out = pool.sell(net_alpha);
+    let author_tao = pool.after_sell(net_alpha).sell(fee);
+    subnet.reserve_alpha += gross_alpha;
+    subnet.staked_alpha -= gross_alpha;
+    subnet.reserve_tao -= paid_out + author_tao;
+    Ok(Trade { fee, paid_out, author_tao })
+}
+
+fn find(state: &mut ChainState, netuid: NetUid) -> Option<&mut SubnetState> {
+    let position = state.subnets.binary_search_by_key(&netuid, |subnet| subnet.netuid).ok()?;
+    state.subnets.get_mut(position)
+}
+
+/// Changes a subnet if it exists.
+fn with_subnet(state: &mut ChainState, netuid: NetUid, change: impl FnOnce(&mut SubnetState)) {
+    if let Some(subnet) = find(state, netuid) {
+        change(subnet);
+    }
+}
