@@ -169,7 +169,7 @@ pub struct SubnetReport {
     pub injected_tao: f64,
     /// Alpha minted into the pool.
     pub injected_alpha: f64,
-    /// TAO of the chain buy.
+    /// TAO set aside for the chain buy; where the pool refuses it, this TAO is lost outside the pool.
     pub excess_tao: f64,
     /// Alpha that the chain bought.
     pub bought_alpha: f64,
@@ -340,7 +340,7 @@ fn reweigh(subnet: &mut SubnetState, tao: f64, alpha: f64) -> Injection {
 /// the TAO is lost outside the pool.
 fn chain_buy(mode: MovingPriceMode, subnet: &mut SubnetState, excess_tao: f64) -> f64 {
     let pool = Pool::from(&*subnet);
-    if !(excess_tao > 0.0) || pool.check_buy(excess_tao).is_err() {
+    if excess_tao <= 0.0 || pool.check_buy(excess_tao).is_err() {
         return 0.0;
     }
     let bought_alpha = mode.floor_rao(pool.buy(excess_tao));
@@ -373,10 +373,18 @@ fn update_moving_prices(params: &ProtocolParams, mode: MovingPriceMode, state: &
     let block = state.block;
     for subnet in state.subnets.iter_mut().filter(|subnet| subnet.is_started()) {
         let age = moving_price::age_blocks(block, subnet.first_emission_block);
-        let smoothing =
-            moving_price::smoothing_at_age(params.moving_price_smoothing, age, params.moving_price_age_blocks);
         let spot_price = Pool::from(&*subnet).spot_price();
-        subnet.moving_price = mode.floor_32(moving_price::update(subnet.moving_price, spot_price, smoothing));
+        let (smoothing, halving_blocks) = (params.moving_price_smoothing, params.moving_price_age_blocks);
+        subnet.moving_price = match mode {
+            MovingPriceMode::Floored => {
+                let halving_blocks = halving_blocks as u64;
+                moving_price::update_floored(subnet.moving_price, spot_price, smoothing, age, halving_blocks)
+            }
+            MovingPriceMode::Continuous => {
+                let smoothing = moving_price::smoothing_at_age(smoothing, age, halving_blocks);
+                moving_price::update(subnet.moving_price, spot_price, smoothing)
+            }
+        };
     }
 }
 
@@ -411,13 +419,13 @@ fn buy(params: &ProtocolParams, subnet: &mut SubnetState, gross_tao: f64) -> Res
 
 /// The fee alpha is sold for the block author right after the net alpha, so that all of the gross enters the pool.
 fn sell(params: &ProtocolParams, subnet: &mut SubnetState, gross_alpha: f64) -> Result<Trade, OrderError> {
-    if !(gross_alpha <= subnet.staked_alpha) {
-        return Err(OrderError::NotEnoughStake);
-    }
     let pool = Pool::from(&*subnet);
     let fee = pool::fee(gross_alpha, params.fee_rate);
     let net_alpha = gross_alpha - fee;
     pool.check_sell(net_alpha)?;
+    if gross_alpha > subnet.staked_alpha {
+        return Err(OrderError::NotEnoughStake);
+    }
     let paid_out = pool.sell(net_alpha);
     let author_tao = pool.after_sell(net_alpha).sell(fee);
     subnet.reserve_alpha += gross_alpha;

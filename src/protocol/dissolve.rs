@@ -45,7 +45,7 @@ pub fn subnet_payout_per_alpha(params: &ProtocolParams, subnet: &SubnetState) ->
 /// refund = max(0, locked - I_alpha * owner_cut * p)
 /// ```
 ///
-/// The chain pays at most what is left on the subnet account beyond the protocol's part; the caller caps.
+/// The chain pays at most what the subnet account holds after the stakers are paid, less the protocol's part; the caller caps.
 /// Source: pallets/subtensor/src/staking/remove_stake.rs, `destroy_alpha_in_out_stakes`.
 pub fn owner_refund(params: &ProtocolParams, subnet: &SubnetState, spot_price: f64) -> f64 {
     if subnet.registered_at < params.registration_start_block {
@@ -55,10 +55,12 @@ pub fn owner_refund(params: &ProtocolParams, subnet: &SubnetState, spot_price: f
     }
 }
 
-/// [`owner_refund`] of a legacy subnet in rao, before the cap. `spot_price`: U64F64 bits; `owner_cut`: parts of 65,535.
+/// [`owner_refund`] of a legacy subnet in rao, before the cap, exact: the chain truncates the owner cut and the price to
+/// 32 fractional bits. `owner_cut`: parts of 65,535; `spot_price`: U64F64 bits.
 pub fn owner_refund_rao(locked: u64, issuance_alpha: u64, owner_cut: u16, spot_price: u128) -> u64 {
-    let owner_alpha = u128::from(issuance_alpha) * u128::from(owner_cut) / u128::from(u16::MAX);
-    let value = (spot_price >> 64) * owner_alpha + ((spot_price & u128::from(u64::MAX)) * owner_alpha >> 64);
+    let owner_cut = (u128::from(owner_cut) << 32) / u128::from(u16::MAX);
+    let owner_alpha = (u128::from(issuance_alpha) * owner_cut) >> 32;
+    let value = owner_alpha.saturating_mul(spot_price >> 32) >> 32;
     locked.saturating_sub(value.try_into().unwrap_or(u64::MAX))
 }
 
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn owner_is_refunded_what_the_cuts_have_not_paid() {
-        assert_eq!(owner_refund_rao(1_000, 65_535, 100, 1 << 64), 900);
-        assert_eq!(owner_refund_rao(1_000, 65_535, 1_001, 1 << 64), 0);
+        assert_eq!(owner_refund_rao(1_000, 1_600, 65_535, 1 << 63), 200);
+        assert_eq!(owner_refund_rao(1_000, 2_002, 65_535, 1 << 63), 0);
     }
 }

@@ -73,15 +73,15 @@ pub fn emission_shares(rule: ShareRule, threshold: f64, inputs: &[ShareInput], s
 /// Shares of rule E2 over all started subnets, enabled or not; replaces the content of `shares`.
 ///
 /// ```text
-/// s_i = m_i (1 - min(MB_i, 1)) / sum;    m_i / sum where that sum is 0;    0 where all m_i are 0
+/// q_i = m_i / sum m    s_i = q_i (1 - min(MB_i, 1)) / sum of that;    q_i where that sum is 0;    0 where all m_i are 0
 /// ```
 pub fn e2_shares(inputs: &[ShareInput], shares: &mut Vec<f64>) {
-    let price = |input: &ShareInput| if input.started { input.moving_price } else { 0.0 };
+    let paid_out = |input: &ShareInput| 1.0 - input.miner_burned.min(1.0);
     shares.clear();
-    shares.extend(inputs.iter().map(|input| price(input) * (1.0 - input.miner_burned.min(1.0))));
-    if !normalise(shares) {
-        shares.clear();
-        shares.extend(inputs.iter().map(price));
+    shares.extend(inputs.iter().map(|input| if input.started { input.moving_price } else { 0.0 }));
+    normalise(shares);
+    if inputs.iter().zip(shares.iter()).any(|(input, share)| paid_out(input) * share > 0.0) {
+        inputs.iter().zip(shares.iter_mut()).for_each(|(input, share)| *share *= paid_out(input));
         normalise(shares);
     }
 }
@@ -107,13 +107,12 @@ fn gate_shares(threshold: f64, exponent: u32, shares: &mut [f64]) {
     }
 }
 
-/// Scales `shares` to sum to 1; without effect, and `false`, where the sum is not positive.
-fn normalise(shares: &mut [f64]) -> bool {
+/// Scales `shares` to sum to 1; without effect where the sum is not positive.
+fn normalise(shares: &mut [f64]) {
     let sum: f64 = shares.iter().sum();
     if sum > 0.0 {
         shares.iter_mut().for_each(|share| *share /= sum);
     }
-    sum > 0.0
 }
 
 /// What becomes of the TAO emission of one subnet in a block; amounts in the unit of the emission.

@@ -3,7 +3,7 @@
 pub mod block;
 pub mod dissolve;
 pub mod emission;
-mod fixed;
+pub mod fixed;
 pub mod moving_price;
 pub mod params;
 pub mod pool;

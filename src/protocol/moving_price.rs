@@ -1,12 +1,13 @@
 //! The moving price of a subnet: an average of its capped spot price whose smoothing grows with age.
 
 use crate::protocol::fixed::ONE_U64F64;
-use crate::protocol::fixed::floor_32;
 use crate::protocol::fixed::mul_u64f64;
 use crate::protocol::fixed::ratio_u64f64;
 
 /// Spot price (TAO per alpha) above which the moving price does not follow.
 pub const PRICE_CAP: f64 = 1.0;
+/// Scale of 32 fractional bits.
+const SCALE_32: f64 = 4_294_967_296.0;
 
 /// Blocks since start_call at `block`; a subnet that has not started counts from block 0.
 /// Source: pallets/subtensor/src/staking/stake_utils.rs, `update_moving_price`.
@@ -33,12 +34,15 @@ pub fn update(moving_price: f64, spot_price: f64, smoothing: f64) -> f64 {
     smoothing * spot_price.min(PRICE_CAP) + (1.0 - smoothing) * moving_price
 }
 
-/// [`update`] truncated to 2^-32 as the chain stores it. A rise below 2^-32 / a never registers.
-pub fn update_floored(moving_price: f64, spot_price: f64, smoothing: f64) -> f64 {
-    floor_32(update(moving_price, spot_price, smoothing))
+/// [`update_raw`] of a moving price held as a multiple of 2^-32. `smoothing` is the one before the age factor.
+pub fn update_floored(moving_price: f64, spot_price: f64, smoothing: f64, age_blocks: u64, halving_blocks: u64) -> f64 {
+    let spot_price_raw = (spot_price.min(PRICE_CAP) * SCALE_32 * SCALE_32) as u128;
+    let (moving_price_raw, smoothing_raw) = ((moving_price * SCALE_32) as u64, (smoothing * SCALE_32) as u64);
+    update_raw(moving_price_raw, spot_price_raw, smoothing_raw, age_blocks, halving_blocks) as f64 / SCALE_32
 }
 
-/// [`update_floored`] in the chain's own arithmetic, exact to the bit.
+/// The moving price one block later in the chain's own arithmetic, exact to the bit. It truncates to 2^-32 in every
+/// block, so that a rise below `2^-32 / a` never registers and a fall is at least 2^-32.
 ///
 /// `moving_price`: I96F32 bits; `spot_price`: U64F64 bits; `smoothing`: `SubnetMovingAlpha` (I96F32 bits), before the age factor.
 /// Source: pallets/subtensor/src/staking/stake_utils.rs, `update_moving_price`.
@@ -90,7 +94,9 @@ mod tests {
     #[test]
     fn float_and_raw_forms_agree() {
         let raw = update_raw(2_662_879_723, ONE_U64F64 / 5 * 3, SMOOTHING_RAW, 3_600_001, 201_600);
-        let smoothing = smoothing_at_age(SMOOTHING_RAW as f64 / 4_294_967_296.0, 3_600_001, 201_600.0);
-        assert_eq!(update_floored(2_662_879_723.0 / 4_294_967_296.0, 0.6, smoothing), raw as f64 / 4_294_967_296.0);
+        let (before, smoothing) = (2_662_879_723.0 / SCALE_32, SMOOTHING_RAW as f64 / SCALE_32);
+        assert_eq!(update_floored(before, 0.6, smoothing, 3_600_001, 201_600), raw as f64 / SCALE_32);
+        let real = update(before, 0.6, smoothing_at_age(smoothing, 3_600_001, 201_600.0));
+        assert!((real - raw as f64 / SCALE_32).abs() < 1.0 / SCALE_32);
     }
 }

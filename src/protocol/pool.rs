@@ -183,13 +183,13 @@ pub(super) fn growth(excess: f64, weight: f64) -> f64 {
 }
 
 fn check(net_in: f64, reserve_in: f64, reserve_out: f64, inside_limit: bool) -> Result<(), PoolError> {
-    if !(reserve_out >= RESERVE_MIN) {
-        Err(PoolError::ReservesTooLow)
-    } else if !(net_in <= INPUT_MAX_RESERVES * reserve_in) {
-        Err(PoolError::InputTooLarge)
-    } else if !inside_limit {
-        Err(PoolError::PriceLimitExceeded)
-    } else {
-        Ok(())
+    // Each condition is written so that NaN fails it.
+    let not_too_large = net_in <= INPUT_MAX_RESERVES * reserve_in;
+    let not_too_low = reserve_out >= RESERVE_MIN;
+    match (not_too_large, not_too_low, inside_limit) {
+        (false, _, _) => Err(PoolError::InputTooLarge),
+        (_, false, _) => Err(PoolError::ReservesTooLow),
+        (_, _, false) => Err(PoolError::PriceLimitExceeded),
+        _ => Ok(()),
     }
 }

@@ -15,7 +15,7 @@ const RESERVE_MIN_RAO: u64 = 1_000_000;
 const INPUT_MAX_RESERVES: u64 = 1_000;
 /// Most that a trade stopped by its price limit takes in, in multiples of the reserve: the chain's power
 /// `(p / p')^w` is an unsigned 64-bit number of units of 10^-18.
-const LIMITED_INPUT_MAX_RESERVES: f64 = 17.446_744_073_709_551_615;
+const LIMITED_INPUT_MAX_RESERVES: f64 = u64::MAX as f64 / 1e18 - 1.0;
 
 /// Direction of a trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,10 +132,10 @@ impl PoolRao {
         let (reserve_in, reserve_out) = self.reserves(request.side);
         let limit = ratio_u64f64(request.price_limit, 1_000_000_000);
         let spot = self.spot_price_raw();
-        if reserve_out < RESERVE_MIN_RAO {
-            Err(PoolError::ReservesTooLow)
-        } else if net_in > reserve_in.saturating_mul(INPUT_MAX_RESERVES) {
+        if net_in > reserve_in.saturating_mul(INPUT_MAX_RESERVES) {
             Err(PoolError::InputTooLarge)
+        } else if reserve_out < RESERVE_MIN_RAO {
+            Err(PoolError::ReservesTooLow)
         } else if spot == limit || !request.side.reaches(spot, limit) {
             Err(PoolError::PriceLimitExceeded)
         } else {
@@ -204,7 +204,7 @@ pub fn initial_weight(reserve_tao: u64, reserve_alpha: u64, price_raw: Option<u1
         return Some(WEIGHT_ONE / 2);
     };
     let alpha = u128::from(reserve_alpha);
-    let value = (price >> 64) * alpha + ((price & (ONE_U64F64 - 1)) * alpha >> 64);
+    let value = (price >> 64) * alpha + (((price & (ONE_U64F64 - 1)) * alpha) >> 64);
     let sum = value.saturating_add(u128::from(reserve_tao));
     if sum == 0 { None } else { weight_of(u128::from(reserve_tao), sum) }
 }

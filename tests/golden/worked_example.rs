@@ -1,0 +1,1 @@
+//! Five blocks of the worked example.
