@@ -337,14 +337,16 @@ fn reweigh(subnet: &mut SubnetState, tao: f64, alpha: f64) -> Injection {
 }
 
 /// Buys alpha with `excess_tao`, free of fee, for the protocol to keep; returns the alpha bought. Where the pool refuses,
-/// the TAO is lost outside the pool.
+/// or would give nothing, the TAO is lost outside the pool.
 fn chain_buy(mode: MovingPriceMode, subnet: &mut SubnetState, excess_tao: f64) -> f64 {
     let pool = Pool::from(&*subnet);
     if excess_tao <= 0.0 || pool.check_buy(excess_tao).is_err() {
         return 0.0;
     }
     let bought_alpha = mode.floor_rao(pool.buy(excess_tao));
-    subnet.reserve_tao += excess_tao;
+    if bought_alpha > 0.0 {
+        subnet.reserve_tao += excess_tao;
+    }
     subnet.reserve_alpha -= bought_alpha;
     subnet.protocol_alpha += bought_alpha;
     bought_alpha

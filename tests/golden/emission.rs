@@ -14,6 +14,7 @@ use taorisk::protocol::root;
 use taorisk::protocol::state::SubnetState;
 use taorisk::units::NetUid;
 
+use crate::amm;
 use crate::vectors::Deviations;
 use crate::vectors::array;
 use crate::vectors::fixed;
@@ -79,6 +80,15 @@ fn is_ordinary(row: &Value) -> bool {
     matches!(text(&row["kind"]), "realistic" | "fresh")
 }
 
+/// The pool of a row, in real numbers of rao.
+fn pool_in_rao(subnet: &Value) -> Pool {
+    Pool {
+        reserve_tao: rao(&subnet["tao"]) as f64,
+        reserve_alpha: rao(&subnet["alpha_in"]) as f64,
+        weight_tao: rao(&subnet["quote_weight"]) as f64 / 1e18,
+    }
+}
+
 #[test]
 fn terms() {
     let mut worst = Deviations::of("subnet_terms");
@@ -86,11 +96,7 @@ fn terms() {
         let (case, out) = (text(&row["case"]), &row["out"]);
         let (kind, tolerance) = if is_ordinary(&row) { ("ordinary", 1e-7) } else { ("extreme", 107.0) };
         for (slot, subnet) in array(&row["subnets"]).iter().enumerate() {
-            let pool = Pool {
-                reserve_tao: rao(&subnet["tao"]) as f64,
-                reserve_alpha: rao(&subnet["alpha_in"]) as f64,
-                weight_tao: rao(&subnet["quote_weight"]) as f64 / 1e18,
-            };
+            let pool = pool_in_rao(subnet);
             let issuance = rao(&subnet["alpha_in"]) + rao(&subnet["alpha_out"]);
             let alpha_out = emission::block_emission_rao(issuance) as f64;
             let rho = floor_32(root::root_proportion(tao_weight(&row), rao(&row["root_tao"]) as f64, issuance as f64));
@@ -160,27 +166,40 @@ fn compare_step(worst: &mut Deviations, row: &Value, slot: usize, subnet: &Value
     let mut state = subnet_state(subnet);
     let report = block::emit_to_subnet(&context, &mut state, fixed(&subnet["tao_emission_u96f32"], 32) / 1e9);
 
-    let kind = if is_ordinary(row) { "ordinary" } else { "extreme" };
-    // An amount in tokens is known to half a step of its f64; the chain floors each to a rao.
-    let mut note = |quantity: &str, ours: f64, column: &str, tolerance: f64| {
+    let (kind, injected_tolerance) = if is_ordinary(row) { ("ordinary", 1.0) } else { ("extreme", 107.0) };
+    // The chain's counters leave out what a refused chain buy lost and root alpha that was recycled.
+    let spent_tao = if report.bought_alpha > 0.0 { report.excess_tao } else { 0.0 };
+    let kept_root = if sell_flag { report.alpha_out.root } else { 0.0 };
+    for (column, ours, tolerance) in [
+        ("tao", state.reserve_tao, injected_tolerance),
+        ("alpha_in", state.reserve_alpha, 1.0),
+        ("alpha_out", state.outstanding_alpha(), 1.0),
+        ("tao_in_emission", report.injected_tao, injected_tolerance),
+        ("alpha_in_emission", report.injected_alpha, 1.0),
+        ("excess_tao", spent_tao, 1.0),
+        ("protocol_alpha", report.bought_alpha, 1.0),
+        ("pending_owner_cut", report.alpha_out.owner, 1.0),
+        ("pending_server", report.alpha_out.server, 1.0),
+        ("pending_validator", report.alpha_out.validator, 1.0),
+        ("pending_root", kept_root, 1.0),
+    ] {
         let chain = rao(&out[column][slot]) as f64;
-        let step = chain * f64::EPSILON;
-        let name = format!("{quantity}, {kind}");
-        worst.note(&name, tolerance, ((ours * 1e9 - chain).abs() - step).max(0.0), case);
-    };
-    note("pool tao (rao)", state.reserve_tao, "tao", 1.0);
-    note("pool alpha (rao)", state.reserve_alpha, "alpha_in", 1.0);
-    note("alpha outside (rao)", state.outstanding_alpha(), "alpha_out", 1.0);
-    note("injected tao (rao)", report.injected_tao, "tao_in_emission", 1.0);
-    note("injected alpha (rao)", report.injected_alpha, "alpha_in_emission", 1.0);
-    // The chain's counter leaves out what a refused chain buy lost.
-    note("chain buy tao (rao)", if report.bought_alpha > 0.0 { report.excess_tao } else { 0.0 }, "excess_tao", 1.0);
-    note("chain-bought alpha (rao)", report.bought_alpha, "protocol_alpha", 1.0);
-    note("owner (rao)", report.alpha_out.owner, "pending_owner_cut", 1.0);
-    note("server (rao)", report.alpha_out.server, "pending_server", 1.0);
-    note("validator (rao)", report.alpha_out.validator, "pending_validator", 1.0);
-    note("root (rao)", if sell_flag { report.alpha_out.root } else { 0.0 }, "pending_root", 1.0);
+        // Beyond the step of an f64 in tokens, up to 2 rao at 10^16.
+        let deviation = (ours * 1e9 - chain).abs() - chain * f64::EPSILON;
+        worst.note(&format!("{column} (rao), {kind}"), tolerance, deviation.max(0.0), case);
+    }
+    // The chain truncates the alpha to 2^-32 rao before it multiplies by the price.
+    let step = 1.0 + pool_in_rao(subnet).spot_price() / 4_294_967_296.0;
+    let deviation = (report.injected_tao * 1e9 - rao(&out["tao_in_emission"][slot]) as f64).abs();
+    worst.note("injected tao / (1 rao + 2^-32 price)", 1.0, deviation / step, case);
     let weight = rao(&out["quote_weight"][slot]) as f64 / 1e18;
-    worst.note(&format!("weight (relative), {kind}"), 5e-15, (state.weight_tao / weight - 1.0).abs(), case);
+    let (tao, alpha) = (1e9 * report.injected_tao, 1e9 * report.injected_alpha);
+    let pool = pool_in_rao(subnet);
+    let rounding = amm::weight_rounding(&pool, tao, alpha) + deviation / (pool.reserve_tao + tao).max(1.0);
+    let deviation = (state.weight_tao / weight - 1.0).abs();
+    worst.note("weight / (5e-15 + rounding + injected tao)", 1.0, deviation / (5e-15 + rounding), case);
+    if is_ordinary(row) {
+        worst.note("weight (relative), ordinary", 5e-15, deviation, case);
+    }
     report.injected_tao + report.excess_tao
 }

@@ -56,12 +56,22 @@ fn lock_cost() {
             min_lock: rao(&row["min_lock"]),
             reduction_interval: rao(&row["lock_reduction_interval"]),
         };
-        worst.equal("effective interval (blocks)", last.effective_interval(emission), rao(&row["effective_interval"]), case);
+        worst.equal(
+            "effective interval (blocks)",
+            last.effective_interval(emission),
+            rao(&row["effective_interval"]),
+            case,
+        );
         for step in array(&row["steps_block_cost_registered_costafter"]) {
             let block = rao(&step[0]);
             let cost = last.at(block, emission);
             worst.equal("cost (rao)", cost, rao(&step[1]), case);
-            worst.note("real-number cost / (blocks + 1e-12 cost)", 1.0, real_cost_deviation(&last, block, emission), case);
+            worst.note(
+                "real-number cost / (blocks + 1e-12 cost)",
+                1.0,
+                real_cost_deviation(&last, block, emission),
+                case,
+            );
             if flag(&step[2]) {
                 last = LockCostRao { last_lock: cost, last_lock_block: block, ..last };
             }
@@ -144,7 +154,7 @@ fn compare_dissolution(worst: &mut Deviations, row: &Value) {
     }
     let paid = payouts.stakes.iter().sum::<u64>() + refund;
     worst.distance("payouts together (rao)", 2.0, paid, paid_by_chain, case);
-    let recycled = i128::from(rao(&row["subnet_account_balance"])) - EXISTENTIAL_DEPOSIT - i128::from(paid);
+    let recycled = (i128::from(rao(&row["subnet_account_balance"])) - EXISTENTIAL_DEPOSIT - i128::from(paid)).max(0);
     worst.note("recycled (rao)", 2.0, (recycled + signed(&out["total_issuance_delta"])).abs() as f64, case);
 
     let params = ProtocolParams { tao_in_refund_block: refund_block, ..params() };

@@ -161,7 +161,8 @@ impl Deviations {
         let mut table = format!("{}\n", self.file);
         for Entry { quantity, count, worst, tolerance, case } in &self.entries {
             let place = if *worst > 0.0 { case.as_str() } else { "" };
-            writeln!(table, "  {quantity:<44} {count:>8}  worst {worst:<10.3e} tolerance {tolerance:<10.3e} {place}").unwrap();
+            writeln!(table, "  {quantity:<44} {count:>8}  worst {worst:<10.3e} tolerance {tolerance:<10.3e} {place}")
+                .unwrap();
         }
         println!("{table}");
         let failed: Vec<_> = self.entries.iter().filter(|entry| !(entry.worst <= entry.tolerance)).collect();
