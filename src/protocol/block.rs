@@ -5,8 +5,6 @@
 //! There are no pendings here: alpha out is credited to stakers, burned alpha and unclaimed root alpha when it is minted,
 //! so that the alpha outside the pool is the chain's in every block, and its parts differ by less than one tempo's worth.
 
-use thiserror::Error;
-
 use crate::protocol::emission;
 use crate::protocol::emission::AlphaSplit;
 use crate::protocol::emission::Injection;
@@ -15,12 +13,14 @@ use crate::protocol::fixed;
 use crate::protocol::moving_price;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::params::ShareRule;
-use crate::protocol::pool;
 use crate::protocol::pool::Pool;
-use crate::protocol::pool::PoolError;
 use crate::protocol::root;
 use crate::protocol::state::ChainState;
 use crate::protocol::state::SubnetState;
+use crate::protocol::trade;
+use crate::protocol::trade::Order;
+use crate::protocol::trade::OrderError;
+use crate::protocol::trade::Trade;
 use crate::units::NetUid;
 use crate::units::RAO_PER_TAO;
 
@@ -50,25 +50,6 @@ impl MovingPriceMode {
     }
 }
 
-/// A trade that a user asks for; gross of the fee. Amounts in tokens.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Order {
-    /// Stake TAO.
-    Buy {
-        /// Subnet.
-        netuid: NetUid,
-        /// TAO paid, fee included.
-        gross_tao: f64,
-    },
-    /// Unstake alpha.
-    Sell {
-        /// Subnet.
-        netuid: NetUid,
-        /// Alpha paid, fee included.
-        gross_alpha: f64,
-    },
-}
-
 /// What an epoch of a subnet changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochOutcome {
@@ -91,34 +72,6 @@ pub struct BlockInputs {
     pub emission_switches: Vec<(NetUid, bool)>,
     /// Subnets whose owner calls start_call: they emit from the next block.
     pub start_calls: Vec<NetUid>,
-}
-
-/// A trade of a user as executed. Amounts in tokens.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trade {
-    /// Fee, in the token paid.
-    pub fee: f64,
-    /// Alpha bought, or TAO paid to the seller.
-    pub paid_out: f64,
-    /// TAO that the block author receives: the fee of a buy, the proceeds of the fee alpha of a sale.
-    pub author_tao: f64,
-}
-
-/// Why an order was not executed; the state is then unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum OrderError {
-    /// No such subnet.
-    #[error("there is no subnet of that netuid")]
-    UnknownSubnet,
-    /// Before start_call nobody can stake.
-    #[error("the subnet has not started")]
-    NotStarted,
-    /// More alpha than is staked in the subnet.
-    #[error("the order sells more alpha than is staked")]
-    NotEnoughStake,
-    /// The pool refuses.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
 }
 
 /// Threshold of the Hill gate, which the chain recomputes only now and then; unused under [`ShareRule::E2`].
@@ -209,7 +162,7 @@ pub fn advance_block(
 ) {
     coinbase(params, mode, state, gate, &inputs.epochs, report);
     report.trades.clear();
-    report.trades.extend(inputs.orders.iter().map(|order| execute(params, state, *order)));
+    report.trades.extend(inputs.orders.iter().map(|order| trade::execute(params, state, *order)));
     for (netuid, enabled) in &inputs.emission_switches {
         with_subnet(state, *netuid, |subnet| subnet.emission_enabled = *enabled);
     }
@@ -390,60 +343,130 @@ fn update_moving_prices(params: &ProtocolParams, mode: MovingPriceMode, state: &
     }
 }
 
-/// Executes a user's order at the default price limits.
-///
-/// # Errors
-/// The order is refused and the state unchanged: see [`OrderError`].
-pub fn execute(params: &ProtocolParams, state: &mut ChainState, order: Order) -> Result<Trade, OrderError> {
-    let (Order::Buy { netuid, .. } | Order::Sell { netuid, .. }) = order;
-    let subnet = find(state, netuid).ok_or(OrderError::UnknownSubnet)?;
-    if !subnet.is_started() {
-        return Err(OrderError::NotStarted);
-    }
-    match order {
-        Order::Buy { gross_tao, .. } => buy(params, subnet, gross_tao),
-        Order::Sell { gross_alpha, .. } => sell(params, subnet, gross_alpha),
-    }
-}
-
-/// The fee goes to the block author and only the rest into the pool.
-fn buy(params: &ProtocolParams, subnet: &mut SubnetState, gross_tao: f64) -> Result<Trade, OrderError> {
-    let pool = Pool::from(&*subnet);
-    let fee = pool::fee(gross_tao, params.fee_rate);
-    let net_tao = gross_tao - fee;
-    pool.check_buy(net_tao)?;
-    let bought_alpha = pool.buy(net_tao);
-    subnet.reserve_tao += net_tao;
-    subnet.reserve_alpha -= bought_alpha;
-    subnet.staked_alpha += bought_alpha;
-    Ok(Trade { fee, paid_out: bought_alpha, author_tao: fee })
-}
-
-/// The fee alpha is sold for the block author right after the net alpha, so that all of the gross enters the pool.
-fn sell(params: &ProtocolParams, subnet: &mut SubnetState, gross_alpha: f64) -> Result<Trade, OrderError> {
-    let pool = Pool::from(&*subnet);
-    let fee = pool::fee(gross_alpha, params.fee_rate);
-    let net_alpha = gross_alpha - fee;
-    pool.check_sell(net_alpha)?;
-    if gross_alpha > subnet.staked_alpha {
-        return Err(OrderError::NotEnoughStake);
-    }
-    let paid_out = pool.sell(net_alpha);
-    let author_tao = pool.after_sell(net_alpha).sell(fee);
-    subnet.reserve_alpha += gross_alpha;
-    subnet.staked_alpha -= gross_alpha;
-    subnet.reserve_tao -= paid_out + author_tao;
-    Ok(Trade { fee, paid_out, author_tao })
-}
-
-fn find(state: &mut ChainState, netuid: NetUid) -> Option<&mut SubnetState> {
-    let position = state.subnets.binary_search_by_key(&netuid, |subnet| subnet.netuid).ok()?;
-    state.subnets.get_mut(position)
-}
-
 /// Changes a subnet if it exists.
 fn with_subnet(state: &mut ChainState, netuid: NetUid, change: impl FnOnce(&mut SubnetState)) {
-    if let Some(subnet) = find(state, netuid) {
+    if let Some(subnet) = trade::find(state, netuid) {
         change(subnet);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::test_support::chain;
+    use crate::protocol::test_support::params;
+
+    const CONTINUOUS: MovingPriceMode = MovingPriceMode::Continuous;
+
+    /// The report of one coinbase of `state`.
+    fn emit(params: &ProtocolParams, state: &mut ChainState) -> BlockReport {
+        let (mut gate, mut report) = (HillGate::of(params, state), BlockReport::default());
+        coinbase(params, CONTINUOUS, state, &mut gate, &[], &mut report);
+        report
+    }
+
+    #[test]
+    fn all_of_the_emission_is_recycled_where_no_subnet_earns() {
+        let mut state = chain(2);
+        state.subnets.iter_mut().for_each(|subnet| subnet.emission_enabled = false);
+        let before = state.clone();
+        let report = emit(&params(), &mut state);
+        assert_eq!((report.minted_tao, report.recycled_tao), (0.5, 0.5));
+        assert_eq!(state.issuance_tao, before.issuance_tao);
+        assert_eq!(state.subnets[0].reserve_tao, before.subnets[0].reserve_tao);
+        assert_eq!(state.subnets[0].issuance_alpha(), before.subnets[0].issuance_alpha() + 1.0);
+    }
+
+    #[test]
+    fn a_subnet_that_has_not_started_neither_mints_nor_moves() {
+        let mut state = chain(2);
+        state.subnets[1].first_emission_block = None;
+        let before = state.subnets[1].clone();
+        let report = emit(&params(), &mut state);
+        assert_eq!(state.subnets[1], before);
+        assert_eq!(report.subnets[0].emission_share, 1.0);
+        assert_eq!(report.subnets[1].emission_share, 0.0);
+    }
+
+    #[test]
+    fn a_capped_subnet_spends_all_of_its_emission() {
+        let mut state = chain(1);
+        let report = emit(&params(), &mut state);
+        let subnet = &report.subnets[0];
+        assert_eq!(subnet.injected_alpha, subnet.injection_cap_alpha);
+        assert!(subnet.excess_tao > 0.0 && subnet.bought_alpha > 0.0);
+        assert!((subnet.injected_tao + subnet.excess_tao - 0.5).abs() < 1e-15);
+        assert_eq!(state.subnets[0].protocol_alpha, subnet.bought_alpha);
+        assert!((state.subnets[0].weight_tao - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn root_alpha_is_recycled_while_the_flag_is_off() {
+        let (mut on, mut off) = (chain(2), chain(1));
+        let kept = emit(&params(), &mut on);
+        let recycled = emit(&params(), &mut off);
+        assert!(kept.sell_flag && !recycled.sell_flag);
+        assert_eq!(on.subnets[0].unclaimed_root_alpha, kept.subnets[0].alpha_out.root);
+        assert_eq!(off.subnets[0].unclaimed_root_alpha, 0.0);
+        let difference = on.subnets[0].outstanding_alpha()
+            - on.subnets[0].protocol_alpha
+            - (off.subnets[0].outstanding_alpha() - off.subnets[0].protocol_alpha);
+        assert!((difference - kept.subnets[0].alpha_out.root).abs() < 1e-8);
+    }
+
+    #[test]
+    fn withheld_miner_alpha_is_burned_in_place_and_recycled_at_the_epoch() {
+        let (params, mut state) = (params(), chain(1));
+        state.subnets[0].miner_burned = 0.25;
+        let report = emit(&params, &mut state);
+        let withheld = 0.25 * report.subnets[0].alpha_out.server;
+        assert_eq!(state.subnets[0].burned_alpha, withheld);
+        let epoch = EpochOutcome { netuid: NetUid(1), miner_burned: 0.5, recycled_alpha: withheld };
+        close_epoch(&mut state.subnets[0], &epoch);
+        assert_eq!((state.subnets[0].burned_alpha, state.subnets[0].miner_burned), (0.0, 0.5));
+    }
+
+    #[test]
+    fn a_chain_buy_that_the_pool_refuses_is_lost_outside_it() {
+        let (params, mut state) = (params(), chain(1));
+        state.subnets[0].reserve_alpha = 0.0005;
+        let context = EmissionContext { params: &params, mode: CONTINUOUS, root_stake_tao: 0.0, sell_flag: true };
+        let report = emit_to_subnet(&context, &mut state.subnets[0], 0.5);
+        assert_eq!((report.excess_tao, report.bought_alpha), (0.5, 0.0));
+        assert_eq!(state.subnets[0].reserve_tao, 120_000.0);
+    }
+
+    #[test]
+    fn start_call_and_switches_act_from_the_next_block() {
+        let (params, mut state) = (params(), chain(2));
+        state.subnets[1].first_emission_block = None;
+        state.subnets[0].emission_enabled = false;
+        let (mut gate, mut report) = (HillGate::of(&params, &state), BlockReport::default());
+        let inputs = BlockInputs {
+            start_calls: vec![NetUid(2), NetUid(77)],
+            emission_switches: vec![(NetUid(1), true)],
+            ..BlockInputs::default()
+        };
+        advance_block(&params, CONTINUOUS, &mut state, &mut gate, &inputs, &mut report);
+        assert_eq!(report.subnets[0].emission_share, 0.0);
+        assert_eq!(state.subnets[1].first_emission_block, Some(8_600_002));
+        advance_block(&params, CONTINUOUS, &mut state, &mut gate, &BlockInputs::default(), &mut report);
+        assert!((report.subnets[0].emission_share - 0.5).abs() < 1e-15);
+        assert_eq!(report.subnets[1].alpha_out.server + report.subnets[1].alpha_out.owner > 0.0, true);
+    }
+
+    #[test]
+    fn the_gate_is_recomputed_every_360_blocks() {
+        let params = ProtocolParams { share_rule: ShareRule::E2H { rank: 1, exponent: 3 }, ..params() };
+        let mut state = chain(2);
+        let (mut gate, mut report) = (HillGate::of(&params, &state), BlockReport::default());
+        assert_eq!(gate, HillGate { threshold: 0.5, last_update_block: 8_600_000 });
+        state.subnets[0].moving_price = 0.2;
+        for _ in 0..359 {
+            coinbase(&params, CONTINUOUS, &mut state, &mut gate, &[], &mut report);
+        }
+        assert_eq!(gate.threshold, 0.5);
+        coinbase(&params, CONTINUOUS, &mut state, &mut gate, &[], &mut report);
+        assert!(gate.threshold > 0.6 && gate.last_update_block == 8_600_360);
     }
 }

@@ -11,3 +11,6 @@ pub mod pool_rao;
 pub mod registration;
 pub mod root;
 pub mod state;
+#[cfg(test)]
+mod test_support;
+pub mod trade;

@@ -193,3 +193,92 @@ fn check(net_in: f64, reserve_in: f64, reserve_out: f64, inside_limit: bool) -> 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVEN: Pool = Pool { reserve_tao: 120_000.0, reserve_alpha: 200_000.0, weight_tao: 0.5 };
+    const UNEVEN: Pool = Pool { reserve_tao: 128_000.0, reserve_alpha: 300_000.0, weight_tao: 0.55 };
+
+    fn is_close(ours: f64, expected: f64) -> bool {
+        (ours - expected).abs() <= 1e-13 * expected.abs()
+    }
+
+    #[test]
+    fn product_of_reserves_is_constant_at_equal_weights() {
+        let product = EVEN.reserve_tao * EVEN.reserve_alpha;
+        for after in [EVEN.after_buy(5_000.0), EVEN.after_sell(70_000.0)] {
+            assert!(is_close(after.reserve_tao * after.reserve_alpha, product));
+        }
+    }
+
+    #[test]
+    fn weighted_product_is_constant_at_any_weights() {
+        let invariant = |pool: &Pool| pool.reserve_alpha.powf(0.45) * pool.reserve_tao.powf(0.55);
+        for after in [UNEVEN.after_buy(5_000.0), UNEVEN.after_sell(70_000.0)] {
+            assert!(is_close(invariant(&after), invariant(&UNEVEN)));
+        }
+    }
+
+    #[test]
+    fn both_forms_of_the_formula_agree_at_equal_weights() {
+        let nearly = Pool { weight_tao: 0.5 + 1e-15, ..EVEN };
+        assert!((EVEN.buy(1_000.0) / nearly.buy(1_000.0) - 1.0).abs() < 1e-13);
+    }
+
+    #[test]
+    fn price_after_a_trade_is_the_price_of_the_pool_after_it() {
+        for pool in [EVEN, UNEVEN] {
+            assert!(is_close(pool.price_after_buy(7_000.0), pool.after_buy(7_000.0).spot_price()));
+            assert!(is_close(pool.price_after_sell(7_000.0), pool.after_sell(7_000.0).spot_price()));
+        }
+    }
+
+    #[test]
+    fn amount_to_a_price_reaches_it() {
+        for pool in [EVEN, UNEVEN] {
+            let price = pool.spot_price();
+            assert!(is_close(pool.price_after_buy(pool.tao_to_price(1.3 * price)), 1.3 * price));
+            assert!(is_close(pool.price_after_sell(pool.alpha_to_price(0.4 * price)), 0.4 * price));
+            assert_eq!(pool.tao_to_price(price), 0.0);
+        }
+    }
+
+    #[test]
+    fn tiny_trades_do_not_cancel() {
+        let bought = UNEVEN.buy(1e-9);
+        assert!((bought * UNEVEN.spot_price() / 1e-9 - 1.0).abs() < 1e-12);
+        assert_eq!(UNEVEN.buy(0.0), 0.0);
+    }
+
+    #[test]
+    fn an_empty_pool_has_price_zero() {
+        assert_eq!(Pool { reserve_alpha: 0.0, ..EVEN }.spot_price(), 0.0);
+        assert_eq!(Pool { reserve_tao: 0.0, ..EVEN }.spot_price(), 0.0);
+    }
+
+    #[test]
+    fn injection_keeps_the_price_and_stops_at_the_bounds() {
+        let weight_tao = UNEVEN.weight_after_injection(500.0, 20.0).unwrap();
+        let (reserve_tao, reserve_alpha) = (UNEVEN.reserve_tao + 500.0, UNEVEN.reserve_alpha + 20.0);
+        assert!(is_close(Pool { reserve_tao, reserve_alpha, weight_tao }.spot_price(), UNEVEN.spot_price()));
+        assert_eq!(UNEVEN.weight_after_injection(2e7, 0.0), None);
+        assert_eq!(UNEVEN.weight_after_injection(0.0, 5e7), None);
+        assert_eq!(
+            Pool { reserve_tao: 0.0, reserve_alpha: 0.0, weight_tao: 0.7 }.weight_after_injection(1.0, 1.0),
+            Some(0.5)
+        );
+    }
+
+    #[test]
+    fn checks_name_the_violated_condition() {
+        let thin = Pool { reserve_alpha: 0.0009, ..EVEN };
+        assert_eq!(EVEN.check_buy(1_000.0 * EVEN.reserve_tao), Ok(()));
+        assert_eq!(EVEN.check_buy(1_000.1 * EVEN.reserve_tao), Err(PoolError::InputTooLarge));
+        assert_eq!(EVEN.check_buy(f64::NAN), Err(PoolError::InputTooLarge));
+        assert_eq!(thin.check_buy(1.0), Err(PoolError::ReservesTooLow));
+        assert_eq!(Pool { reserve_alpha: 0.01, ..EVEN }.check_buy(1.0), Err(PoolError::PriceLimitExceeded));
+        assert_eq!(Pool { reserve_tao: 0.1, ..EVEN }.check_sell(1.0), Err(PoolError::PriceLimitExceeded));
+    }
+}

@@ -231,3 +231,82 @@ fn mul_weight_round(weight: u64, value: u128) -> u128 {
     let (one, weight) = (u128::from(WEIGHT_ONE), u128::from(weight));
     value / one * weight + (value % one * weight + one / 2) / one
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POOL: PoolRao =
+        PoolRao { reserve_tao: 120_000_000_000_000, reserve_alpha: 200_000_000_000_000, weight_tao: WEIGHT_ONE / 2 };
+    /// 0.6 TAO per alpha is the spot price of [`POOL`].
+    const SPOT: u64 = 600_000_000;
+
+    fn buy(amount: u64, price_limit: u64) -> SwapRequest {
+        SwapRequest { side: Side::Buy, amount, fee_rate: 33, price_limit }
+    }
+
+    #[test]
+    fn fee_is_floored_from_a_truncated_rate() {
+        assert_eq!(fee_rao(100_000_000_000, 33), 50_354_772);
+        assert_eq!(fee_rao(65_535, 33), 32, "the rate in 64 bits is just below 33 / 65,535");
+        assert_eq!(fee_rao(65_535, 0), 0);
+    }
+
+    #[test]
+    fn a_limit_cuts_the_input_to_what_reaches_it() {
+        let mut pool = POOL;
+        let swap = pool.swap(buy(50_000_000_000_000, 660_000_000)).unwrap();
+        assert!(swap.paid_in + swap.fee < 50_000_000_000_000);
+        let price = pool.spot_price_raw() as f64 / ONE_U64F64 as f64;
+        assert!((price / 0.66 - 1.0).abs() < 1e-12);
+        assert!((swap.fee as f64 / (swap.paid_in + swap.fee) as f64 * 65_535.0 / 33.0 - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_limit_on_the_wrong_side_or_at_the_spot_price_refuses() {
+        for price_limit in [SPOT - 1, 500_000_000] {
+            assert_eq!(POOL.clone().swap(buy(1_000_000_000, price_limit)), Err(PoolError::PriceLimitExceeded));
+        }
+        let sell = SwapRequest { side: Side::Sell, ..buy(1_000_000_000, SPOT + 1) };
+        assert_eq!(POOL.clone().swap(sell), Err(PoolError::PriceLimitExceeded));
+    }
+
+    #[test]
+    fn a_limited_trade_takes_in_at_most_17_reserves() {
+        let mut pool = PoolRao { reserve_alpha: 2_000_000, reserve_tao: 1_000_000_000, ..POOL };
+        let swap = pool.swap(SwapRequest { fee_rate: 0, ..buy(900_000_000_000, 1_000_000_000_000_000) }).unwrap();
+        assert!(swap.paid_in <= 900_000_000_000);
+        let mut pool = PoolRao { reserve_alpha: 2_000_000, reserve_tao: 1_000_000_000, ..POOL };
+        let cut = pool.swap(SwapRequest { fee_rate: 0, ..buy(900_000_000_000, 400_000_000_000_000) }).unwrap();
+        assert_eq!(cut.paid_in, 17_446_744_073);
+    }
+
+    #[test]
+    fn a_refused_trade_leaves_the_pool() {
+        let thin = PoolRao { reserve_alpha: 999_999, ..POOL };
+        for (mut pool, request, error) in [
+            (POOL, buy(u64::MAX, u64::MAX), PoolError::InputTooLarge),
+            (thin, buy(1_000_000, u64::MAX), PoolError::ReservesTooLow),
+            (PoolRao { reserve_alpha: 1_000_000, ..POOL }, buy(10, u64::MAX), PoolError::ReservesTooLow),
+        ] {
+            let before = pool;
+            assert_eq!((pool.swap(request), pool), (Err(error), before));
+        }
+    }
+
+    #[test]
+    fn an_injection_that_would_leave_the_bounds_is_dropped() {
+        let mut pool = POOL;
+        assert!(!pool.inject(POOL.reserve_tao * 200, 0));
+        assert_eq!(pool, POOL);
+        assert!(pool.inject(1_000, 1_000));
+    }
+
+    #[test]
+    fn initial_weight_is_one_half_without_a_price() {
+        assert_eq!(initial_weight(0, 0, None), Some(WEIGHT_ONE / 2));
+        assert_eq!(initial_weight(0, 0, Some(ONE_U64F64)), None);
+        assert_eq!(initial_weight(300, 100, Some(ONE_U64F64)), Some(WEIGHT_ONE / 4 * 3));
+        assert_eq!(initial_weight(1, 100, Some(ONE_U64F64)), None);
+    }
+}

@@ -7,9 +7,7 @@ use taorisk::protocol::block::BlockReport;
 use taorisk::protocol::block::EpochOutcome;
 use taorisk::protocol::block::HillGate;
 use taorisk::protocol::block::MovingPriceMode;
-use taorisk::protocol::block::Order;
 use taorisk::protocol::block::SubnetReport;
-use taorisk::protocol::block::Trade;
 use taorisk::protocol::dissolve;
 use taorisk::protocol::emission;
 use taorisk::protocol::emission::ShareInput;
@@ -24,6 +22,8 @@ use taorisk::protocol::registration::LockCostRao;
 use taorisk::protocol::root;
 use taorisk::protocol::state::ChainState;
 use taorisk::protocol::state::SubnetState;
+use taorisk::protocol::trade::Order;
+use taorisk::protocol::trade::Trade;
 use taorisk::units::NetUid;
 
 use crate::vectors::Deviations;
