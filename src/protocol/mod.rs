@@ -1,4 +1,16 @@
 //! What the chain decides: deterministic rules, no randomness, no I/O, no clock, no threads.
 
+pub mod block;
+pub mod dissolve;
+pub mod emission;
+pub mod fixed;
+pub mod moving_price;
 pub mod params;
+pub mod pool;
+pub mod pool_rao;
+pub mod registration;
+pub mod root;
 pub mod state;
+#[cfg(test)]
+mod test_support;
+pub mod trade;

@@ -1,0 +1,472 @@
+//! One block of the chain: the order of operations; nothing else decides it.
+//!
+//! The coinbase (mint, shares, injection and chain buy, alpha out, epochs, moving prices) comes before all that users do
+//! in the block. Shares use the moving prices of the block before, moving prices the spot prices after the chain buys.
+//! There are no pendings here: alpha out is credited to stakers, burned alpha and unclaimed root alpha when it is minted,
+//! so that the alpha outside the pool is the chain's in every block, and its parts differ by less than one tempo's worth.
+
+use crate::protocol::emission;
+use crate::protocol::emission::AlphaSplit;
+use crate::protocol::emission::Injection;
+use crate::protocol::emission::ShareInput;
+use crate::protocol::fixed;
+use crate::protocol::moving_price;
+use crate::protocol::params::ProtocolParams;
+use crate::protocol::params::ShareRule;
+use crate::protocol::pool::Pool;
+use crate::protocol::root;
+use crate::protocol::state::ChainState;
+use crate::protocol::state::SubnetState;
+use crate::protocol::trade;
+use crate::protocol::trade::Order;
+use crate::protocol::trade::OrderError;
+use crate::protocol::trade::Trade;
+use crate::units::NetUid;
+use crate::units::RAO_PER_TAO;
+
+/// Whether the truncations of the chain are followed that have an economic effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MovingPriceMode {
+    /// As on chain: moving prices, and the price and root proportion behind an injection, are truncated to 2^-32, and
+    /// what is injected to whole rao.
+    Floored,
+    /// Real numbers throughout: for steps over many blocks, and without the dead zone of small rises.
+    Continuous,
+}
+
+impl MovingPriceMode {
+    fn floor_32(self, value: f64) -> f64 {
+        match self {
+            Self::Floored => fixed::floor_32(value),
+            Self::Continuous => value,
+        }
+    }
+
+    fn floor_rao(self, tokens: f64) -> f64 {
+        match self {
+            Self::Floored => (tokens * RAO_PER_TAO).floor() / RAO_PER_TAO,
+            Self::Continuous => tokens,
+        }
+    }
+}
+
+/// What an epoch of a subnet changes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochOutcome {
+    /// Subnet.
+    pub netuid: NetUid,
+    /// Withheld part of its miner emission (fraction), in force from the next block.
+    pub miner_burned: f64,
+    /// Withheld miner alpha that is recycled rather than burned in place (tokens); taken from the burned alpha.
+    pub recycled_alpha: f64,
+}
+
+/// All that a block is given from outside, in the order in which it happens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BlockInputs {
+    /// Epochs that fire, at the end of the coinbase.
+    pub epochs: Vec<EpochOutcome>,
+    /// Trades of users.
+    pub orders: Vec<Order>,
+    /// `SubnetEmissionEnabled` as set by root.
+    pub emission_switches: Vec<(NetUid, bool)>,
+    /// Subnets whose owner calls start_call: they emit from the next block.
+    pub start_calls: Vec<NetUid>,
+}
+
+/// Threshold of the Hill gate, which the chain recomputes only now and then; unused under [`ShareRule::E2`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HillGate {
+    /// Threshold in force (share).
+    pub threshold: f64,
+    /// Block of its last computation.
+    pub last_update_block: u64,
+}
+
+impl HillGate {
+    /// The gate computed from `state` as it stands.
+    pub fn of(params: &ProtocolParams, state: &ChainState) -> Self {
+        let inputs: Vec<ShareInput> = state.subnets.iter().map(share_input).collect();
+        let mut shares = Vec::new();
+        emission::e2_shares(&inputs, &mut shares);
+        let mut gate = Self { threshold: 0.0, last_update_block: state.block };
+        gate.update(params.share_rule, state.block, &shares);
+        gate
+    }
+
+    fn update(&mut self, rule: ShareRule, block: u64, e2_shares: &[f64]) {
+        if let ShareRule::E2H { rank, .. } = rule {
+            *self = Self { threshold: emission::hill_threshold(e2_shares, rank), last_update_block: block };
+        }
+    }
+
+    fn is_due(&self, block: u64) -> bool {
+        block.saturating_sub(self.last_update_block) >= emission::HILL_THRESHOLD_PERIOD_BLOCKS
+    }
+}
+
+/// What the coinbase of a block did in one subnet. Amounts in tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SubnetReport {
+    /// Subnet.
+    pub netuid: NetUid,
+    /// Final share of the TAO emission.
+    pub emission_share: f64,
+    /// TAO emission of the subnet.
+    pub emission_tao: f64,
+    /// Root proportion before the injection.
+    pub root_proportion: f64,
+    /// Most alpha that may be injected.
+    pub injection_cap_alpha: f64,
+    /// TAO added to the pool.
+    pub injected_tao: f64,
+    /// Alpha minted into the pool.
+    pub injected_alpha: f64,
+    /// TAO set aside for the chain buy; where the pool refuses it, this TAO is lost outside the pool.
+    pub excess_tao: f64,
+    /// Alpha that the chain bought.
+    pub bought_alpha: f64,
+    /// Alpha minted outside the pool, by receiver.
+    pub alpha_out: AlphaSplit,
+    /// Pool weight of TAO after the injection.
+    pub weight_tao: f64,
+    /// Spot price after the coinbase, which enters the moving price.
+    pub spot_price: f64,
+}
+
+/// What a block did; reused from block to block, so that none but the first allocates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BlockReport {
+    /// TAO minted.
+    pub minted_tao: f64,
+    /// TAO of it that no subnet took, recycled at once.
+    pub recycled_tao: f64,
+    /// Whether root alpha was kept rather than recycled.
+    pub sell_flag: bool,
+    /// One per subnet, in the order of the state.
+    pub subnets: Vec<SubnetReport>,
+    /// One per order, in their order.
+    pub trades: Vec<Result<Trade, OrderError>>,
+    share_inputs: Vec<ShareInput>,
+    shares: Vec<f64>,
+}
+
+/// Advances `state` by one block; `report` is overwritten.
+pub fn advance_block(
+    params: &ProtocolParams,
+    mode: MovingPriceMode,
+    state: &mut ChainState,
+    gate: &mut HillGate,
+    inputs: &BlockInputs,
+    report: &mut BlockReport,
+) {
+    coinbase(params, mode, state, gate, &inputs.epochs, report);
+    report.trades.clear();
+    report.trades.extend(inputs.orders.iter().map(|order| trade::execute(params, state, *order)));
+    for (netuid, enabled) in &inputs.emission_switches {
+        with_subnet(state, *netuid, |subnet| subnet.emission_enabled = *enabled);
+    }
+    let next_block = state.block + 1;
+    for netuid in &inputs.start_calls {
+        with_subnet(state, *netuid, |subnet| subnet.first_emission_block = Some(next_block));
+    }
+}
+
+/// All of a block that comes before user orders: mint, shares, injection and chain buy, alpha out, epochs, moving prices.
+pub fn coinbase(
+    params: &ProtocolParams,
+    mode: MovingPriceMode,
+    state: &mut ChainState,
+    gate: &mut HillGate,
+    epochs: &[EpochOutcome],
+    report: &mut BlockReport,
+) {
+    state.block += 1;
+    report.minted_tao = emission::block_emission(state.issuance_tao);
+    report.sell_flag = share_emission(params, state, gate, &mut report.share_inputs, &mut report.shares);
+    let context = EmissionContext { params, mode, root_stake_tao: state.root_stake_tao, sell_flag: report.sell_flag };
+    report.subnets.clear();
+    for (subnet, share) in state.subnets.iter_mut().zip(&report.shares) {
+        let emitted = emit_to_subnet(&context, subnet, report.minted_tao * share);
+        report.subnets.push(SubnetReport { emission_share: *share, ..emitted });
+    }
+    let spent: f64 = report.subnets.iter().map(|subnet| subnet.injected_tao + subnet.excess_tao).sum();
+    report.recycled_tao = report.minted_tao - spent;
+    state.issuance_tao += spent;
+    epochs.iter().for_each(|epoch| with_subnet(state, epoch.netuid, |subnet| close_epoch(subnet, epoch)));
+    update_moving_prices(params, mode, state);
+}
+
+/// Fills `shares` and returns the sell flag, both from the moving prices of the block before.
+fn share_emission(
+    params: &ProtocolParams,
+    state: &ChainState,
+    gate: &mut HillGate,
+    inputs: &mut Vec<ShareInput>,
+    shares: &mut Vec<f64>,
+) -> bool {
+    inputs.clear();
+    inputs.extend(state.subnets.iter().map(share_input));
+    if gate.is_due(state.block) {
+        emission::e2_shares(inputs, shares);
+        gate.update(params.share_rule, state.block, shares);
+    }
+    emission::emission_shares(params.share_rule, gate.threshold, inputs, shares);
+    root::sell_flag(inputs.iter().filter(|input| input.started).map(|input| input.moving_price).sum())
+}
+
+fn share_input(subnet: &SubnetState) -> ShareInput {
+    ShareInput {
+        moving_price: subnet.moving_price,
+        miner_burned: subnet.miner_burned,
+        started: subnet.is_started(),
+        enabled: subnet.emission_enabled,
+    }
+}
+
+/// What the emission of all subnets of a block has in common.
+#[derive(Clone, Copy, Debug)]
+pub struct EmissionContext<'a> {
+    /// Parameters of the chain.
+    pub params: &'a ProtocolParams,
+    /// Truncations followed.
+    pub mode: MovingPriceMode,
+    /// TAO staked on root.
+    pub root_stake_tao: f64,
+    /// Whether root alpha is kept rather than recycled.
+    pub sell_flag: bool,
+}
+
+impl EmissionContext<'_> {
+    fn root_proportion(&self, issuance_alpha: f64) -> f64 {
+        let weight = self.mode.floor_32(self.params.tao_weight);
+        self.mode.floor_32(root::root_proportion(weight, self.root_stake_tao, issuance_alpha))
+    }
+}
+
+/// Emits `emission_tao` and the block's alpha to one subnet; nothing happens to one that has not started.
+///
+/// The order is the chain's: the weight moves for the injection; the chain buys with the excess on the new weight and the
+/// old reserves; the injected amounts enter the pool; alpha out is minted and split by the root proportion after all that.
+/// The report's `emission_share` is left at 0.
+/// Source: pallets/subtensor/src/coinbase/run_coinbase.rs, `inject_and_maybe_swap`, `emit_to_subnets`.
+pub fn emit_to_subnet(context: &EmissionContext<'_>, subnet: &mut SubnetState, emission_tao: f64) -> SubnetReport {
+    let mode = context.mode;
+    let alpha_emission = if subnet.is_started() { emission::block_emission(subnet.issuance_alpha()) } else { 0.0 };
+    let root_proportion = context.root_proportion(subnet.issuance_alpha());
+    let cap_alpha = root_proportion * alpha_emission;
+    let terms = emission::inject(emission_tao, mode.floor_32(Pool::from(&*subnet).spot_price()), cap_alpha);
+    let injected = reweigh(subnet, mode.floor_rao(terms.tao), mode.floor_rao(terms.alpha));
+    let excess_tao = mode.floor_rao(terms.excess_tao);
+    let bought_alpha = chain_buy(mode, subnet, excess_tao);
+    subnet.reserve_tao += injected.tao;
+    subnet.reserve_alpha += injected.alpha;
+    let alpha_out = mint_alpha_out(context, subnet, alpha_emission);
+    SubnetReport {
+        netuid: subnet.netuid,
+        emission_share: 0.0,
+        emission_tao,
+        root_proportion,
+        injection_cap_alpha: cap_alpha,
+        injected_tao: injected.tao,
+        injected_alpha: injected.alpha,
+        excess_tao,
+        bought_alpha,
+        alpha_out,
+        weight_tao: subnet.weight_tao,
+        spot_price: Pool::from(&*subnet).spot_price(),
+    }
+}
+
+/// Moves the weight for an injection and returns what may be injected: nothing where a weight would leave its bounds.
+fn reweigh(subnet: &mut SubnetState, tao: f64, alpha: f64) -> Injection {
+    match Pool::from(&*subnet).weight_after_injection(tao, alpha) {
+        Some(weight_tao) => {
+            subnet.weight_tao = weight_tao;
+            Injection { tao, alpha, excess_tao: 0.0 }
+        }
+        None => Injection { tao: 0.0, alpha: 0.0, excess_tao: 0.0 },
+    }
+}
+
+/// Buys alpha with `excess_tao`, free of fee, for the protocol to keep; returns the alpha bought. Where the pool refuses,
+/// or would give nothing, the TAO is lost outside the pool.
+fn chain_buy(mode: MovingPriceMode, subnet: &mut SubnetState, excess_tao: f64) -> f64 {
+    let pool = Pool::from(&*subnet);
+    if excess_tao <= 0.0 || pool.check_buy(excess_tao).is_err() {
+        return 0.0;
+    }
+    let bought_alpha = mode.floor_rao(pool.buy(excess_tao));
+    if bought_alpha > 0.0 {
+        subnet.reserve_tao += excess_tao;
+    }
+    subnet.reserve_alpha -= bought_alpha;
+    subnet.protocol_alpha += bought_alpha;
+    bought_alpha
+}
+
+/// Mints alpha out and credits it: owner, validators and paid miners to stake, withheld miner alpha to burned alpha, root
+/// alpha to unclaimed or, with the sell flag off, to nobody.
+fn mint_alpha_out(context: &EmissionContext<'_>, subnet: &mut SubnetState, alpha_emission: f64) -> AlphaSplit {
+    let root_proportion = context.root_proportion(subnet.issuance_alpha() + alpha_emission);
+    let split = emission::split_alpha(alpha_emission, context.params.owner_cut, root_proportion);
+    let withheld = split.server * subnet.miner_burned.min(1.0);
+    subnet.staked_alpha += alpha_emission - split.root - withheld;
+    subnet.burned_alpha += withheld;
+    if context.sell_flag {
+        subnet.unclaimed_root_alpha += split.root;
+    }
+    split
+}
+
+fn close_epoch(subnet: &mut SubnetState, epoch: &EpochOutcome) {
+    subnet.miner_burned = epoch.miner_burned;
+    subnet.burned_alpha -= epoch.recycled_alpha;
+}
+
+fn update_moving_prices(params: &ProtocolParams, mode: MovingPriceMode, state: &mut ChainState) {
+    let block = state.block;
+    for subnet in state.subnets.iter_mut().filter(|subnet| subnet.is_started()) {
+        let age = moving_price::age_blocks(block, subnet.first_emission_block);
+        let spot_price = Pool::from(&*subnet).spot_price();
+        let (smoothing, halving_blocks) = (params.moving_price_smoothing, params.moving_price_age_blocks);
+        subnet.moving_price = match mode {
+            MovingPriceMode::Floored => {
+                let halving_blocks = halving_blocks as u64;
+                moving_price::update_floored(subnet.moving_price, spot_price, smoothing, age, halving_blocks)
+            }
+            MovingPriceMode::Continuous => {
+                let smoothing = moving_price::smoothing_at_age(smoothing, age, halving_blocks);
+                moving_price::update(subnet.moving_price, spot_price, smoothing)
+            }
+        };
+    }
+}
+
+/// Changes a subnet if it exists.
+fn with_subnet(state: &mut ChainState, netuid: NetUid, change: impl FnOnce(&mut SubnetState)) {
+    if let Some(subnet) = trade::find(state, netuid) {
+        change(subnet);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::test_support::chain;
+    use crate::protocol::test_support::params;
+
+    const CONTINUOUS: MovingPriceMode = MovingPriceMode::Continuous;
+
+    /// The report of one coinbase of `state`.
+    fn emit(params: &ProtocolParams, state: &mut ChainState) -> BlockReport {
+        let (mut gate, mut report) = (HillGate::of(params, state), BlockReport::default());
+        coinbase(params, CONTINUOUS, state, &mut gate, &[], &mut report);
+        report
+    }
+
+    #[test]
+    fn all_of_the_emission_is_recycled_where_no_subnet_earns() {
+        let mut state = chain(2);
+        state.subnets.iter_mut().for_each(|subnet| subnet.emission_enabled = false);
+        let before = state.clone();
+        let report = emit(&params(), &mut state);
+        assert_eq!((report.minted_tao, report.recycled_tao), (0.5, 0.5));
+        assert_eq!(state.issuance_tao, before.issuance_tao);
+        assert_eq!(state.subnets[0].reserve_tao, before.subnets[0].reserve_tao);
+        assert_eq!(state.subnets[0].issuance_alpha(), before.subnets[0].issuance_alpha() + 1.0);
+    }
+
+    #[test]
+    fn a_subnet_that_has_not_started_neither_mints_nor_moves() {
+        let mut state = chain(2);
+        state.subnets[1].first_emission_block = None;
+        let before = state.subnets[1].clone();
+        let report = emit(&params(), &mut state);
+        assert_eq!(state.subnets[1], before);
+        assert_eq!(report.subnets[0].emission_share, 1.0);
+        assert_eq!(report.subnets[1].emission_share, 0.0);
+    }
+
+    #[test]
+    fn a_capped_subnet_spends_all_of_its_emission() {
+        let mut state = chain(1);
+        let report = emit(&params(), &mut state);
+        let subnet = &report.subnets[0];
+        assert_eq!(subnet.injected_alpha, subnet.injection_cap_alpha);
+        assert!(subnet.excess_tao > 0.0 && subnet.bought_alpha > 0.0);
+        assert!((subnet.injected_tao + subnet.excess_tao - 0.5).abs() < 1e-15);
+        assert_eq!(state.subnets[0].protocol_alpha, subnet.bought_alpha);
+        assert!((state.subnets[0].weight_tao - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn root_alpha_is_recycled_while_the_flag_is_off() {
+        let (mut on, mut off) = (chain(2), chain(1));
+        let kept = emit(&params(), &mut on);
+        let recycled = emit(&params(), &mut off);
+        assert!(kept.sell_flag && !recycled.sell_flag);
+        assert_eq!(on.subnets[0].unclaimed_root_alpha, kept.subnets[0].alpha_out.root);
+        assert_eq!(off.subnets[0].unclaimed_root_alpha, 0.0);
+        let difference = on.subnets[0].outstanding_alpha()
+            - on.subnets[0].protocol_alpha
+            - (off.subnets[0].outstanding_alpha() - off.subnets[0].protocol_alpha);
+        assert!((difference - kept.subnets[0].alpha_out.root).abs() < 1e-8);
+    }
+
+    #[test]
+    fn withheld_miner_alpha_is_burned_in_place_and_recycled_at_the_epoch() {
+        let (params, mut state) = (params(), chain(1));
+        state.subnets[0].miner_burned = 0.25;
+        let report = emit(&params, &mut state);
+        let withheld = 0.25 * report.subnets[0].alpha_out.server;
+        assert_eq!(state.subnets[0].burned_alpha, withheld);
+        let epoch = EpochOutcome { netuid: NetUid(1), miner_burned: 0.5, recycled_alpha: withheld };
+        close_epoch(&mut state.subnets[0], &epoch);
+        assert_eq!((state.subnets[0].burned_alpha, state.subnets[0].miner_burned), (0.0, 0.5));
+    }
+
+    #[test]
+    fn a_chain_buy_that_the_pool_refuses_is_lost_outside_it() {
+        let (params, mut state) = (params(), chain(1));
+        state.subnets[0].reserve_alpha = 0.0005;
+        let context = EmissionContext { params: &params, mode: CONTINUOUS, root_stake_tao: 0.0, sell_flag: true };
+        let report = emit_to_subnet(&context, &mut state.subnets[0], 0.5);
+        assert_eq!((report.excess_tao, report.bought_alpha), (0.5, 0.0));
+        assert_eq!(state.subnets[0].reserve_tao, 120_000.0);
+    }
+
+    #[test]
+    fn start_call_and_switches_act_from_the_next_block() {
+        let (params, mut state) = (params(), chain(2));
+        state.subnets[1].first_emission_block = None;
+        state.subnets[0].emission_enabled = false;
+        let (mut gate, mut report) = (HillGate::of(&params, &state), BlockReport::default());
+        let inputs = BlockInputs {
+            start_calls: vec![NetUid(2), NetUid(77)],
+            emission_switches: vec![(NetUid(1), true)],
+            ..BlockInputs::default()
+        };
+        advance_block(&params, CONTINUOUS, &mut state, &mut gate, &inputs, &mut report);
+        assert_eq!(report.subnets[0].emission_share, 0.0);
+        assert_eq!(state.subnets[1].first_emission_block, Some(8_600_002));
+        advance_block(&params, CONTINUOUS, &mut state, &mut gate, &BlockInputs::default(), &mut report);
+        assert!((report.subnets[0].emission_share - 0.5).abs() < 1e-15);
+        assert_eq!(report.subnets[1].alpha_out.server + report.subnets[1].alpha_out.owner > 0.0, true);
+    }
+
+    #[test]
+    fn the_gate_is_recomputed_every_360_blocks() {
+        let params = ProtocolParams { share_rule: ShareRule::E2H { rank: 1, exponent: 3 }, ..params() };
+        let mut state = chain(2);
+        let (mut gate, mut report) = (HillGate::of(&params, &state), BlockReport::default());
+        assert_eq!(gate, HillGate { threshold: 0.5, last_update_block: 8_600_000 });
+        state.subnets[0].moving_price = 0.2;
+        for _ in 0..359 {
+            coinbase(&params, CONTINUOUS, &mut state, &mut gate, &[], &mut report);
+        }
+        assert_eq!(gate.threshold, 0.5);
+        coinbase(&params, CONTINUOUS, &mut state, &mut gate, &[], &mut report);
+        assert!(gate.threshold > 0.6 && gate.last_update_block == 8_600_360);
+    }
+}

@@ -1,0 +1,219 @@
+//! Registration of a subnet: what it costs, when it is allowed, whom it displaces and how its pool is seeded.
+
+use crate::protocol::params::ProtocolParams;
+use crate::protocol::state::SubnetState;
+use crate::units::NetUid;
+
+/// Cost of the next registration (TAO) at `block`.
+///
+/// ```text
+/// I = floor(lock_reduction_interval * e)        cost = max(min_lock, 2 L - L / I * (n - n_L)),  no decay where I = 0
+/// ```
+///
+/// `L`, `n_L`: TAO paid at the last registration and its block; the factor 2 is 1 where `n_L` is 0; `e`: block emission
+/// (TAO). Falls from `2 L` through `L` after `I` blocks to the minimum.
+/// Rounding: the chain floors `L / I` to rao, this does not; below `(n - n_L)` rao.
+/// Source: pallets/subtensor/src/coinbase/root.rs, `get_network_lock_cost`.
+pub fn lock_cost(
+    params: &ProtocolParams,
+    last_lock_tao: f64,
+    last_lock_block: u64,
+    block: u64,
+    emission_tao: f64,
+) -> f64 {
+    let interval = (params.lock_reduction_interval_blocks as f64 * emission_tao).floor();
+    let elapsed = block.saturating_sub(last_lock_block) as f64;
+    let decay = if interval > 0.0 { last_lock_tao / interval * elapsed } else { 0.0 };
+    let start = if last_lock_block == 0 { last_lock_tao } else { 2.0 * last_lock_tao };
+    (start - decay).max(params.lock_cost_min_tao)
+}
+
+/// State and parameters of the lock cost in the chain's integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockCostRao {
+    /// Paid at the last registration (rao).
+    pub last_lock: u64,
+    /// Its block.
+    pub last_lock_block: u64,
+    /// `NetworkMinLockCost` (rao).
+    pub min_lock: u64,
+    /// `NetworkLockReductionInterval` (blocks).
+    pub reduction_interval: u64,
+}
+
+impl LockCostRao {
+    /// Blocks in which the cost falls by what was last paid: it halves with the block emission (rao).
+    pub fn effective_interval(&self, emission: u64) -> u64 {
+        (u128::from(self.reduction_interval) * u128::from(emission) / 1_000_000_000) as u64
+    }
+
+    /// [`lock_cost`] in rao, exact; saturates as the chain does.
+    pub fn at(&self, block: u64, emission: u64) -> u64 {
+        let start = if self.last_lock_block == 0 { self.last_lock } else { self.last_lock.saturating_mul(2) };
+        let decay_per_block = self.last_lock.checked_div(self.effective_interval(emission)).unwrap_or(0);
+        let decay = decay_per_block.saturating_mul(block.saturating_sub(self.last_lock_block));
+        start.saturating_sub(decay).max(self.min_lock)
+    }
+}
+
+/// Whether the global rate limit forbids a registration at `block`; `last_lock_block` 0: there was none yet.
+/// Source: pallets/subtensor/src/subnets/subnet.rs, `do_register_network`.
+pub fn rate_limited(block: u64, last_lock_block: u64, rate_limit_blocks: u64) -> bool {
+    last_lock_block != 0 && block.saturating_sub(last_lock_block) < rate_limit_blocks
+}
+
+/// Whether a subnet cannot be pruned at `block` because of its age.
+pub fn is_immune(block: u64, registered_at: u64, immunity_period_blocks: u64) -> bool {
+    block < registered_at.saturating_add(immunity_period_blocks)
+}
+
+/// What decides on the pruning of one subnet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PruneCandidate {
+    /// Slot.
+    pub netuid: NetUid,
+    /// Block of registration.
+    pub registered_at: u64,
+    /// Moving price (any unit); 1 TAO per alpha for a subnet without a pool.
+    pub moving_price: f64,
+}
+
+impl From<&SubnetState> for PruneCandidate {
+    fn from(subnet: &SubnetState) -> Self {
+        Self { netuid: subnet.netuid, registered_at: subnet.registered_at, moving_price: subnet.moving_price }
+    }
+}
+
+/// The subnet that a registration at the subnet limit displaces: among those past their immunity the lowest moving
+/// price, then the oldest registration, then the first in the chain's storage order. `None`: all are immune.
+/// Source: pallets/subtensor/src/coinbase/root.rs, `get_network_to_prune`.
+pub fn prune_target(
+    block: u64,
+    immunity_period_blocks: u64,
+    candidates: impl Iterator<Item = PruneCandidate>,
+) -> Option<NetUid> {
+    candidates
+        .filter(|candidate| !is_immune(block, candidate.registered_at, immunity_period_blocks))
+        .min_by(|a, b| {
+            let order = a.moving_price.total_cmp(&b.moving_price);
+            order.then(a.registered_at.cmp(&b.registered_at)).then(storage_key(a.netuid).cmp(&storage_key(b.netuid)))
+        })
+        .map(|candidate| candidate.netuid)
+}
+
+/// Order of storage iteration: keys are little-endian, so that netuid 256 comes right after 0.
+fn storage_key(netuid: NetUid) -> u16 {
+    netuid.0.swap_bytes()
+}
+
+/// Median of the positive spot prices, at which a new pool opens: the mean of the middle two for an even count, 1 without any.
+/// Source: pallets/subtensor/src/staking/stake_utils.rs, `get_median_subnet_alpha_price`.
+pub fn median_price(spot_prices: impl Iterator<Item = f64>) -> f64 {
+    let mut prices: Vec<f64> = spot_prices.filter(|price| *price > 0.0).collect();
+    prices.sort_unstable_by(f64::total_cmp);
+    let middle = prices.len() / 2;
+    match prices.len() {
+        0 => 1.0,
+        count if count % 2 == 1 => prices[middle],
+        _ => 0.5 * (prices[middle - 1] + prices[middle]),
+    }
+}
+
+/// A subnet as registered: the whole lock is the pool's TAO, alpha is minted to the median price, nothing is staked, and
+/// it neither emits nor has started.
+///
+/// `median_price` is taken after the dissolution of a displaced subnet.
+/// Rounding: the chain floors the pool's alpha to rao.
+/// Source: pallets/subtensor/src/subnets/subnet.rs, `do_register_network`, `init_new_network`.
+pub fn new_subnet(
+    params: &ProtocolParams,
+    netuid: NetUid,
+    block: u64,
+    paid_lock_tao: f64,
+    median_price: f64,
+) -> SubnetState {
+    let reserve_tao = paid_lock_tao.max(params.lock_cost_min_tao);
+    SubnetState {
+        netuid,
+        registered_at: block,
+        first_emission_block: None,
+        emission_enabled: false,
+        reserve_tao,
+        reserve_alpha: reserve_tao / median_price,
+        weight_tao: 0.5,
+        staked_alpha: 0.0,
+        protocol_alpha: 0.0,
+        burned_alpha: 0.0,
+        unclaimed_root_alpha: 0.0,
+        moving_price: 0.0,
+        miner_burned: 0.0,
+        subnet_locked_tao: paid_lock_tao,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAST: LockCostRao = LockCostRao {
+        last_lock: 653_020_000_000,
+        last_lock_block: 9_210_610,
+        min_lock: 1_000_000_000,
+        reduction_interval: 115_200,
+    };
+
+    fn candidate(netuid: u16, registered_at: u64, moving_price: f64) -> PruneCandidate {
+        PruneCandidate { netuid: NetUid(netuid), registered_at, moving_price }
+    }
+
+    fn target(block: u64, immunity: u64, candidates: &[PruneCandidate]) -> Option<u16> {
+        prune_target(block, immunity, candidates.iter().copied()).map(|netuid| netuid.0)
+    }
+
+    #[test]
+    fn cost_falls_from_twice_the_last_to_the_minimum() {
+        let cost = |elapsed: u64| LAST.at(LAST.last_lock_block + elapsed, 500_000_000);
+        assert_eq!(cost(0), 1_306_040_000_000);
+        assert_eq!(cost(57_600), 653_020_044_800);
+        assert_eq!(cost(115_200), 1_000_000_000);
+        assert_eq!(cost(1_000_000_000), 1_000_000_000);
+    }
+
+    #[test]
+    fn cost_does_not_decay_without_emission_nor_double_before_the_first_registration() {
+        assert_eq!(LAST.at(LAST.last_lock_block + 1_000_000, 0), 2 * LAST.last_lock);
+        let first = LockCostRao { last_lock_block: 0, ..LAST };
+        assert_eq!(first.at(0, 500_000_000), LAST.last_lock);
+        assert_eq!(LockCostRao { last_lock: u64::MAX, ..LAST }.at(LAST.last_lock_block, 0), u64::MAX);
+    }
+
+    #[test]
+    fn rate_limit_ends_on_its_block() {
+        assert!(rate_limited(14_499, 100, 14_400));
+        assert!(!rate_limited(14_500, 100, 14_400));
+        assert!(!rate_limited(1, 0, 14_400));
+    }
+
+    #[test]
+    fn immunity_ends_on_its_block() {
+        let only = [candidate(1, 100, 0.5)];
+        assert_eq!(target(1_099, 1_000, &only), None);
+        assert_eq!(target(1_100, 1_000, &only), Some(1));
+        assert_eq!(target(u64::MAX - 1, u64::MAX, &only), None);
+    }
+
+    #[test]
+    fn ties_go_to_the_oldest_and_then_to_storage_order() {
+        assert_eq!(target(10, 0, &[candidate(1, 5, 0.2), candidate(2, 6, 0.1), candidate(3, 4, 0.1)]), Some(3));
+        assert_eq!(target(10, 0, &[candidate(7, 5, 0.0), candidate(6, 5, 0.0)]), Some(6));
+        assert_eq!(target(10, 0, &[candidate(1, 5, 0.0), candidate(256, 5, 0.0)]), Some(256));
+        assert_eq!(target(10, 0, &[]), None);
+    }
+
+    #[test]
+    fn median_of_even_odd_and_empty_sets() {
+        assert_eq!(median_price([0.3, 0.1, 0.0, 0.2].into_iter()), 0.2);
+        assert_eq!(median_price([0.4, 0.1, 0.2, 0.3].into_iter()), 0.25);
+        assert_eq!(median_price([0.0].into_iter()), 1.0);
+    }
+}

@@ -1,0 +1,162 @@
+//! Trades of users against the pools of a chain state, with fees.
+
+use thiserror::Error;
+
+use crate::protocol::params::ProtocolParams;
+use crate::protocol::pool;
+use crate::protocol::pool::Pool;
+use crate::protocol::pool::PoolError;
+use crate::protocol::state::ChainState;
+use crate::protocol::state::SubnetState;
+use crate::units::NetUid;
+
+/// A trade that a user asks for; gross of the fee. Amounts in tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Order {
+    /// Stake TAO.
+    Buy {
+        /// Subnet.
+        netuid: NetUid,
+        /// TAO paid, fee included.
+        gross_tao: f64,
+    },
+    /// Unstake alpha.
+    Sell {
+        /// Subnet.
+        netuid: NetUid,
+        /// Alpha paid, fee included.
+        gross_alpha: f64,
+    },
+}
+
+/// A trade of a user as executed. Amounts in tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trade {
+    /// Fee, in the token paid.
+    pub fee: f64,
+    /// Alpha bought, or TAO paid to the seller.
+    pub paid_out: f64,
+    /// TAO that the block author receives: the fee of a buy, the proceeds of the fee alpha of a sale.
+    pub author_tao: f64,
+}
+
+/// Why an order was not executed; the state is then unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum OrderError {
+    /// No such subnet.
+    #[error("there is no subnet of that netuid")]
+    UnknownSubnet,
+    /// Before start_call nobody can stake.
+    #[error("the subnet has not started")]
+    NotStarted,
+    /// More alpha than is staked in the subnet.
+    #[error("the order sells more alpha than is staked")]
+    NotEnoughStake,
+    /// The pool refuses.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+/// Executes a user's order at the default price limits.
+///
+/// # Errors
+/// The order is refused and the state unchanged: see [`OrderError`].
+pub fn execute(params: &ProtocolParams, state: &mut ChainState, order: Order) -> Result<Trade, OrderError> {
+    let (Order::Buy { netuid, .. } | Order::Sell { netuid, .. }) = order;
+    let subnet = find(state, netuid).ok_or(OrderError::UnknownSubnet)?;
+    if !subnet.is_started() {
+        return Err(OrderError::NotStarted);
+    }
+    match order {
+        Order::Buy { gross_tao, .. } => buy(params, subnet, gross_tao),
+        Order::Sell { gross_alpha, .. } => sell(params, subnet, gross_alpha),
+    }
+}
+
+/// The fee goes to the block author and only the rest into the pool.
+fn buy(params: &ProtocolParams, subnet: &mut SubnetState, gross_tao: f64) -> Result<Trade, OrderError> {
+    let pool = Pool::from(&*subnet);
+    let fee = pool::fee(gross_tao, params.fee_rate);
+    let net_tao = gross_tao - fee;
+    pool.check_buy(net_tao)?;
+    let bought_alpha = pool.buy(net_tao);
+    subnet.reserve_tao += net_tao;
+    subnet.reserve_alpha -= bought_alpha;
+    subnet.staked_alpha += bought_alpha;
+    Ok(Trade { fee, paid_out: bought_alpha, author_tao: fee })
+}
+
+/// The fee alpha is sold for the block author right after the net alpha, so that all of the gross enters the pool.
+fn sell(params: &ProtocolParams, subnet: &mut SubnetState, gross_alpha: f64) -> Result<Trade, OrderError> {
+    let pool = Pool::from(&*subnet);
+    let fee = pool::fee(gross_alpha, params.fee_rate);
+    let net_alpha = gross_alpha - fee;
+    pool.check_sell(net_alpha)?;
+    if gross_alpha > subnet.staked_alpha {
+        return Err(OrderError::NotEnoughStake);
+    }
+    let paid_out = pool.sell(net_alpha);
+    let author_tao = pool.after_sell(net_alpha).sell(fee);
+    subnet.reserve_alpha += gross_alpha;
+    subnet.staked_alpha -= gross_alpha;
+    subnet.reserve_tao -= paid_out + author_tao;
+    Ok(Trade { fee, paid_out, author_tao })
+}
+
+/// The subnet of a netuid.
+pub(super) fn find(state: &mut ChainState, netuid: NetUid) -> Option<&mut SubnetState> {
+    let position = state.subnets.binary_search_by_key(&netuid, |subnet| subnet.netuid).ok()?;
+    state.subnets.get_mut(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::test_support::chain;
+    use crate::protocol::test_support::params;
+
+    const NETUID: NetUid = NetUid(1);
+
+    #[test]
+    fn a_buy_moves_only_the_net_amount_into_the_pool() {
+        let (params, mut state) = (params(), chain(1));
+        let before = state.subnets[0].clone();
+        let trade = execute(&params, &mut state, Order::Buy { netuid: NETUID, gross_tao: 100.0 }).unwrap();
+        let after = &state.subnets[0];
+        assert_eq!(trade.author_tao, trade.fee);
+        assert_eq!(after.reserve_tao, before.reserve_tao + (100.0 - trade.fee));
+        assert_eq!(after.reserve_alpha, before.reserve_alpha - trade.paid_out);
+        assert_eq!(after.staked_alpha, before.staked_alpha + trade.paid_out);
+    }
+
+    #[test]
+    fn a_sale_moves_the_gross_amount_into_the_pool_and_pays_the_author_in_tao() {
+        let (params, mut state) = (params(), chain(1));
+        let before = state.subnets[0].clone();
+        let trade = execute(&params, &mut state, Order::Sell { netuid: NETUID, gross_alpha: 500.0 }).unwrap();
+        let after = &state.subnets[0];
+        assert_eq!(after.reserve_alpha, before.reserve_alpha + 500.0);
+        assert_eq!(after.staked_alpha, before.staked_alpha - 500.0);
+        assert_eq!(after.reserve_tao, before.reserve_tao - (trade.paid_out + trade.author_tao));
+        let (all, sold) = (Pool::from(&before).sell(500.0), trade.paid_out + trade.author_tao);
+        assert!((all - sold).abs() < 1e-10 * all, "two sales in a row pay what one does");
+    }
+
+    #[test]
+    fn refused_orders_change_nothing() {
+        let params = params();
+        for (order, error) in [
+            (Order::Buy { netuid: NetUid(9), gross_tao: 1.0 }, OrderError::UnknownSubnet),
+            (Order::Buy { netuid: NetUid(2), gross_tao: 1.0 }, OrderError::NotStarted),
+            (Order::Buy { netuid: NETUID, gross_tao: 1e12 }, OrderError::Pool(PoolError::InputTooLarge)),
+            (Order::Buy { netuid: NETUID, gross_tao: f64::NAN }, OrderError::Pool(PoolError::InputTooLarge)),
+            (Order::Sell { netuid: NETUID, gross_alpha: 4e6 }, OrderError::NotEnoughStake),
+        ] {
+            let mut state = chain(2);
+            state.subnets[1].first_emission_block = None;
+            let before = state.clone();
+            assert_eq!(execute(&params, &mut state, order), Err(error));
+            assert_eq!(state, before);
+        }
+    }
+}

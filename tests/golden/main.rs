@@ -1,0 +1,8 @@
+//! The scalar rules against vectors that the chain's own code made; see `README.md` here for source and tolerances.
+
+mod amm;
+mod emission;
+mod lifecycle;
+mod moving_price;
+mod vectors;
+mod worked_example;
