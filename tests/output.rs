@@ -12,12 +12,15 @@ use arrow::datatypes::Float64Type;
 use arrow::datatypes::UInt32Type;
 use arrow::datatypes::UInt64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use taorisk::cli::summarize::summary_text;
+use taorisk::cli::table::Style;
 use taorisk::engine::record::DeregistrationRow;
 use taorisk::engine::record::EventKind;
 use taorisk::engine::record::EventRow;
 use taorisk::engine::record::PathRow;
 use taorisk::engine::record::SampleRow;
 use taorisk::output::error::OutputError;
+use taorisk::output::hash::ColumnHashes;
 use taorisk::output::hash::ResultHash;
 use taorisk::output::hash::hash_run;
 use taorisk::output::manifest::Manifest;
@@ -29,6 +32,7 @@ use taorisk::output::read::read_summary;
 use taorisk::output::run_dir::RunDirectory;
 use taorisk::output::schema::EVENTS;
 use taorisk::output::schema::FILES;
+use taorisk::output::schema::FileSchema;
 use taorisk::output::schema::MEANING_KEY;
 use taorisk::output::schema::PATHS;
 use taorisk::output::schema::QUANTILES;
@@ -223,7 +227,7 @@ fn the_hash_sees_one_value() {
         |block| block.events[0].payout_tao_per_alpha = Some(0.0),
         |block| block.events[1].payout_tao_per_alpha = Some(-0.0),
         |block| block.samples[49].netuid = NetUid(65),
-        |block| drop(block.samples.pop()),
+        |block| block.samples.truncate(49),
     ];
     for (index, change) in changes.into_iter().enumerate() {
         assert_ne!(hash_with(change), unchanged, "change {index}");
@@ -389,27 +393,59 @@ fn truncated_and_foreign_files_are_errors() {
     assert!(error.to_string().contains("has columns path: UInt64, book: Utf8"), "{error}");
 }
 
-/// Damage inside a file is an error or another hash (metadata and unused bytes aside), never a panic.
+#[test]
+fn summarize_prints_the_table_of_a_finished_run_only() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("run");
+    let error = summary_text(&path, false, Style::PLAIN).unwrap_err();
+    let error: &OutputError = error.downcast_ref().unwrap();
+    assert!(matches!(error, OutputError::NoRun(_)) && error.is_bad_input(), "{error}");
+
+    write_run(&path, false, 500, 100);
+    let table = summary_text(&path, false, Style::PLAIN).unwrap();
+    assert!(table.contains("Book désk: 1,000 TAO at spot (300,000 USD), 990 TAO liquidated now"), "{table}");
+    // 166 of 500 paths lose SN3 within 30 days.
+    assert!(table.contains("33.2% [29.2, 37.4]"), "{table}");
+    let json = summary_text(&path, true, Style::PLAIN).unwrap();
+    assert_eq!(json.as_bytes(), fs::read(path.join("summary.json")).unwrap());
+
+    let file = path.join(SUMMARY.file);
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let error = summary_text(&path, false, Style::PLAIN).unwrap_err();
+    assert!(format!("{error:#}").contains("summary.parquet"), "{error:#}");
+}
+
+/// Damage inside a file is an error or other digests (metadata and unused bytes aside), never a panic.
 #[test]
 fn flipped_bits_never_panic() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("run");
-    let hash = write_run(&path, false, 100, 100);
+    write_run(&path, false, 100, 100);
+    let digests = |schema: &'static FileSchema| {
+        let mut hashes = ColumnHashes::new(schema);
+        let read = read_batches(&path, schema, |batch| {
+            hashes.update(batch);
+            Ok(())
+        });
+        read.map(|()| hashes.finish())
+    };
     let (mut errors, mut changed) = (0, 0);
     for schema in FILES {
         let file = path.join(schema.file);
         let whole = fs::read(&file).unwrap();
-        for position in (0..whole.len()).step_by(7) {
+        let sound = digests(schema).unwrap();
+        for position in (0..whole.len()).step_by(11) {
             let mut damaged = whole.clone();
             damaged[position] ^= 1 << (position % 8);
             fs::write(&file, &damaged).unwrap();
-            match hash_run(&path) {
+            match digests(schema) {
                 Err(_) => errors += 1,
-                Ok(found) => changed += u32::from(found != hash),
+                Ok(found) => changed += u32::from(found != sound),
             }
         }
         fs::write(&file, &whole).unwrap();
     }
-    println!("{errors} errors, {changed} other hashes");
-    assert!(errors > 100 && changed > 100, "{errors} errors, {changed} other hashes");
+    println!("{errors} errors, {changed} other digests");
+    assert!(errors > 100 && changed > 100, "{errors} errors, {changed} other digests");
 }

@@ -1,6 +1,8 @@
 //! Result files back to rows, with their columns checked against the schema.
 
 use std::fs::File;
+use std::panic;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -13,6 +15,7 @@ use arrow::datatypes::UInt32Type;
 use arrow::datatypes::UInt64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 
 use crate::output::error::OutputError;
 use crate::output::schema::FileSchema;
@@ -39,14 +42,23 @@ pub fn read_batches(
 ) -> Result<(), OutputError> {
     let path = directory.join(schema.file);
     let file = File::open(&path).map_err(OutputError::io("open", &path))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(OutputError::parquet("read", &path))?;
+    let builder = guarded(&path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
     check_columns(&path, schema, builder.schema())?;
-    let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(OutputError::parquet("read", &path))?;
-    for batch in reader {
-        let batch = batch.map_err(|error| OutputError::parquet("read", &path)(ParquetError::from(error)))?;
+    check_extents(&path, builder.metadata())?;
+    let mut reader = guarded(&path, || builder.with_batch_size(BATCH_ROWS).build())?;
+    while let Some(batch) = guarded(&path, || Ok(reader.next().transpose()?))? {
         visit(&batch)?;
     }
     Ok(())
+}
+
+/// Runs a step of the Parquet decoder. It asserts what a damaged file breaks (parquet 60: a dictionary page before pages that use it,
+/// signs in the footer), so its panics are errors of the file.
+fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, OutputError> {
+    let result = panic::catch_unwind(AssertUnwindSafe(step));
+    result
+        .unwrap_or_else(|_| Err(ParquetError::General("the decoder gave up".to_owned())))
+        .map_err(OutputError::parquet("read", path))
 }
 
 fn check_columns(path: &Path, schema: &FileSchema, found: &arrow::datatypes::Schema) -> Result<(), OutputError> {
@@ -63,6 +75,21 @@ fn check_columns(path: &Path, schema: &FileSchema, found: &arrow::datatypes::Sch
         columns.iter().map(text).collect::<Vec<_>>().join(", ")
     };
     Err(OutputError::Columns { path: path.to_owned(), expected: list(&expected), found: list(&found) })
+}
+
+/// Checks that the data of each column lie within the file and hold the rows of their group: the library takes the footer's word.
+fn check_extents(path: &Path, metadata: &ParquetMetaData) -> Result<(), OutputError> {
+    let length = path.metadata().map_err(OutputError::io("read", path))?.len();
+    let sound = metadata.row_groups().iter().all(|group| {
+        group.columns().iter().all(|column| {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let end = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+            let within = end.and_then(|(start, size)| start.checked_add(size)).is_some_and(|end| end <= length);
+            within && column.num_values() == group.num_rows() && column.data_page_offset() >= start
+        })
+    });
+    let damaged = || ParquetError::General("the footer points outside the file".to_owned());
+    if sound { Ok(()) } else { Err(OutputError::parquet("read", path)(damaged())) }
 }
 
 /// A batch whose columns were checked, read by name.
