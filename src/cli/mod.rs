@@ -1,1 +1,4 @@
 //! Commands, flags, messages, exit codes.
+
+pub mod summarize;
+pub mod table;

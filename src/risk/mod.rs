@@ -1,1 +1,22 @@
 //! Estimates from simulated outcomes, each with its error.
+//!
+//! | measure | value | error |
+//! |---|---|---|
+//! | mean, standard deviation | [`moments`] | sample variance; delta method with the fourth moment |
+//! | probability | [`estimate`] | Wilson interval; an exact one-sided bound at zero or all hits |
+//! | value at risk | [`tail`]: exact order statistic | exact binomial ranks |
+//! | expected shortfall | [`tail`]: exact tail mean | asymptotic variance |
+//! | quantile of P&L, drawdown, price, share | [`histogram`]: stated relative error | ranks, widened to bucket edges |
+//! | hazard | [`subnet`]: deaths over exposure | Poisson |
+//!
+//! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
+//! on threads, and memory only on the tails that are kept exactly ([`tail`]).
+//!
+//! Not modelled: likelihood weights other than 1 (refused, [`book`]); variance reduction.
+
+pub mod book;
+pub mod estimate;
+pub mod histogram;
+pub mod moments;
+pub mod subnet;
+pub mod tail;

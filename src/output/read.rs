@@ -1,0 +1,220 @@
+//! Result files back to rows, with their columns checked against the schema.
+
+use std::fs::File;
+use std::panic;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::path::PathBuf;
+
+use arrow::array::Array;
+use arrow::array::AsArray;
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use arrow::datatypes::Float64Type;
+use arrow::datatypes::UInt32Type;
+use arrow::datatypes::UInt64Type;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::output::error::OutputError;
+use crate::output::schema::FileSchema;
+use crate::output::schema::SUBNETS;
+use crate::output::schema::SUMMARY;
+use crate::risk::book::Basis;
+use crate::risk::book::Currency;
+use crate::risk::book::Measure;
+use crate::risk::book::SummaryRow;
+use crate::risk::estimate::Estimate;
+use crate::units::NetUid;
+
+/// Rows read at once.
+const BATCH_ROWS: usize = 8_192;
+
+/// Calls `visit` with the rows of one file of a run directory, batch by batch.
+///
+/// # Errors
+/// If the file is missing, truncated, damaged, or has other columns than the schema.
+pub fn read_batches(
+    directory: &Path,
+    schema: &FileSchema,
+    mut visit: impl FnMut(&RecordBatch) -> Result<(), OutputError>,
+) -> Result<(), OutputError> {
+    let path = directory.join(schema.file);
+    let file = File::open(&path).map_err(OutputError::io("open", &path))?;
+    let builder = guarded(&path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
+    check_columns(&path, schema, builder.schema())?;
+    check_extents(&path, builder.metadata())?;
+    let mut reader = guarded(&path, || builder.with_batch_size(BATCH_ROWS).build())?;
+    while let Some(batch) = guarded(&path, || Ok(reader.next().transpose()?))? {
+        visit(&batch)?;
+    }
+    Ok(())
+}
+
+/// Runs a step of the Parquet decoder. It asserts what a damaged file breaks (parquet 60: a dictionary page before pages that use it,
+/// signs in the footer), so its panics are errors of the file.
+fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, OutputError> {
+    let result = panic::catch_unwind(AssertUnwindSafe(step));
+    result
+        .unwrap_or_else(|_| Err(ParquetError::General("the decoder gave up".to_owned())))
+        .map_err(OutputError::parquet("read", path))
+}
+
+fn check_columns(path: &Path, schema: &FileSchema, found: &arrow::datatypes::Schema) -> Result<(), OutputError> {
+    type Named<'a> = (&'a str, DataType, bool);
+    let expected: Vec<Named> =
+        schema.columns.iter().map(|c| (c.name, c.kind.data_type(), c.null_rule.is_some())).collect();
+    let found: Vec<Named> =
+        found.fields().iter().map(|f| (f.name().as_str(), f.data_type().clone(), f.is_nullable())).collect();
+    if expected == found {
+        return Ok(());
+    }
+    let list = |columns: &[Named]| {
+        let text = |(name, kind, nullable): &Named| format!("{name}: {kind}{}", if *nullable { "?" } else { "" });
+        columns.iter().map(text).collect::<Vec<_>>().join(", ")
+    };
+    Err(OutputError::Columns { path: path.to_owned(), expected: list(&expected), found: list(&found) })
+}
+
+/// Checks that the data of each column lie within the file and hold the rows of their group: the library takes the footer's word.
+fn check_extents(path: &Path, metadata: &ParquetMetaData) -> Result<(), OutputError> {
+    let length = path.metadata().map_err(OutputError::io("read", path))?.len();
+    let sound = metadata.row_groups().iter().all(|group| {
+        group.columns().iter().all(|column| {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let end = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+            let within = end.and_then(|(start, size)| start.checked_add(size)).is_some_and(|end| end <= length);
+            within && column.num_values() == group.num_rows() && column.data_page_offset() >= start
+        })
+    });
+    let damaged = || ParquetError::General("the footer points outside the file".to_owned());
+    if sound { Ok(()) } else { Err(OutputError::parquet("read", path)(damaged())) }
+}
+
+/// A batch whose columns were checked, read by name.
+struct Cells<'a> {
+    path: PathBuf,
+    batch: &'a RecordBatch,
+    row: usize,
+}
+
+impl Cells<'_> {
+    fn column(&self, name: &str) -> &dyn Array {
+        self.batch.column_by_name(name).expect("a column of the schema").as_ref()
+    }
+
+    fn f64(&self, name: &str) -> f64 {
+        self.column(name).as_primitive::<Float64Type>().value(self.row)
+    }
+
+    fn optional_f64(&self, name: &str) -> Option<f64> {
+        self.column(name).is_valid(self.row).then(|| self.f64(name))
+    }
+
+    fn u64(&self, name: &str) -> u64 {
+        self.column(name).as_primitive::<UInt64Type>().value(self.row)
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.column(name).as_string::<i32>().value(self.row)
+    }
+
+    /// The one of `all` whose name stands in a text column.
+    fn one_of<T: Copy>(
+        &self,
+        column: &'static str,
+        all: &[T],
+        name: impl Fn(T) -> &'static str,
+    ) -> Result<T, OutputError> {
+        let value = self.text(column);
+        let found = all.iter().copied().find(|&candidate| name(candidate) == value);
+        found.ok_or_else(|| OutputError::Value { path: self.path.clone(), column, value: value.to_owned() })
+    }
+}
+
+fn read_rows<T>(
+    directory: &Path,
+    schema: &FileSchema,
+    row: impl Fn(&Cells) -> Result<T, OutputError>,
+) -> Result<Vec<T>, OutputError> {
+    let mut rows = Vec::new();
+    read_batches(directory, schema, |batch| {
+        for index in 0..batch.num_rows() {
+            rows.push(row(&Cells { path: directory.join(schema.file), batch, row: index })?);
+        }
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// The rows of `summary.parquet`.
+///
+/// # Errors
+/// As [`read_batches`], and if a measure, currency or basis is unknown.
+pub fn read_summary(directory: &Path) -> Result<Vec<SummaryRow>, OutputError> {
+    read_rows(directory, &SUMMARY, |cells| {
+        Ok(SummaryRow {
+            book: cells.text("book").to_owned(),
+            measure: cells.one_of("measure", &Measure::ALL, Measure::name)?,
+            currency: cells.one_of("currency", &[Currency::Tao, Currency::Usd], Currency::name)?,
+            basis: cells.one_of("basis", &[Basis::Mark, Basis::Liquidation], Basis::name)?,
+            level: cells.optional_f64("level"),
+            horizon_days: cells.f64("horizon_days"),
+            estimate: Estimate {
+                value: cells.f64("value"),
+                standard_error: cells.f64("standard_error"),
+                ci_low: cells.f64("ci_low"),
+                ci_high: cells.f64("ci_high"),
+                samples: cells.u64("samples"),
+            },
+        })
+    })
+}
+
+/// The credit figures of one subnet at one horizon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeregistrationRisk {
+    /// Its slot.
+    pub netuid: NetUid,
+    /// Its name.
+    pub name: String,
+    /// Whether a book holds it at the start.
+    pub held: bool,
+    /// Days from the start.
+    pub horizon_days: f64,
+    /// Probability of deregistration up to the horizon.
+    pub probability: Estimate,
+    /// Mean loss given deregistration (fraction of the price just before).
+    pub loss: Option<Estimate>,
+}
+
+/// The credit figures of `subnets.parquet`.
+///
+/// # Errors
+/// As [`read_batches`], and if a netuid exceeds the chain's.
+pub fn read_deregistration_risk(directory: &Path) -> Result<Vec<DeregistrationRisk>, OutputError> {
+    read_rows(directory, &SUBNETS, |cells| {
+        let netuid = cells.column("netuid").as_primitive::<UInt32Type>().value(cells.row);
+        let netuid = u16::try_from(netuid).map_err(|_| OutputError::Value {
+            path: cells.path.clone(),
+            column: "netuid",
+            value: netuid.to_string(),
+        })?;
+        let loss = cells.optional_f64("loss_given_deregistration").zip(cells.optional_f64("loss_standard_error"));
+        Ok(DeregistrationRisk {
+            netuid: NetUid(netuid),
+            name: cells.text("name").to_owned(),
+            held: cells.column("held").as_boolean().value(cells.row),
+            horizon_days: cells.f64("horizon_days"),
+            probability: Estimate {
+                value: cells.f64("deregistration_probability"),
+                standard_error: cells.f64("deregistration_standard_error"),
+                ci_low: cells.f64("deregistration_ci_low"),
+                ci_high: cells.f64("deregistration_ci_high"),
+                samples: cells.u64("samples"),
+            },
+            loss: loss.map(|(value, error)| Estimate::normal(value, error, cells.u64("deregistered_samples"))),
+        })
+    })
+}

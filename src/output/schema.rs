@@ -1,0 +1,301 @@
+//! The columns of every result file, as data: names, types, meanings, null rules.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use arrow::datatypes::Field;
+use arrow::datatypes::Schema;
+
+/// Raised when a column is removed or redefined.
+pub const SCHEMA_VERSION: u32 = 1;
+/// Key of a column's meaning in its Arrow field metadata.
+pub const MEANING_KEY: &str = "meaning";
+
+/// Type of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Small counts and ids.
+    U32,
+    /// Counts, blocks, paths.
+    U64,
+    /// Amounts and figures.
+    F64,
+    /// Names.
+    Text,
+    /// Yes or no.
+    Bool,
+}
+
+impl Kind {
+    /// Arrow's type.
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::U32 => DataType::UInt32,
+            Self::U64 => DataType::UInt64,
+            Self::F64 => DataType::Float64,
+            Self::Text => DataType::Utf8,
+            Self::Bool => DataType::Boolean,
+        }
+    }
+}
+
+/// One column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Name, with its unit last.
+    pub name: &'static str,
+    /// Type.
+    pub kind: Kind,
+    /// What it says.
+    pub meaning: &'static str,
+    /// When it is null; `None` if never.
+    pub null_rule: Option<&'static str>,
+}
+
+/// One file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FileSchema {
+    /// Name in the run directory.
+    pub file: &'static str,
+    /// What a row is, and in which order they stand.
+    pub rows: &'static str,
+    /// Its columns in order.
+    pub columns: &'static [Column],
+}
+
+impl FileSchema {
+    /// Arrow's schema; the meaning of a column is metadata of its field.
+    pub fn arrow(&self) -> Arc<Schema> {
+        let field = |column: &Column| {
+            let metadata = HashMap::from([(MEANING_KEY.to_owned(), column.description())]);
+            Field::new(column.name, column.kind.data_type(), column.null_rule.is_some()).with_metadata(metadata)
+        };
+        Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+    }
+}
+
+impl Column {
+    /// Meaning and null rule as one text.
+    pub fn description(&self) -> String {
+        match self.null_rule {
+            Some(rule) => format!("{}. Null {rule}", self.meaning),
+            None => self.meaning.to_owned(),
+        }
+    }
+
+    /// The same column, null by a rule.
+    const fn null(self, rule: &'static str) -> Self {
+        Self { null_rule: Some(rule), ..self }
+    }
+}
+
+const fn column(name: &'static str, kind: Kind, meaning: &'static str) -> Column {
+    Column { name, kind, meaning, null_rule: None }
+}
+
+const fn number(name: &'static str, meaning: &'static str) -> Column {
+    column(name, Kind::F64, meaning)
+}
+
+const PATH: Column = column("path", Kind::U64, "path index");
+const NETUID: Column = column("netuid", Kind::U32, "slot number of the subnet on the chain");
+const REGISTERED_AT: Column =
+    column("registered_at", Kind::U64, "block of the subnet's registration; with netuid it names the subnet");
+const BOOK: Column = column("book", Kind::Text, "name of the book");
+const HORIZON_DAYS: Column = number("horizon_days", "report horizon (days from the start)");
+
+const NO_DEATH: &str = "if no path deregistered it";
+const NO_EXPOSURE: &str = "if no path was alive since the previous horizon";
+const NONE_ALIVE: &str = "if it is alive on no path";
+
+/// `summary.parquet`: every measure of every book.
+pub static SUMMARY: FileSchema = FileSchema {
+    file: "summary.parquet",
+    rows: "measure of a book; by book, horizon, basis and currency, measure, level",
+    columns: &[
+        BOOK,
+        column(
+            "measure",
+            Kind::Text,
+            "opening_value, mean_pnl, sd_pnl, loss_probability, value_at_risk, expected_shortfall (losses are positive), pnl_quantile, max_drawdown_mean, max_drawdown_quantile (fraction of the running peak), deregistered_holdings (mean count). P&L is against the opening mark value. Quantiles come from a histogram within 0.4 % of the value; value_at_risk and expected_shortfall are exact",
+        ),
+        column("currency", Kind::Text, "TAO or USD; says nothing for deregistered_holdings"),
+        column(
+            "basis",
+            Kind::Text,
+            "mark (holdings at spot) or liquidation (sold through the pools); drawdowns are of the mark value",
+        ),
+        number("level", "confidence of value_at_risk and expected_shortfall, probability of a quantile")
+            .null("for measures without a level"),
+        number("horizon_days", "days from the start; 0 for opening_value"),
+        number("value", "the estimate"),
+        number("standard_error", "its standard error; 0 only for what is known, infinite where the sample gives none"),
+        number("ci_low", "lower end of the 95 % interval; -infinity where the sample gives none"),
+        number("ci_high", "upper end of the 95 % interval; infinity where the sample gives none"),
+        column("samples", Kind::U64, "paths that the value rests on"),
+    ],
+};
+
+/// `paths.parquet`: the P&L of every path.
+pub static PATHS: FileSchema = FileSchema {
+    file: "paths.parquet",
+    rows: "path x book x report horizon, ascending",
+    columns: &[
+        PATH,
+        BOOK,
+        HORIZON_DAYS,
+        number("pnl_mark_tao", "P&L (TAO), holdings at spot, against the opening mark value"),
+        number("pnl_liquidation_tao", "P&L (TAO), holdings sold through the pools after fees and slippage"),
+        number("pnl_mark_usd", "P&L (USD), holdings at spot"),
+        number("pnl_liquidation_usd", "P&L (USD), holdings sold through the pools"),
+        number("max_drawdown", "largest fall of the mark value (TAO) from its running peak (fraction of the peak)"),
+        column("deregistered_holdings", Kind::U32, "holdings deregistered up to the horizon"),
+        number("weight", "likelihood weight of the path; 1 without importance sampling"),
+    ],
+};
+
+/// `subnets.parquet`: deregistration of every subnet of the snapshot as credit.
+pub static SUBNETS: FileSchema = FileSchema {
+    file: "subnets.parquet",
+    rows: "subnet of the snapshot x report horizon",
+    columns: &[
+        NETUID,
+        REGISTERED_AT,
+        column("name", Kind::Text, "its name in the snapshot"),
+        column("held", Kind::Bool, "whether a book of the scenario holds it at the start"),
+        number("opening_price", "spot price at the start (TAO per alpha)"),
+        HORIZON_DAYS,
+        column("samples", Kind::U64, "paths"),
+        number("deregistration_probability", "probability of deregistration up to the horizon"),
+        number("deregistration_standard_error", "its standard error, never 0"),
+        number("deregistration_ci_low", "lower end of its 95 % Wilson interval; 0 without a hit"),
+        number("deregistration_ci_high", "upper end; the exact one-sided 95 % bound without a hit"),
+        number("hazard_per_day", "deregistrations per day alive since the previous horizon").null(NO_EXPOSURE),
+        number("hazard_standard_error", "standard error of hazard_per_day").null(NO_EXPOSURE),
+        number("hazard_ci_low", "lower end of its 95 % interval").null(NO_EXPOSURE),
+        number("hazard_ci_high", "upper end of its 95 % interval").null(NO_EXPOSURE),
+        column("deregistered_samples", Kind::U64, "paths on which it was deregistered up to the horizon"),
+        number("payout_tao_per_alpha", "mean TAO paid per staked alpha, given deregistration up to the horizon")
+            .null(NO_DEATH),
+        number("payout_standard_error", "its standard error; infinite for one path").null(NO_DEATH),
+        number("loss_given_deregistration", "mean of 1 - payout / spot price just before; negative if paid above it")
+            .null(NO_DEATH),
+        number("loss_standard_error", "its standard error; infinite for one path").null(NO_DEATH),
+        number("price_p05", "5 % quantile of the spot price (TAO per alpha) among paths on which it is alive, within 1.6 %; errors are in quantiles.parquet").null(NONE_ALIVE),
+        number("price_p50", "median of the same").null(NONE_ALIVE),
+        number("price_p95", "95 % quantile of the same").null(NONE_ALIVE),
+        number("emission_share_p05", "5 % quantile of the share of the TAO emission among paths on which it is alive, within 1.6 %").null(NONE_ALIVE),
+        number("emission_share_p50", "median of the same").null(NONE_ALIVE),
+        number("emission_share_p95", "95 % quantile of the same").null(NONE_ALIVE),
+    ],
+};
+
+/// `quantiles.parquet`: price and emission share of every subnet of the snapshot.
+pub static QUANTILES: FileSchema = FileSchema {
+    file: "quantiles.parquet",
+    rows: "subnet of the snapshot x report horizon x metric x probability, among paths on which it is alive",
+    columns: &[
+        NETUID,
+        REGISTERED_AT,
+        column("metric", Kind::Text, "price (spot, TAO per alpha) or emission_share (of the TAO emission)"),
+        HORIZON_DAYS,
+        number("probability", "probability of the quantile"),
+        number("value", "the quantile: middle of a bucket, relative error at most 1/64 for prices in 1.9e-6 to 16 and shares in 1.5e-5 to 1; outside them the edge").null(NONE_ALIVE),
+        number("standard_error", "width of the interval over 2 * 1.96").null(NONE_ALIVE),
+        number("ci_low", "lower end of the 95 % interval of ranks, widened to the bucket's edge").null(NONE_ALIVE),
+        number("ci_high", "upper end, likewise").null(NONE_ALIVE),
+        column("samples", Kind::U64, "paths on which it is alive"),
+    ],
+};
+
+/// `events.parquet`: lifecycle events of the recorded paths.
+pub static EVENTS: FileSchema = FileSchema {
+    file: "events.parquet",
+    rows: "event, by path and block",
+    columns: &[
+        PATH,
+        column("block", Kind::U64, "block of the event"),
+        NETUID,
+        REGISTERED_AT,
+        column("kind", Kind::Text, "registered, deregistered, started or emission_enabled"),
+        number("moving_price", "moving price of the subnet then"),
+        number("lock_cost_tao", "TAO paid for the registration").null("unless kind is registered"),
+        number("payout_tao_per_alpha", "TAO paid per staked alpha").null("unless kind is deregistered"),
+    ],
+};
+
+/// `samples.parquet`: every step of the first few paths.
+pub static SAMPLES: FileSchema = FileSchema {
+    file: "samples.parquet",
+    rows: "path x step x subnet",
+    columns: &[
+        PATH,
+        column("step", Kind::U32, "steps since the start; 0 is the snapshot"),
+        column("block", Kind::U64, "block after which this is the state"),
+        NETUID,
+        REGISTERED_AT,
+        number("reserve_tao", "pool reserve (TAO)"),
+        number("reserve_alpha", "pool reserve (alpha)"),
+        number("price", "spot price (TAO per alpha)"),
+        number("moving_price", "moving price"),
+        number("emission_share", "share of the TAO emission in the step that led here; 0 at step 0"),
+        number("staked_alpha", "alpha staked by wallets"),
+        number("outstanding_alpha", "alpha outside the pool"),
+        number("flow", "organic net flow of the step as a log move of the TAO reserve"),
+    ],
+};
+
+/// All Parquet files, in the order of the result hash.
+pub static FILES: [&FileSchema; 6] = [&SUMMARY, &PATHS, &SUBNETS, &QUANTILES, &EVENTS, &SAMPLES];
+
+/// Every column of every file as Markdown tables, for the documentation.
+pub fn schema_markdown() -> String {
+    let mut text = format!("Schema version {SCHEMA_VERSION}.\n");
+    for schema in FILES {
+        let _ = write!(
+            text,
+            "\n## {}\n\nA row is: {}.\n\n| column | type | meaning |\n|---|---|---|\n",
+            schema.file, schema.rows
+        );
+        for column in schema.columns {
+            let _ = writeln!(text, "| `{}` | {:?} | {} |", column.name, column.kind.data_type(), column.description());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::risk::book::Measure;
+    use crate::risk::histogram::Buckets;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_distinct_and_snake_case() {
+        for schema in FILES {
+            let names: BTreeSet<_> = schema.columns.iter().map(|column| column.name).collect();
+            assert_eq!(names.len(), schema.columns.len(), "{}", schema.file);
+            let plain = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            assert!(names.into_iter().all(plain), "{}", schema.file);
+        }
+    }
+
+    #[test]
+    fn the_meanings_name_what_the_code_does() {
+        let measures = SUMMARY.columns[1].meaning;
+        assert!(Measure::ALL.iter().all(|measure| measures.contains(measure.name())), "{measures}");
+        assert!(Buckets::AMOUNT.relative_error() <= 0.004);
+        assert!(Buckets::PRICE.relative_error() <= 0.016 && Buckets::SHARE.relative_error() <= 0.016);
+    }
+
+    #[test]
+    fn markdown_has_a_line_for_each_column() {
+        let text = schema_markdown();
+        let columns: usize = FILES.iter().map(|schema| schema.columns.len()).sum();
+        assert_eq!(text.lines().filter(|line| line.starts_with("| `")).count(), columns);
+        assert!(text.contains("| `level` | Float64 |"));
+    }
+}

@@ -1,0 +1,406 @@
+//! What each book can lose: statistics of P&L rows per book and report horizon.
+//!
+//! Not modelled: likelihood weights other than 1; a row that carries one is refused.
+
+use crate::engine::record::PathRow;
+use crate::risk::estimate::Estimate;
+use crate::risk::histogram::Buckets;
+use crate::risk::histogram::Histogram;
+use crate::risk::moments::Moments;
+use crate::risk::tail::WorstTail;
+
+/// Levels of the published P&L quantiles.
+pub const PNL_QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+/// Level of the published drawdown quantile.
+pub const DRAWDOWN_QUANTILE: f64 = 0.95;
+
+/// What a summary row measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Value at the start; on basis mark it is what P&L is measured against on every basis.
+    OpeningValue,
+    /// Mean P&L.
+    MeanPnl,
+    /// Standard deviation of P&L.
+    SdPnl,
+    /// Probability of a P&L below 0.
+    LossProbability,
+    /// Loss exceeded with probability 1 - level.
+    ValueAtRisk,
+    /// Mean of the worst 1 - level share of losses.
+    ExpectedShortfall,
+    /// Quantile of P&L at the level, from a histogram ([`Buckets::AMOUNT`]).
+    PnlQuantile,
+    /// Mean over paths of the largest fall from a peak (fraction of the peak).
+    MaxDrawdownMean,
+    /// Its quantile at the level, from a histogram ([`Buckets::AMOUNT`]).
+    MaxDrawdownQuantile,
+    /// Mean number of holdings deregistered.
+    DeregisteredHoldings,
+}
+
+impl Measure {
+    /// All measures, in the order of files.
+    pub const ALL: [Self; 10] = [
+        Self::OpeningValue,
+        Self::MeanPnl,
+        Self::SdPnl,
+        Self::LossProbability,
+        Self::ValueAtRisk,
+        Self::ExpectedShortfall,
+        Self::PnlQuantile,
+        Self::MaxDrawdownMean,
+        Self::MaxDrawdownQuantile,
+        Self::DeregisteredHoldings,
+    ];
+
+    /// Name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpeningValue => "opening_value",
+            Self::MeanPnl => "mean_pnl",
+            Self::SdPnl => "sd_pnl",
+            Self::LossProbability => "loss_probability",
+            Self::ValueAtRisk => "value_at_risk",
+            Self::ExpectedShortfall => "expected_shortfall",
+            Self::PnlQuantile => "pnl_quantile",
+            Self::MaxDrawdownMean => "max_drawdown_mean",
+            Self::MaxDrawdownQuantile => "max_drawdown_quantile",
+            Self::DeregisteredHoldings => "deregistered_holdings",
+        }
+    }
+}
+
+/// Money a measure is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Currency {
+    /// TAO.
+    Tao,
+    /// US dollars.
+    Usd,
+}
+
+impl Currency {
+    /// Name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tao => "TAO",
+            Self::Usd => "USD",
+        }
+    }
+}
+
+/// How holdings are valued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// At spot.
+    Mark,
+    /// Sold through the pools now, after fees and slippage.
+    Liquidation,
+}
+
+impl Basis {
+    /// Name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mark => "mark",
+            Self::Liquidation => "liquidation",
+        }
+    }
+}
+
+/// The four P&L columns of a row, in the order of files.
+const PNL_KINDS: [(Basis, Currency); 4] = [
+    (Basis::Mark, Currency::Tao),
+    (Basis::Liquidation, Currency::Tao),
+    (Basis::Mark, Currency::Usd),
+    (Basis::Liquidation, Currency::Usd),
+];
+
+/// One published number about a book.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SummaryRow {
+    /// Name of the book.
+    pub book: String,
+    /// What is measured.
+    pub measure: Measure,
+    /// In which money; TAO for drawdowns of the TAO value, and for counts, where it says nothing.
+    pub currency: Currency,
+    /// Valued how; mark for drawdowns and counts.
+    pub basis: Basis,
+    /// Confidence or quantile level, of the measures that have one.
+    pub level: Option<f64>,
+    /// Days from the start.
+    pub horizon_days: f64,
+    /// The number and its error.
+    pub estimate: Estimate,
+}
+
+/// A book at the start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BookOpening {
+    /// Its name.
+    pub name: String,
+    /// Value (TAO) at spot.
+    pub mark_tao: f64,
+    /// Value (TAO) sold through the pools at once.
+    pub liquidation_tao: f64,
+    /// TAO/USD price at the start.
+    pub usd_per_tao: f64,
+}
+
+impl BookOpening {
+    fn value(&self, basis: Basis, currency: Currency) -> f64 {
+        let tao = match basis {
+            Basis::Mark => self.mark_tao,
+            Basis::Liquidation => self.liquidation_tao,
+        };
+        match currency {
+            Currency::Tao => tao,
+            Currency::Usd => tao * self.usd_per_tao,
+        }
+    }
+}
+
+/// Statistics of every book at every report horizon.
+#[derive(Clone, Debug)]
+pub struct BookStatistics {
+    books: Vec<BookOpening>,
+    horizons_days: Vec<f64>,
+    confidence: Vec<f64>,
+    paths: u64,
+    /// Indexed `book * horizons + horizon`.
+    cells: Vec<Cell>,
+}
+
+impl BookStatistics {
+    /// Statistics of `paths` paths; `confidence` are the levels, in (0.5, 1), of value at risk and expected shortfall.
+    ///
+    /// # Panics
+    /// If a level lies outside (0.5, 1), or `paths` exceeds `u32::MAX`, the largest histogram count.
+    pub fn new(books: &[BookOpening], horizons_days: &[f64], confidence: &[f64], paths: u64) -> Self {
+        assert!(paths <= u64::from(u32::MAX), "{paths} paths (must be <= {})", u32::MAX);
+        assert!(confidence.iter().all(|&level| level > 0.5 && level < 1.0), "confidence {confidence:?}");
+        let confidence_min = confidence.iter().copied().fold(1.0 - 1e-9, f64::min);
+        let cell = || Cell::new(paths, confidence_min);
+        let cells = (0..books.len() * horizons_days.len()).map(|_| cell()).collect();
+        Self {
+            books: books.to_vec(),
+            horizons_days: horizons_days.to_vec(),
+            confidence: confidence.to_vec(),
+            paths,
+            cells,
+        }
+    }
+
+    /// Adds a row; rows come in path order.
+    ///
+    /// # Panics
+    /// If the row's weight is not 1, or a P&L is NaN.
+    pub fn push(&mut self, row: &PathRow) {
+        assert!(row.weight == 1.0, "path {} has likelihood weight {}, which is not supported", row.path, row.weight);
+        debug_assert!(usize::from(row.horizon) < self.horizons_days.len());
+        let cell = usize::from(row.book) * self.horizons_days.len() + usize::from(row.horizon);
+        self.cells[cell].push(row);
+    }
+
+    /// All measures: book by book, its opening values first, then by horizon.
+    pub fn finish(self) -> Vec<SummaryRow> {
+        let mut rows = Vec::new();
+        let mut cells = self.cells.into_iter();
+        for book in &self.books {
+            for (basis, currency) in PNL_KINDS {
+                let estimate = Estimate::exact(book.value(basis, currency), self.paths);
+                let mut opening = RowWriter { book: &book.name, horizon_days: 0.0, rows: &mut rows };
+                opening.push(Measure::OpeningValue, (basis, currency), None, Some(estimate));
+            }
+            for &horizon_days in &self.horizons_days {
+                let cell = cells.next().expect("a cell for every book and horizon");
+                cell.finish(&self.confidence, RowWriter { book: &book.name, horizon_days, rows: &mut rows });
+            }
+        }
+        rows
+    }
+}
+
+/// Statistics of one book at one horizon.
+#[derive(Clone, Debug)]
+struct Cell {
+    pnl: [PnlStatistics; 4],
+    drawdown: Moments,
+    drawdown_histogram: Histogram,
+    deregistered: Moments,
+}
+
+impl Cell {
+    fn new(paths: u64, confidence_min: f64) -> Self {
+        Self {
+            pnl: PNL_KINDS.map(|_| PnlStatistics::new(paths, confidence_min)),
+            drawdown: Moments::default(),
+            drawdown_histogram: Histogram::new(Buckets::AMOUNT),
+            deregistered: Moments::default(),
+        }
+    }
+
+    fn push(&mut self, row: &PathRow) {
+        let values = [row.pnl_mark_tao, row.pnl_liquidation_tao, row.pnl_mark_usd, row.pnl_liquidation_usd];
+        for (statistics, value) in self.pnl.iter_mut().zip(values) {
+            statistics.push(value);
+        }
+        self.drawdown.push(row.max_drawdown);
+        self.drawdown_histogram.push(row.max_drawdown);
+        self.deregistered.push(f64::from(row.deregistered_holdings));
+    }
+
+    fn finish(self, confidence: &[f64], mut rows: RowWriter) {
+        for (statistics, kind) in self.pnl.into_iter().zip(PNL_KINDS) {
+            statistics.finish(confidence, kind, &mut rows);
+        }
+        let kind = (Basis::Mark, Currency::Tao);
+        rows.push(Measure::MaxDrawdownMean, kind, None, self.drawdown.mean());
+        let quantile = self.drawdown_histogram.quantile(DRAWDOWN_QUANTILE);
+        rows.push(Measure::MaxDrawdownQuantile, kind, Some(DRAWDOWN_QUANTILE), quantile);
+        rows.push(Measure::DeregisteredHoldings, kind, None, self.deregistered.mean());
+    }
+}
+
+/// Statistics of one P&L.
+#[derive(Clone, Debug)]
+struct PnlStatistics {
+    moments: Moments,
+    losses: u64,
+    tail: WorstTail,
+    histogram: Histogram,
+}
+
+impl PnlStatistics {
+    fn new(paths: u64, confidence_min: f64) -> Self {
+        Self {
+            moments: Moments::default(),
+            losses: 0,
+            tail: WorstTail::new(paths, confidence_min),
+            histogram: Histogram::new(Buckets::AMOUNT),
+        }
+    }
+
+    fn push(&mut self, pnl: f64) {
+        self.moments.push(pnl);
+        self.losses += u64::from(pnl < 0.0);
+        self.tail.push(-pnl);
+        self.histogram.push(pnl);
+    }
+
+    fn finish(self, confidence: &[f64], kind: (Basis, Currency), rows: &mut RowWriter) {
+        let samples = self.moments.samples();
+        let probability = (samples > 0).then(|| Estimate::proportion(self.losses, samples));
+        rows.push(Measure::MeanPnl, kind, None, self.moments.mean());
+        rows.push(Measure::SdPnl, kind, None, self.moments.standard_deviation());
+        rows.push(Measure::LossProbability, kind, None, probability);
+        let tail = self.tail.into_sorted();
+        for &level in confidence {
+            rows.push(Measure::ValueAtRisk, kind, Some(level), tail.value_at_risk(level));
+            rows.push(Measure::ExpectedShortfall, kind, Some(level), tail.expected_shortfall(level));
+        }
+        for level in PNL_QUANTILES {
+            rows.push(Measure::PnlQuantile, kind, Some(level), self.histogram.quantile(level));
+        }
+    }
+}
+
+/// Collects the rows of one book and horizon; a number that does not exist (no paths) leaves no row.
+struct RowWriter<'a> {
+    book: &'a str,
+    horizon_days: f64,
+    rows: &'a mut Vec<SummaryRow>,
+}
+
+impl RowWriter<'_> {
+    fn push(&mut self, measure: Measure, kind: (Basis, Currency), level: Option<f64>, estimate: Option<Estimate>) {
+        let (basis, currency) = kind;
+        let row = |estimate| SummaryRow {
+            book: self.book.to_owned(),
+            measure,
+            currency,
+            basis,
+            level,
+            horizon_days: self.horizon_days,
+            estimate,
+        };
+        self.rows.extend(estimate.map(row));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(path: u64, horizon: u16, pnl: f64) -> PathRow {
+        PathRow {
+            path,
+            book: 0,
+            horizon,
+            pnl_mark_tao: pnl,
+            pnl_liquidation_tao: pnl - 1.0,
+            pnl_mark_usd: 250.0 * pnl,
+            pnl_liquidation_usd: 250.0 * (pnl - 1.0),
+            max_drawdown: 0.25,
+            deregistered_holdings: (path % 2) as u16,
+            weight: 1.0,
+        }
+    }
+
+    fn statistics(paths: u64) -> BookStatistics {
+        let book = BookOpening { name: "desk".into(), mark_tao: 1e3, liquidation_tao: 990.0, usd_per_tao: 250.0 };
+        BookStatistics::new(&[book], &[7.0, 30.0], &[0.9], paths)
+    }
+
+    fn find(rows: &[SummaryRow], measure: Measure, kind: (Basis, Currency), horizon_days: f64) -> Estimate {
+        let matches = |row: &&SummaryRow| {
+            row.measure == measure && (row.basis, row.currency) == kind && row.horizon_days == horizon_days
+        };
+        rows.iter().find(matches).unwrap().estimate
+    }
+
+    #[test]
+    fn measures_of_a_hand_made_sample() {
+        let mut statistics = statistics(100);
+        for path in 0..100 {
+            // P&L -49.5, -48.5, ..., 49.5 at the first horizon; twice that at the second.
+            let pnl = path as f64 - 49.5;
+            statistics.push(&row(path, 0, pnl));
+            statistics.push(&row(path, 1, 2.0 * pnl));
+        }
+        let rows = statistics.finish();
+        let mark_tao = (Basis::Mark, Currency::Tao);
+        assert_eq!(find(&rows, Measure::OpeningValue, (Basis::Liquidation, Currency::Usd), 0.0).value, 247_500.0);
+        assert!(find(&rows, Measure::MeanPnl, mark_tao, 7.0).value.abs() < 1e-12);
+        assert_eq!(find(&rows, Measure::LossProbability, mark_tao, 7.0).value, 0.5);
+        // The 90th of 100 losses -49.5..49.5 is 39.5; the mean of the ten beyond is 45.
+        assert_eq!(find(&rows, Measure::ValueAtRisk, mark_tao, 7.0).value, 39.5);
+        assert!((find(&rows, Measure::ExpectedShortfall, mark_tao, 7.0).value - 45.0).abs() < 1e-12);
+        assert!((find(&rows, Measure::ExpectedShortfall, mark_tao, 30.0).value - 90.0).abs() < 1e-12);
+        assert_eq!(find(&rows, Measure::ValueAtRisk, (Basis::Liquidation, Currency::Usd), 7.0).value, 40.5 * 250.0);
+        assert!((find(&rows, Measure::MaxDrawdownQuantile, mark_tao, 7.0).value / 0.25 - 1.0).abs() <= 1.0 / 256.0);
+        assert_eq!(find(&rows, Measure::DeregisteredHoldings, mark_tao, 7.0).value, 0.5);
+        let quantiles: Vec<_> =
+            rows.iter().filter(|row| row.measure == Measure::PnlQuantile && row.horizon_days == 7.0).collect();
+        assert_eq!(quantiles.len(), 4 * PNL_QUANTILES.len());
+    }
+
+    #[test]
+    fn every_row_has_an_error_unless_it_is_known() {
+        let mut statistics = statistics(50);
+        (0..50).for_each(|path| statistics.push(&row(path, 0, (path * path % 17) as f64 - 5.0)));
+        for row in statistics.finish() {
+            let known = row.measure == Measure::OpeningValue || row.measure == Measure::MaxDrawdownMean;
+            assert!(known || row.estimate.standard_error > 0.0, "{row:?}");
+            assert!(row.estimate.ci_low <= row.estimate.value && row.estimate.value <= row.estimate.ci_high, "{row:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "likelihood weight 0.5")]
+    fn a_weighted_path_is_refused() {
+        statistics(1).push(&PathRow { weight: 0.5, ..row(0, 0, 1.0) });
+    }
+}

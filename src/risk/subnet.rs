@@ -1,0 +1,261 @@
+//! Deregistration of each subnet of the snapshot read as credit, and quantiles of its price and emission share.
+
+use crate::engine::record::DeregistrationRow;
+use crate::risk::estimate::Estimate;
+use crate::risk::histogram::Metric;
+use crate::risk::histogram::SubnetCube;
+use crate::risk::moments::Moments;
+use crate::units::BLOCKS_PER_DAY;
+use crate::units::SLOT_CAPACITY;
+use crate::units::SubnetId;
+
+/// Probabilities of the published quantiles of price and emission share.
+pub const QUANTILE_PROBABILITIES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+/// Those that stand beside the deregistration figures as well.
+pub const MAIN_PROBABILITIES: [f64; 3] = [0.05, 0.5, 0.95];
+
+/// A subnet of the snapshot at the start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubnetOpening {
+    /// Which subnet.
+    pub id: SubnetId,
+    /// Its name.
+    pub name: String,
+    /// Spot price (TAO per alpha).
+    pub price: f64,
+    /// Whether a book of the scenario holds it.
+    pub held: bool,
+}
+
+/// One subnet at one horizon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubnetRow {
+    /// The subnet as it opened.
+    pub opening: SubnetOpening,
+    /// Days from the start.
+    pub horizon_days: f64,
+    /// Probability of deregistration up to the horizon.
+    pub deregistration: Estimate,
+    /// Deregistrations per day alive since the previous horizon; `None` if no path was alive in it.
+    pub hazard_per_day: Option<Estimate>,
+    /// Mean payout (TAO per alpha) of the paths deregistered up to the horizon; `None` if there are none.
+    pub payout_tao_per_alpha: Option<Estimate>,
+    /// Mean of `1 - payout / price just before` of the same paths; negative where the payout was above the price.
+    pub loss_given_deregistration: Option<Estimate>,
+    /// Spot price (TAO per alpha) at [`MAIN_PROBABILITIES`] among paths on which it is alive; `None` if there are none.
+    pub price: Option<[Estimate; 3]>,
+    /// Emission share, likewise.
+    pub emission_share: Option<[Estimate; 3]>,
+}
+
+/// One quantile of one subnet at one horizon, among paths on which it is alive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantileRow {
+    /// Which subnet.
+    pub id: SubnetId,
+    /// Of what.
+    pub metric: Metric,
+    /// Days from the start.
+    pub horizon_days: f64,
+    /// Probability of the quantile.
+    pub probability: f64,
+    /// The quantile; `None` if no path has the subnet alive.
+    pub estimate: Option<Estimate>,
+}
+
+/// Deregistrations of the subnets of a snapshot.
+#[derive(Clone, Debug)]
+pub struct SubnetStatistics {
+    openings: Vec<SubnetOpening>,
+    horizons_days: Vec<f64>,
+    start_block: u64,
+    paths: u64,
+    /// Index in `openings` of the subnet in each slot.
+    index_of_slot: Vec<Option<usize>>,
+    /// Indexed `subnet * horizons + horizon`.
+    cells: Vec<Cell>,
+}
+
+/// Deregistrations of one subnet: those of one interval between horizons, and the payouts up to its end.
+#[derive(Clone, Debug, Default)]
+struct Cell {
+    deaths: u64,
+    /// Blocks that those paths were alive in the interval.
+    blocks_alive: u64,
+    payout: Moments,
+    loss: Moments,
+}
+
+impl SubnetStatistics {
+    /// Statistics of `paths` paths that start after `start_block`; horizons ascend.
+    pub fn new(openings: &[SubnetOpening], start_block: u64, horizons_days: &[f64], paths: u64) -> Self {
+        debug_assert!(horizons_days.is_sorted());
+        let mut index_of_slot = vec![None; SLOT_CAPACITY];
+        for (index, opening) in openings.iter().enumerate() {
+            index_of_slot[opening.id.netuid.slot()] = Some(index);
+        }
+        Self {
+            openings: openings.to_vec(),
+            horizons_days: horizons_days.to_vec(),
+            start_block,
+            paths,
+            index_of_slot,
+            cells: vec![Cell::default(); openings.len() * horizons_days.len()],
+        }
+    }
+
+    /// Adds a deregistration; rows come in path order, at most one per path and subnet. Later than the last horizon counts nowhere.
+    ///
+    /// # Panics
+    /// If no subnet of the snapshot stands in the row's slot.
+    pub fn push_deregistration(&mut self, row: &DeregistrationRow) {
+        let subnet =
+            self.index_of_slot[usize::from(row.slot)].expect("a deregistration is of a subnet of the snapshot");
+        let horizons = self.horizons_days.len();
+        let first = usize::from(row.horizon);
+        if first >= horizons {
+            return;
+        }
+        let interval_start = self.block_at(first);
+        let cells = &mut self.cells[subnet * horizons..(subnet + 1) * horizons];
+        cells[first].deaths += 1;
+        cells[first].blocks_alive += row.block.saturating_sub(interval_start);
+        for cell in &mut cells[first..] {
+            cell.payout.push(row.payout_tao_per_alpha);
+            if row.price_before > 0.0 {
+                cell.loss.push(1.0 - row.payout_tao_per_alpha / row.price_before);
+            }
+        }
+    }
+
+    /// All figures, subnet by subnet in the order given at the start, then by horizon.
+    ///
+    /// `cube` counts the values of the paths on which the subnet is alive at a horizon, by slot.
+    pub fn finish(&self, cube: &SubnetCube) -> (Vec<SubnetRow>, Vec<QuantileRow>) {
+        let mut subnets = Vec::with_capacity(self.cells.len());
+        let mut quantiles = Vec::new();
+        for (index, opening) in self.openings.iter().enumerate() {
+            for horizon in 0..self.horizons_days.len() {
+                subnets.push(self.subnet_row(index, horizon, cube));
+                quantiles.extend(self.quantile_rows(opening.id, horizon, cube));
+            }
+        }
+        (subnets, quantiles)
+    }
+
+    fn subnet_row(&self, index: usize, horizon: usize, cube: &SubnetCube) -> SubnetRow {
+        let opening = self.openings[index].clone();
+        let cells = &self.cells[index * self.horizons_days.len()..][..horizon + 1];
+        let cell = &cells[horizon];
+        let slot = opening.id.netuid.slot();
+        let main = |metric| {
+            let [low, middle, high] = MAIN_PROBABILITIES.map(|level| cube.quantile(slot, horizon, metric, level));
+            Some([low?, middle?, high?])
+        };
+        SubnetRow {
+            horizon_days: self.horizons_days[horizon],
+            deregistration: Estimate::proportion(cells.iter().map(|cell| cell.deaths).sum(), self.paths),
+            hazard_per_day: self.hazard(cells),
+            payout_tao_per_alpha: cell.payout.mean(),
+            loss_given_deregistration: cell.loss.mean(),
+            price: main(Metric::Price),
+            emission_share: main(Metric::EmissionShare),
+            opening,
+        }
+    }
+
+    /// Deaths over time at risk in the interval of the last of `cells`.
+    fn hazard(&self, cells: &[Cell]) -> Option<Estimate> {
+        let (last, earlier) = cells.split_last()?;
+        let alive = self.paths - earlier.iter().map(|cell| cell.deaths).sum::<u64>();
+        let interval = self.block_at(cells.len()) - self.block_at(earlier.len());
+        let blocks = last.blocks_alive + (alive - last.deaths) * interval;
+        (blocks > 0).then(|| Estimate::rate(last.deaths, blocks as f64 / BLOCKS_PER_DAY as f64, alive))
+    }
+
+    fn quantile_rows(&self, id: SubnetId, horizon: usize, cube: &SubnetCube) -> impl Iterator<Item = QuantileRow> {
+        let horizon_days = self.horizons_days[horizon];
+        Metric::ALL.into_iter().flat_map(move |metric| {
+            QUANTILE_PROBABILITIES.map(|probability| {
+                let estimate = cube.quantile(id.netuid.slot(), horizon, metric, probability);
+                QuantileRow { id, metric, horizon_days, probability, estimate }
+            })
+        })
+    }
+
+    /// Block at which the interval before `horizon` starts; for the number of horizons, at which the last one ends.
+    fn block_at(&self, horizon: usize) -> u64 {
+        let days = if horizon == 0 { 0.0 } else { self.horizons_days[horizon - 1] };
+        self.start_block + (days * BLOCKS_PER_DAY as f64).round() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::NetUid;
+
+    fn statistics(paths: u64) -> SubnetStatistics {
+        let opening = |netuid, held| SubnetOpening {
+            id: SubnetId { netuid: NetUid(netuid), registered_at: 100 },
+            name: format!("subnet {netuid}"),
+            price: 0.02,
+            held,
+        };
+        SubnetStatistics::new(&[opening(3, true), opening(1, false)], 1000, &[10.0, 30.0], paths)
+    }
+
+    fn death(path: u64, horizon: u16, days: u64) -> DeregistrationRow {
+        DeregistrationRow {
+            path,
+            slot: 2,
+            horizon,
+            block: 1000 + days * BLOCKS_PER_DAY,
+            payout_tao_per_alpha: 0.01,
+            price_before: 0.02 + 0.02 * (path % 2) as f64,
+        }
+    }
+
+    #[test]
+    fn hand_made_deaths() {
+        let mut statistics = statistics(10);
+        for row in [death(0, 0, 5), death(1, 0, 10), death(2, 1, 20), death(3, 1, 30), death(4, 2, 40)] {
+            statistics.push_deregistration(&row);
+        }
+        let (rows, quantiles) = statistics.finish(&SubnetCube::new(4, 2));
+        let deregistration: Vec<f64> = rows.iter().map(|row| row.deregistration.value).collect();
+        assert_eq!(deregistration, [0.2, 0.4, 0.0, 0.0]);
+        // 2 deaths in 5 + 10 + 8 * 10 days; 2 in 10 + 20 + 6 * 20 days; none in 100 and 200 days.
+        let hazards: Vec<f64> = rows.iter().map(|row| row.hazard_per_day.unwrap().value).collect();
+        assert_eq!(hazards, [2.0 / 95.0, 2.0 / 150.0, 0.0, 0.0].map(|hazard: f64| hazard));
+        assert!(rows[2].deregistration.ci_high > 0.2 && rows[2].hazard_per_day.unwrap().ci_high > 0.02);
+        let loss = rows[1].loss_given_deregistration.unwrap();
+        assert!((loss.value - 0.625).abs() < 1e-12, "{loss:?}");
+        assert_eq!(rows[1].payout_tao_per_alpha.unwrap().value, 0.01);
+        assert_eq!(rows[2].payout_tao_per_alpha, None);
+        assert_eq!(rows[0].price, None);
+        assert_eq!(quantiles.len(), 2 * 2 * 2 * QUANTILE_PROBABILITIES.len());
+    }
+
+    #[test]
+    fn quantiles_come_from_the_slot_of_the_subnet() {
+        let mut cube = SubnetCube::new(4, 2);
+        (1..=99).for_each(|i| cube.record(2, 1, Metric::Price, 0.01 * f64::from(i)));
+        let (rows, quantiles) = statistics(99).finish(&cube);
+        let median = rows[1].price.unwrap()[1];
+        assert!((median.value / 0.5 - 1.0).abs() <= 1.0 / 64.0, "{median:?}");
+        let found = quantiles.iter().filter(|row| row.estimate.is_some());
+        assert!(found.into_iter().all(|row| row.id.netuid == NetUid(3) && row.horizon_days == 30.0));
+    }
+
+    #[test]
+    fn a_subnet_dead_on_every_path_has_no_later_hazard() {
+        let mut statistics = statistics(2);
+        statistics.push_deregistration(&death(0, 0, 1));
+        statistics.push_deregistration(&death(1, 0, 2));
+        let (rows, _) = statistics.finish(&SubnetCube::new(4, 2));
+        assert_eq!(rows[0].hazard_per_day.unwrap().value, 2.0 / 3.0);
+        assert_eq!(rows[1].hazard_per_day, None);
+        assert_eq!(rows[1].deregistration.value, 1.0);
+    }
+}
