@@ -1,3 +1,18 @@
 //! The `taorisk` program: parse, dispatch, print the error chain, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use mimalloc::MiMalloc;
+use taorisk::cli;
+use taorisk::cli::args::Cli;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::dispatch(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::error::report(&error),
+    }
+}

@@ -1,4 +1,60 @@
 //! Commands, flags, messages, exit codes.
 
+use std::io;
+use std::io::ErrorKind;
+use std::io::Write;
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+
+use crate::cli::args::Cli;
+use crate::cli::args::Command;
+use crate::cli::args::RunArgs;
+
+pub mod args;
+pub mod check;
+pub mod error;
+pub mod init;
+pub mod run;
 pub mod summarize;
 pub mod table;
+
+/// Does what the command line asks; without a command, runs the built-in base scenario.
+///
+/// # Errors
+/// Whatever the command says; [`error::report`] prints it and gives the exit code.
+pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => run::run(&RunArgs { scenario: None, options: cli.run }),
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Check(args)) => check::check(&args),
+        Some(Command::Summarize(args)) => summarize::summarize(&args.run_directory, args.json),
+        Some(Command::Init(args)) => init::init(&args),
+        Some(Command::Completions(args)) => print_result(&completions(args.shell)),
+        Some(Command::Man) => print_result(&man_page()?),
+    }
+}
+
+/// Writes a result to standard output. A reader that has seen enough (`| head`) is no failure.
+///
+/// # Errors
+/// Anything else that the system says.
+pub fn print_result(text: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "taorisk", &mut text);
+    text
+}
+
+fn man_page() -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    Man::new(Cli::command()).render(&mut text)?;
+    Ok(text)
+}

@@ -1,1 +1,53 @@
 //! Scenarios: what was written, and what is complete and valid.
+//!
+//! A scenario file is an overlay on the built-in `configs/base.toml`: [`file`] merges the two and remembers the line
+//! of every key, [`scenario`] checks ranges, reads the snapshot and the positions, and freezes the result.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::input::InputError;
+
+mod checks;
+pub mod file;
+pub mod scenario;
+mod start;
+
+/// Why a scenario was refused. Every message names the key, what is allowed, and the file and line or the flag.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The operating system does not give the scenario file.
+    #[error("cannot read the scenario {file} (`taorisk init` writes one to start from)")]
+    Unreadable {
+        /// File as the user named it.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not TOML, or a key is not one of ours.
+    #[error("{file}:{line}: {problem}")]
+    Syntax {
+        /// File as the user named it.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A value is of the wrong type, out of its range, or contradicts other inputs.
+    #[error("{key} = {value} (must be {allowed}) in {origin}")]
+    Value {
+        /// Key with its table.
+        key: String,
+        /// What stands there.
+        value: String,
+        /// What may stand there.
+        allowed: String,
+        /// File and line, or the flag that set it.
+        origin: String,
+    },
+    /// The snapshot or the positions were refused.
+    #[error(transparent)]
+    Input(#[from] InputError),
+}

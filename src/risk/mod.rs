@@ -18,5 +18,6 @@ pub mod book;
 pub mod estimate;
 pub mod histogram;
 pub mod moments;
+pub mod recorder;
 pub mod subnet;
 pub mod tail;

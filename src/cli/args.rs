@@ -1,0 +1,263 @@
+//! The command line: commands, flags and their help.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use clap_complete::Shell;
+
+use crate::config::scenario::Overrides;
+
+const LONG_ABOUT: &str = "\
+Monte Carlo risk of a portfolio of Bittensor subnet tokens (alpha).
+
+taorisk simulates many futures of the whole network under the chain's own rules - stake flows, pools, emissions, \
+registrations, deregistration of the subnet with the lowest moving price - and says what a portfolio can lose, with the \
+error of every number. Without a command it runs the built-in scenario: mainnet as of 2026-09-30 and a sample book. \
+It needs no file and no network.";
+
+const EXAMPLES: &str = "\
+Examples:
+  taorisk                                      the built-in scenario, 100,000 futures of 90 days
+  taorisk --positions book.csv --paths 5000    your book, a first look
+  taorisk init my && taorisk run my/scenario.toml
+  taorisk check my/scenario.toml > full.toml   the complete scenario, every default filled in
+  taorisk summarize runs/1a2b3c4d-1            the risk table of an earlier run
+
+Exit codes: 0 done, 1 failed, 2 bad input, 3 interrupted.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  taorisk run my/scenario.toml
+  taorisk run my/scenario.toml --seed 2 --horizon-days 30
+  taorisk run my/scenario.toml --json > table.json
+
+The run goes to runs/<first 8 of the scenario hash>-<seed> unless --out names a directory. A flag goes before the key of \
+the same name in the scenario.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  taorisk check my/scenario.toml
+  taorisk check my/scenario.toml > full.toml && taorisk run full.toml";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  taorisk init           scenario.toml and positions.csv here
+  taorisk init my-book   the same in the directory my-book";
+
+/// The version, with the commit where the build knew it.
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("TAORISK_COMMIT"), ")");
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "taorisk",
+    version,
+    long_version = LONG_VERSION,
+    about = "Monte Carlo risk of a portfolio of Bittensor subnet tokens",
+    long_about = LONG_ABOUT,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do; `None` runs the built-in scenario.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of that run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Simulate a scenario, write a run directory and print the risk table
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Validate a scenario, print it complete as TOML and estimate time and memory; simulate nothing
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Print the risk table of a finished run again, from its files
+    Summarize(SummarizeArgs),
+    /// Write a scenario and a positions file to start from
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page (roff): taorisk man | man -l -
+    Man,
+}
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Scenario file (TOML); without it, the built-in scenario
+    pub scenario: Option<PathBuf>,
+    /// Flags.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+/// Flags of a run.
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
+    /// Flags that go before keys of the scenario.
+    #[command(flatten)]
+    pub scenario: ScenarioOptions,
+    /// Directory for the run's files [default: runs/<scenario hash>-<seed>]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+    /// Replace another run that the directory holds
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+    /// Print the results as JSON to standard output instead of the table
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// No progress bar and no remarks; results and errors only
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+    /// Worker threads [default: one per core]; results do not depend on it
+    #[arg(long, value_name = "N", help_heading = "Execution")]
+    pub threads: Option<NonZeroUsize>,
+    /// Paths that a worker advances together [default: chosen by size]; results do not depend on it
+    #[arg(long, value_name = "N", help_heading = "Execution")]
+    pub batch: Option<NonZeroUsize>,
+    /// Vector instructions [default: the best that this machine has]; results do not depend on it
+    #[arg(long, value_name = "BACKEND", help_heading = "Execution")]
+    pub simd: Option<SimdChoice>,
+}
+
+/// Flags that go before keys of the scenario.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Scenario")]
+pub struct ScenarioOptions {
+    /// Simulated futures [key: run.paths]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub paths: Option<i64>,
+    /// Seed of all chance: same scenario and seed, same files [key: run.seed]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<i64>,
+    /// How far each path goes, in days [key: run.horizon_days]
+    #[arg(long, value_name = "DAYS", allow_negative_numbers = true)]
+    pub horizon_days: Option<f64>,
+    /// Blocks advanced at once, a divisor of 7200 [key: run.blocks_per_step]
+    #[arg(long, value_name = "BLOCKS", allow_negative_numbers = true)]
+    pub blocks_per_step: Option<i64>,
+    /// Positions, CSV or Parquet with netuid and alpha or value_tao [key: input.positions]
+    #[arg(long, value_name = "FILE")]
+    pub positions: Option<PathBuf>,
+    /// Chain snapshot, CSV or Parquet, one row per subnet [key: input.snapshot]
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+}
+
+impl ScenarioOptions {
+    /// The same for [`crate::config::scenario::Scenario::load`].
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            paths: self.paths,
+            seed: self.seed,
+            horizon_days: self.horizon_days,
+            blocks_per_step: self.blocks_per_step,
+            snapshot: self.snapshot.clone(),
+            positions: self.positions.clone(),
+        }
+    }
+}
+
+/// Vector instructions that a run may be bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SimdChoice {
+    /// AVX-512 (x86-64 servers, recent desktops)
+    Avx512,
+    /// AVX2 with FMA (x86-64 since 2013)
+    Avx2,
+    /// NEON (64-bit ARM)
+    Neon,
+    /// No vector instructions: any machine
+    Portable,
+}
+
+/// Arguments of `check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Scenario file (TOML); without it, the built-in scenario
+    pub scenario: Option<PathBuf>,
+    /// Flags that go before keys of the scenario.
+    #[command(flatten)]
+    pub options: ScenarioOptions,
+    /// Worker threads that the estimates assume [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// No remarks and estimates; the scenario only
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Arguments of `summarize`.
+#[derive(Clone, Debug, Args)]
+pub struct SummarizeArgs {
+    /// Run directory
+    #[arg(value_name = "RUN")]
+    pub run_directory: PathBuf,
+    /// Print the results as JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// Directory to write to; made where it does not exist
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    /// Overwrite scenario.toml and positions.csv
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `completions`.
+#[derive(Clone, Debug, Args)]
+pub struct CompletionsArgs {
+    /// Shell
+    pub shell: Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_without_a_command_are_those_of_run() {
+        let cli = Cli::try_parse_from(["taorisk", "--paths", "5", "--simd", "avx2", "--quiet"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!((cli.run.scenario.paths, cli.run.simd, cli.run.quiet), (Some(5), Some(SimdChoice::Avx2), true));
+        let cli = Cli::try_parse_from(["taorisk", "run", "a.toml", "--paths", "-5", "--threads", "2"]).unwrap();
+        let Some(Command::Run(args)) = cli.command else { panic!("not a run: {:?}", cli.command) };
+        assert_eq!(args.scenario.as_deref(), Some("a.toml".as_ref()));
+        assert_eq!(args.options.scenario.overrides(), Overrides { paths: Some(-5), ..Overrides::default() });
+    }
+
+    #[test]
+    fn wrong_flags_are_refused() {
+        for line in [
+            &["taorisk", "--threads", "0"][..],
+            &["taorisk", "--simd", "mmx"],
+            &["taorisk", "no-such-command"],
+            &["taorisk", "summarize"],
+            &["taorisk", "--paths", "5", "check"],
+        ] {
+            assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! `taorisk check`: the complete scenario as TOML, and what running it would take.
+
+use std::num::NonZeroUsize;
+use std::thread;
+
+use crate::cli::args::CheckArgs;
+use crate::cli::print_result;
+use crate::config::scenario::Scenario;
+use crate::portfolio::position::Book;
+use crate::protocol::state::SubnetState;
+
+/// Time of one subnet over one step on one core (ns): between the AVX-512 and AVX2 figures of the `run` bench.
+const NS_PER_SUBNET_STEP: f64 = 30.0;
+/// Slots are simulated in groups of this size.
+const SLOTS_PER_GROUP: usize = 16;
+/// Memory beside the workers': code, snapshot, histograms, the Parquet writer's buffers (bytes).
+const MEMORY_BASE: f64 = 100e6;
+/// Memory of a worker: the state of its paths and the rows on their way to the writer (bytes).
+const MEMORY_PER_THREAD: f64 = 8e6;
+/// Bytes on disk of a row of paths.parquet (one per path, book and report day), compressed.
+const BYTES_PER_PATH_ROW: f64 = 60.0;
+/// Bytes on disk of a row of samples.parquet (one per sampled path, step and subnet), compressed.
+const BYTES_PER_SAMPLE_ROW: f64 = 70.0;
+
+/// Validates a scenario, prints it complete to standard output and the estimates to standard error.
+///
+/// # Errors
+/// A scenario, snapshot or positions file that is refused.
+pub fn check(args: &CheckArgs) -> anyhow::Result<()> {
+    let scenario = Scenario::load(args.scenario.as_deref(), &args.options.overrides())?;
+    if !args.quiet {
+        let threads = args.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        eprint!("{}", describe(&scenario, threads));
+    }
+    print_result(scenario.to_toml().as_bytes())
+}
+
+/// What the scenario is and what it takes, for a reader.
+fn describe(scenario: &Scenario, threads: usize) -> String {
+    let start = &scenario.start;
+    let slots = padded_slots(scenario);
+    let subnet_steps = scenario.paths as f64 * f64::from(scenario.horizon_steps) * slots as f64;
+    let seconds = subnet_steps * NS_PER_SUBNET_STEP * 1e-9 / threads as f64;
+    let memory = MEMORY_BASE + MEMORY_PER_THREAD * threads as f64;
+    let mut lines = vec![
+        format!("scenario  {}, seed {}, hash {}", scenario.name, scenario.seed, scenario.hash()),
+        format!(
+            "network   {} subnets at block {}, from {}",
+            start.subnets.len(),
+            grouped(start.block),
+            scenario.snapshot_file.name
+        ),
+    ];
+    lines.extend(scenario.books.iter().map(|book| describe_book(book, scenario)));
+    lines.push(format!(
+        "work      {} paths x {} steps of {} blocks x {slots} slots = {subnet_steps:.2e} subnet-steps over {} days",
+        grouped(scenario.paths),
+        grouped(u64::from(scenario.horizon_steps)),
+        grouped(scenario.blocks_per_step),
+        scenario.horizon_days(),
+    ));
+    lines.push(format!(
+        "estimate  {} on {threads} thread{}, {} of memory, {} of files",
+        duration(seconds),
+        if threads == 1 { "" } else { "s" },
+        size(memory),
+        size(disk_bytes(scenario)),
+    ));
+    lines.join("\n") + "\n"
+}
+
+fn describe_book(book: &Book, scenario: &Scenario) -> String {
+    let subnets = &scenario.start.subnets;
+    let price = |netuid| subnets.iter().find(|subnet| subnet.netuid == netuid).map_or(0.0, spot_price);
+    let value: f64 = book.positions.iter().map(|position| position.alpha * price(position.netuid)).sum();
+    let usd = value * scenario.tao_usd_start;
+    format!(
+        "book      {}: {} positions, {value:.2} TAO at spot ({usd:.0} USD), from {}",
+        book.name,
+        book.positions.len(),
+        scenario.positions_file.name
+    )
+}
+
+fn spot_price(subnet: &SubnetState) -> f64 {
+    (1.0 - subnet.weight_tao) / subnet.weight_tao * subnet.reserve_tao / subnet.reserve_alpha
+}
+
+fn padded_slots(scenario: &Scenario) -> usize {
+    let highest = scenario.start.subnets.iter().map(|subnet| subnet.netuid.slot() + 1).max().unwrap_or(0);
+    highest.max(scenario.protocol.subnet_limit).next_multiple_of(SLOTS_PER_GROUP)
+}
+
+fn disk_bytes(scenario: &Scenario) -> f64 {
+    let path_rows = scenario.paths as f64 * scenario.books.len() as f64 * scenario.report_horizons.len() as f64;
+    let sampled_states = scenario.sample_paths.min(scenario.paths) as f64 * (f64::from(scenario.horizon_steps) + 1.0);
+    let sample_rows = sampled_states * scenario.start.subnets.len() as f64;
+    path_rows * BYTES_PER_PATH_ROW + sample_rows * BYTES_PER_SAMPLE_ROW
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        _ if seconds < 1.0 => "under a second".to_owned(),
+        _ if seconds < 100.0 => format!("about {seconds:.0} s"),
+        _ if seconds < 6_000.0 => format!("about {:.0} min", seconds / 60.0),
+        _ => format!("about {:.1} h", seconds / 3_600.0),
+    }
+}
+
+fn size(bytes: f64) -> String {
+    match bytes {
+        _ if bytes < 1e6 => "under 1 MB".to_owned(),
+        _ if bytes < 1e9 => format!("about {:.0} MB", bytes / 1e6),
+        _ => format!("about {:.1} GB", bytes / 1e9),
+    }
+}
+
+/// A whole number with its thousands set apart: 9,184,186.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::scenario::Overrides;
+
+    #[test]
+    fn description_of_the_base_scenario() {
+        let scenario = Scenario::load(None, &Overrides::default()).unwrap();
+        let text = describe(&scenario, 2);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], format!("scenario  base, seed 1, hash {}", scenario.hash()));
+        assert_eq!(lines[1], "network   128 subnets at block 9,184,186, from snapshot-2026-09-30.csv (built in)");
+        assert_eq!(
+            lines[2],
+            "book      main: 10 positions, 1000.00 TAO at spot (220520 USD), from sample-book.csv (built in)"
+        );
+        // 100,000 x 90 x 128 subnet-steps; at 30 ns on two threads 17 s.
+        assert_eq!(
+            lines[3],
+            "work      100,000 paths x 90 steps of 7,200 blocks x 128 slots = 1.15e9 subnet-steps over 90 days"
+        );
+        assert_eq!(lines[4], "estimate  about 17 s on 2 threads, about 116 MB of memory, about 31 MB of files");
+    }
+
+    #[test]
+    fn numbers_for_readers() {
+        assert_eq!(
+            [grouped(7), grouped(1_000), grouped(123_456), grouped(9_184_186)].join(" "),
+            "7 1,000 123,456 9,184,186"
+        );
+        assert_eq!(
+            [duration(0.2), duration(17.3), duration(600.0), duration(9_000.0)].join("; "),
+            "under a second; about 17 s; about 10 min; about 2.5 h"
+        );
+        assert_eq!([size(1.0), size(31e6), size(2.5e9)].join("; "), "under 1 MB; about 31 MB; about 2.5 GB");
+    }
+}

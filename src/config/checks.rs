@@ -1,0 +1,208 @@
+//! Ranges of single keys, and the typed parameters that pass them.
+
+use crate::config::ConfigError;
+use crate::config::file::Origins;
+use crate::config::file::ScenarioFile;
+use crate::model::params::EntrantParams;
+use crate::model::params::FlowParams;
+use crate::model::params::JumpParams;
+use crate::model::params::ModelParams;
+use crate::model::params::RegistrationParams;
+use crate::model::params::SaleParams;
+use crate::model::params::TaoUsdParams;
+use crate::model::params::VolatilityPart;
+use crate::protocol::params::ProtocolParams;
+use crate::protocol::params::ShareRule;
+use crate::units::SLOT_CAPACITY;
+
+/// Largest block number, and number of blocks, that is believed: 380 years of chain.
+const BLOCK_MAX: u64 = 1_000_000_000;
+
+/// Largest steepness of the Hill gate.
+const HILL_EXPONENT_MAX: u64 = 64;
+
+/// A scenario as written, with where each key was set.
+#[derive(Clone, Copy)]
+pub(super) struct Checks<'a> {
+    pub file: &'a ScenarioFile,
+    pub origins: &'a Origins,
+}
+
+/// The value of a key that passes a rule of [`Checks`], with the key's path spelled once.
+macro_rules! checked {
+    ($checks:ident . $rule:ident ( $section:ident $(. $key:ident)+ $(, $bound:expr)* )) => {
+        $checks.$rule(
+            concat!(stringify!($section) $(, ".", stringify!($key))+),
+            $checks.file.$section$(.$key)+
+            $(, $bound)*
+        )?
+    };
+}
+pub(super) use checked;
+
+impl Checks<'_> {
+    /// The error for a key whose value is not allowed.
+    pub fn refuse(&self, key: &str, value: impl ToString, allowed: impl Into<String>) -> ConfigError {
+        let origin = self.origins.of(key).to_owned();
+        ConfigError::Value { key: key.to_owned(), value: value.to_string(), allowed: allowed.into(), origin }
+    }
+
+    /// A number for which `is_allowed` holds.
+    pub fn number(&self, key: &str, value: f64, is_allowed: bool, allowed: &str) -> Result<f64, ConfigError> {
+        if is_allowed { Ok(value) } else { Err(self.refuse(key, value, allowed)) }
+    }
+
+    /// Any finite number.
+    pub fn finite(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
+        self.number(key, value, value.is_finite(), "a finite number")
+    }
+
+    /// A finite number above 0.
+    pub fn positive(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
+        self.number(key, value, value.is_finite() && value > 0.0, "a finite number > 0")
+    }
+
+    /// A finite number, at least 0.
+    pub fn not_negative(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
+        self.number(key, value, value.is_finite() && value >= 0.0, "a finite number >= 0")
+    }
+
+    /// A fraction or probability.
+    pub fn fraction(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
+        self.number(key, value, (0.0..=1.0).contains(&value), "from 0 to 1")
+    }
+
+    /// A correlation or factor loading.
+    pub fn correlation(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
+        self.number(key, value, (-1.0..=1.0).contains(&value), "from -1 to 1")
+    }
+
+    /// A whole number from `min` to `max`.
+    pub fn whole(&self, key: &str, value: i64, min: u64, max: u64) -> Result<u64, ConfigError> {
+        match u64::try_from(value) {
+            Ok(value) if (min..=max).contains(&value) => Ok(value),
+            _ => Err(self.refuse(key, value, format!("a whole number from {min} to {max}"))),
+        }
+    }
+
+    /// A block, or a number of blocks.
+    pub fn blocks(&self, key: &str, value: i64) -> Result<u64, ConfigError> {
+        self.whole(key, value, 0, BLOCK_MAX)
+    }
+
+    /// Distinct numbers in ascending order, each above `low` and below `high`.
+    pub fn levels(&self, key: &str, values: &[f64], low: f64, high: f64) -> Result<Vec<f64>, ConfigError> {
+        let allowed = format!("above {low} and below {high}");
+        let mut levels = Vec::with_capacity(values.len());
+        for &value in values {
+            levels.push(self.number(key, value, value > low && value < high, &allowed)?);
+        }
+        levels.sort_by(f64::total_cmp);
+        levels.dedup();
+        Ok(levels)
+    }
+}
+
+/// The chain's rules and hyperparameters.
+pub(super) fn protocol_params(checks: &Checks<'_>) -> Result<ProtocolParams, ConfigError> {
+    let slots = SLOT_CAPACITY as u64;
+    Ok(ProtocolParams {
+        share_rule: share_rule(checks)?,
+        tao_weight: checked!(checks.fraction(protocol.tao_weight)),
+        owner_cut: checked!(checks.fraction(protocol.owner_cut)),
+        fee_rate: checked!(checks.fraction(protocol.fee_rate)),
+        moving_price_smoothing: checked!(checks.fraction(protocol.moving_price_smoothing)),
+        moving_price_age_blocks: checked!(checks.not_negative(protocol.moving_price_age_blocks)),
+        lock_cost_min_tao: checked!(checks.positive(protocol.lock_cost_min_tao)),
+        lock_reduction_interval_blocks: checked!(checks.blocks(protocol.lock_reduction_interval_blocks)),
+        registration_rate_limit_blocks: checked!(checks.blocks(protocol.registration_rate_limit_blocks)),
+        immunity_period_blocks: checked!(checks.blocks(protocol.immunity_period_blocks)),
+        subnet_limit: checked!(checks.whole(protocol.subnet_limit, 1, slots)) as usize,
+        tao_in_refund_block: checked!(checks.blocks(protocol.tao_in_refund_block)),
+        registration_start_block: checked!(checks.blocks(protocol.registration_start_block)),
+    })
+}
+
+fn share_rule(checks: &Checks<'_>) -> Result<ShareRule, ConfigError> {
+    let rank = checked!(checks.whole(protocol.hill_rank, 1, SLOT_CAPACITY as u64)) as usize;
+    let exponent = checked!(checks.whole(protocol.hill_exponent, 1, HILL_EXPONENT_MAX)) as u32;
+    match checks.file.protocol.share_rule.as_str() {
+        "E2" => Ok(ShareRule::E2),
+        "E2H" => Ok(ShareRule::E2H { rank, exponent }),
+        other => Err(checks.refuse("protocol.share_rule", format!("{other:?}"), "\"E2\" or \"E2H\"")),
+    }
+}
+
+/// Parameters of chance and behaviour.
+pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigError> {
+    Ok(ModelParams {
+        flow: flow_params(checks)?,
+        sales: SaleParams {
+            owner: checked!(checks.fraction(sales.owner)),
+            miner: checked!(checks.fraction(sales.miner)),
+            validator: checked!(checks.fraction(sales.validator)),
+            root_swap_fraction: checked!(checks.fraction(sales.root_swap_fraction)),
+            root_claim_delay_days: checked!(checks.positive(sales.root_claim_delay_days)),
+        },
+        tao_usd: TaoUsdParams {
+            drift_per_day: checked!(checks.finite(tao_usd.drift_per_day)),
+            volatility_per_sqrt_day: checked!(checks.not_negative(tao_usd.volatility_per_sqrt_day)),
+            jump_rate_per_day: checked!(checks.not_negative(tao_usd.jump_rate_per_day)),
+            jump_mean: checked!(checks.finite(tao_usd.jump_mean)),
+            jump_sd: checked!(checks.not_negative(tao_usd.jump_sd)),
+            correlation_with_flow: checked!(checks.correlation(tao_usd.correlation_with_flow)),
+        },
+        registration: RegistrationParams {
+            hazard_per_day: checked!(checks.not_negative(registration.hazard_per_day)),
+            elasticity: checked!(checks.not_negative(registration.elasticity)),
+            willingness_median_tao: checked!(checks.positive(registration.willingness_median_tao)),
+            willingness_sd_log: checked!(checks.not_negative(registration.willingness_sd_log)),
+            willingness_half_life_days: checked!(checks.positive(registration.willingness_half_life_days)),
+            willingness_start_tao: checked!(checks.positive(registration.willingness_start_tao)),
+        },
+        entrants: EntrantParams {
+            never_start_probability: checked!(checks.fraction(entrants.never_start_probability)),
+            never_start_probability_incumbent: checked!(checks.fraction(entrants.never_start_probability_incumbent)),
+            start_delay_mean_days: checked!(checks.not_negative(entrants.start_delay_mean_days)),
+            enable_delay_mean_days: checked!(checks.not_negative(entrants.enable_delay_mean_days)),
+            burn_all_probability: checked!(checks.fraction(entrants.burn_all_probability)),
+        },
+    })
+}
+
+fn flow_params(checks: &Checks<'_>) -> Result<FlowParams, ConfigError> {
+    let fast = VolatilityPart {
+        sd_log: checked!(checks.not_negative(flow.volatility_fast.sd_log)),
+        half_life_days: checked!(checks.positive(flow.volatility_fast.half_life_days)),
+    };
+    let slow = VolatilityPart {
+        sd_log: checked!(checks.not_negative(flow.volatility_slow.sd_log)),
+        half_life_days: checked!(checks.positive(flow.volatility_slow.half_life_days)),
+    };
+    Ok(FlowParams {
+        scale_median: checked!(checks.not_negative(flow.scale_median)),
+        scale_sd_log: checked!(checks.not_negative(flow.scale_sd_log)),
+        size_exponent: checked!(checks.finite(flow.size_exponent)),
+        age_exponent: checked!(checks.finite(flow.age_exponent)),
+        age_floor_days: checked!(checks.positive(flow.age_floor_days)),
+        reserve_floor_tao: checked!(checks.positive(flow.reserve_floor_tao)),
+        drift_per_day: checked!(checks.finite(flow.drift_per_day)),
+        volatility: [fast, slow],
+        volatility_cap: checked!(checks.positive(flow.volatility_cap)),
+        jumps: JumpParams {
+            rate_per_day: checked!(checks.not_negative(flow.jumps.rate_per_day)),
+            up_probability: checked!(checks.fraction(flow.jumps.up_probability)),
+            up_mean: checked!(checks.not_negative(flow.jumps.up_mean)),
+            down_mean: checked!(checks.not_negative(flow.jumps.down_mean)),
+        },
+        common_jump: JumpParams {
+            rate_per_day: checked!(checks.not_negative(flow.common_jump.rate_per_day)),
+            up_probability: checked!(checks.fraction(flow.common_jump.up_probability)),
+            up_mean: checked!(checks.not_negative(flow.common_jump.up_mean)),
+            down_mean: checked!(checks.not_negative(flow.common_jump.down_mean)),
+        },
+        loading_mean: checked!(checks.correlation(flow.loading_mean)),
+        loading_sd: checked!(checks.not_negative(flow.loading_sd)),
+        flow_cap: checked!(checks.positive(flow.flow_cap)),
+    })
+}

@@ -1,0 +1,371 @@
+//! What was written: a scenario file laid over the built-in base, with the place of every key.
+//!
+//! The structs mirror the TOML and refuse unknown keys; meaning, unit and source of every key stand in
+//! `configs/base.toml`. Whole numbers are `i64` here, so that a negative one meets the range check of its key and not
+//! a parser's message.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::Serialize;
+use toml::Spanned;
+use toml::de::DeTable;
+use toml::de::DeValue;
+use toml::de::Deserializer;
+
+use crate::config::ConfigError;
+
+/// The built-in base scenario: every key with its default, unit and source.
+pub const BASE: &str = include_str!("../../configs/base.toml");
+
+/// What messages call [`BASE`].
+const BASE_NAME: &str = "base.toml (built in)";
+
+/// The word that selects a built-in snapshot or book in place of a path.
+pub(super) const EMBEDDED: &str = "embedded";
+
+/// A complete scenario as text has it.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScenarioFile {
+    pub run: RunSection,
+    pub input: InputSection,
+    pub chain: ChainSection,
+    pub protocol: ProtocolSection,
+    pub flow: FlowSection,
+    pub sales: SalesSection,
+    pub tao_usd: TaoUsdSection,
+    pub registration: RegistrationSection,
+    pub entrants: EntrantsSection,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunSection {
+    pub name: String,
+    pub seed: i64,
+    pub paths: i64,
+    pub horizon_days: f64,
+    pub blocks_per_step: i64,
+    pub report_days: Vec<f64>,
+    pub confidence: Vec<f64>,
+    pub quantile_probabilities: Vec<f64>,
+    pub event_paths: i64,
+    pub sample_paths: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InputSection {
+    pub snapshot: String,
+    pub positions: String,
+    pub default_take: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChainSection {
+    pub block: i64,
+    pub issuance_tao: f64,
+    pub root_stake_tao: f64,
+    pub tao_usd: f64,
+    pub last_lock_tao: f64,
+    pub last_lock_block: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProtocolSection {
+    pub share_rule: String,
+    pub hill_rank: i64,
+    pub hill_exponent: i64,
+    pub tao_weight: f64,
+    pub owner_cut: f64,
+    pub fee_rate: f64,
+    pub moving_price_smoothing: f64,
+    pub moving_price_age_blocks: f64,
+    pub lock_cost_min_tao: f64,
+    pub lock_reduction_interval_blocks: i64,
+    pub registration_rate_limit_blocks: i64,
+    pub immunity_period_blocks: i64,
+    pub subnet_limit: i64,
+    pub tao_in_refund_block: i64,
+    pub registration_start_block: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlowSection {
+    pub scale_median: f64,
+    pub scale_sd_log: f64,
+    pub size_exponent: f64,
+    pub age_exponent: f64,
+    pub age_floor_days: f64,
+    pub reserve_floor_tao: f64,
+    pub drift_per_day: f64,
+    pub volatility_cap: f64,
+    pub loading_mean: f64,
+    pub loading_sd: f64,
+    pub flow_cap: f64,
+    pub volatility_fast: VolatilitySection,
+    pub volatility_slow: VolatilitySection,
+    pub jumps: JumpSection,
+    pub common_jump: JumpSection,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VolatilitySection {
+    pub sd_log: f64,
+    pub half_life_days: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JumpSection {
+    pub rate_per_day: f64,
+    pub up_probability: f64,
+    pub up_mean: f64,
+    pub down_mean: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SalesSection {
+    pub owner: f64,
+    pub miner: f64,
+    pub validator: f64,
+    pub root_swap_fraction: f64,
+    pub root_claim_delay_days: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaoUsdSection {
+    pub drift_per_day: f64,
+    pub volatility_per_sqrt_day: f64,
+    pub jump_rate_per_day: f64,
+    pub jump_mean: f64,
+    pub jump_sd: f64,
+    pub correlation_with_flow: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegistrationSection {
+    pub hazard_per_day: f64,
+    pub elasticity: f64,
+    pub willingness_median_tao: f64,
+    pub willingness_sd_log: f64,
+    pub willingness_half_life_days: f64,
+    pub willingness_start_tao: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EntrantsSection {
+    pub never_start_probability: f64,
+    pub never_start_probability_incumbent: f64,
+    pub start_delay_mean_days: f64,
+    pub enable_delay_mean_days: f64,
+    pub burn_all_probability: f64,
+}
+
+/// Where each key was set last: file and line, or a flag.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origins(BTreeMap<String, String>);
+
+impl Origins {
+    /// Records that `flag` has set `key`.
+    pub fn set(&mut self, key: &str, flag: &str) {
+        self.0.insert(key.to_owned(), flag.to_owned());
+    }
+
+    /// Where `key` was set.
+    pub fn of(&self, key: &str) -> &str {
+        self.0.get(key).map_or(BASE_NAME, String::as_str)
+    }
+}
+
+/// Lays the scenario `text`, which messages call `name`, over the base.
+///
+/// # Errors
+/// Not TOML, an unknown key, or a value of the wrong type.
+pub(super) fn parse_overlay(name: &str, text: &str) -> Result<(ScenarioFile, Origins), ConfigError> {
+    let own = Source { name, text };
+    let base = Source { name: BASE_NAME, text: BASE };
+    let (mut merged, base_keys) = base.parse()?;
+    let (table, own_keys) = own.parse()?;
+    let mut origins = Origins::default();
+    base.record(&base_keys, &mut origins);
+    own.record(&own_keys, &mut origins);
+    overlay(merged.get_mut(), table.into_inner());
+    // The base alone always fits, so that any error, and its span, is of the user's text.
+    let file = ScenarioFile::deserialize(Deserializer::from(merged)).map_err(|error| own.explain(&error, &own_keys))?;
+    Ok((file, origins))
+}
+
+/// Replaces what `own` has in `base`, table by table.
+fn overlay<'a>(base: &mut DeTable<'a>, own: DeTable<'a>) {
+    for (key, value) in own {
+        match (base.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value.get_ref()) {
+            (Some(DeValue::Table(below)), DeValue::Table(_)) => {
+                if let DeValue::Table(above) = value.into_inner() {
+                    overlay(below, above);
+                }
+            }
+            _ => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// A key of a text: its path with tables, and the places of the key and of its value.
+struct Key {
+    path: String,
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+/// A TOML text and what messages call it.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl<'a> Source<'a> {
+    fn parse(self) -> Result<(Spanned<DeTable<'a>>, Vec<Key>), ConfigError> {
+        let table = DeTable::parse(self.text).map_err(|error| self.explain(&error, &[]))?;
+        let mut keys = Vec::new();
+        collect_keys(table.get_ref(), "", &mut keys);
+        Ok((table, keys))
+    }
+
+    fn record(self, keys: &[Key], origins: &mut Origins) {
+        for key in keys {
+            origins.0.insert(key.path.clone(), format!("{}:{}", self.name, self.line(key.key.start)));
+        }
+    }
+
+    fn line(self, offset: usize) -> usize {
+        self.text[..offset].matches('\n').count() + 1
+    }
+
+    /// The parser's error in our words: key, what is allowed, file and line.
+    fn explain(self, error: &toml::de::Error, keys: &[Key]) -> ConfigError {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message();
+        let within = |place: &Range<usize>| place.start <= span.start && span.end <= place.end;
+        if let Some((_, expected)) =
+            message.split_once("invalid type: ").and_then(|(_, rest)| rest.rsplit_once(", expected "))
+            && let Some(key) = keys.iter().rfind(|key| within(&key.value))
+        {
+            return ConfigError::Value {
+                key: key.path.clone(),
+                value: self.text[span.clone()].to_owned(),
+                allowed: type_words(expected),
+                origin: format!("{}:{}", self.name, self.line(span.start)),
+            };
+        }
+        let problem = match (unknown_key_words(message), keys.iter().find(|key| key.key == span)) {
+            (Some(allowed), Some(key)) => format!("unknown key `{}` (allowed: {allowed})", key.path),
+            _ => message.to_owned(),
+        };
+        ConfigError::Syntax { file: self.name.to_owned(), line: self.line(span.start), problem }
+    }
+}
+
+fn collect_keys(table: &DeTable<'_>, prefix: &str, keys: &mut Vec<Key>) {
+    for (name, value) in table {
+        let path = format!("{prefix}{}", name.get_ref());
+        let nested = format!("{path}.");
+        keys.push(Key { path, key: name.span(), value: value.span() });
+        if let DeValue::Table(table) = value.get_ref() {
+            collect_keys(table, &nested, keys);
+        }
+    }
+}
+
+/// The allowed names out of serde's "unknown field `x`, expected one of `a`, `b`".
+fn unknown_key_words(message: &str) -> Option<String> {
+    let (_, expected) = message.strip_prefix("unknown field ")?.split_once(", expected ")?;
+    Some(expected.trim_start_matches("one of ").replace(" or ", ", ").replace('`', ""))
+}
+
+fn type_words(expected: &str) -> String {
+    match expected {
+        "i64" => "a whole number".to_owned(),
+        "f64" => "a number".to_owned(),
+        "a string" => "a text in quotes".to_owned(),
+        "a sequence" => "a list, such as [1, 7, 30]".to_owned(),
+        _ if expected.starts_with("struct ") => "a table of keys".to_owned(),
+        _ => expected.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> String {
+        parse_overlay("my.toml", text).expect_err("the scenario must be refused").to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_base() {
+        let (file, origins) = parse_overlay("my.toml", "").unwrap();
+        assert_eq!((file.run.paths, file.flow.volatility_slow.half_life_days), (100_000, 44.0));
+        let line = BASE.lines().position(|line| line.starts_with("paths =")).unwrap() + 1;
+        assert_eq!(origins.of("run.paths"), format!("base.toml (built in):{line}"));
+    }
+
+    #[test]
+    fn an_overlay_changes_only_what_it_names() {
+        let text = "run.paths = 5\n[flow.jumps]\nrate_per_day = 1\n";
+        let (file, origins) = parse_overlay("my.toml", text).unwrap();
+        let (base, _) = parse_overlay("my.toml", "").unwrap();
+        let mut expected = base;
+        expected.run.paths = 5;
+        expected.flow.jumps.rate_per_day = 1.0;
+        assert_eq!(file, expected);
+        assert_eq!((origins.of("run.paths"), origins.of("flow.jumps.rate_per_day")), ("my.toml:1", "my.toml:3"));
+        assert!(origins.of("run.seed").starts_with("base.toml"));
+    }
+
+    #[test]
+    fn complete_text_reads_back_equal() {
+        let (file, _) = parse_overlay("my.toml", "").unwrap();
+        let (again, _) = parse_overlay("my.toml", &toml::to_string(&file).unwrap()).unwrap();
+        assert_eq!(file, again);
+    }
+
+    #[test]
+    fn errors_name_key_line_and_what_is_allowed() {
+        let cases = [
+            ("\n[run]\npathz = 1\n", "my.toml:3: unknown key `run.pathz` (allowed: name, seed, paths, horizon_days,"),
+            ("[sails]\n", "my.toml:1: unknown key `sails` (allowed: run, input, chain, protocol, flow,"),
+            (
+                "[flow.jumps]\nrate = 1\n",
+                "my.toml:2: unknown key `flow.jumps.rate` (allowed: rate_per_day, up_probability,",
+            ),
+            (
+                "[flow.volatility_fast]\nx = 1\n",
+                "my.toml:2: unknown key `flow.volatility_fast.x` (allowed: sd_log, half_life_days)",
+            ),
+            ("[run]\npaths = \"many\"\n", "run.paths = \"many\" (must be a whole number) in my.toml:2"),
+            ("[run]\npaths = nan\n", "run.paths = nan (must be a whole number) in my.toml:2"),
+            ("[run]\nreport_days = 7\n", "run.report_days = 7 (must be a list, such as [1, 7, 30]) in my.toml:2"),
+            ("[run]\nconfidence = [0.9, true]\n", "run.confidence = true (must be a number) in my.toml:2"),
+            ("[flow]\njumps = 3\n", "flow.jumps = 3 (must be a table of keys) in my.toml:2"),
+            ("run = 1\n", "run = 1 (must be a table of keys) in my.toml:1"),
+            ("[run]\npaths = \n", "my.toml:2: "),
+            ("[run]\npaths = 1\npaths = 2\n", "my.toml:3: duplicate key"),
+        ];
+        for (text, expected) in cases {
+            assert!(message(text).starts_with(expected), "{text:?}: {}", message(text));
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! What is complete and valid: everything that a run depends on, frozen and hashed.
+
+use std::fmt::Write;
+use std::fs;
+use std::path;
+use std::path::Path;
+use std::path::PathBuf;
+
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::config::ConfigError;
+use crate::config::checks::Checks;
+use crate::config::checks::checked;
+use crate::config::checks::model_params;
+use crate::config::checks::protocol_params;
+use crate::config::file::EMBEDDED;
+use crate::config::file::Origins;
+use crate::config::file::ScenarioFile;
+use crate::config::file::parse_overlay;
+use crate::config::start::Globals;
+use crate::config::start::chain_start;
+use crate::input::InputError;
+use crate::input::document::Document;
+use crate::input::positions;
+use crate::input::positions::TAKE_MAX;
+use crate::input::snapshot::Snapshot;
+use crate::model::params::ModelParams;
+use crate::portfolio::position::Book;
+use crate::protocol::params::ProtocolParams;
+use crate::protocol::state::ChainState;
+use crate::units::BLOCKS_PER_DAY;
+use crate::units::SUPPLY_CAP;
+
+/// Longest horizon (days): ten years.
+const HORIZON_DAYS_MAX: f64 = 3_650.0;
+/// How far from a whole number of steps a number of days may be, in steps.
+const STEP_TOLERANCE: f64 = 1e-6;
+/// First line of the text that is hashed; raised when its meaning changes.
+const HASH_HEADER: &str = "taorisk-scenario/1";
+
+/// A day on which results are reported.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReportHorizon {
+    /// Days after the start.
+    pub days: f64,
+    /// The same in steps, at least 1.
+    pub step: u32,
+}
+
+/// An input that a scenario was built from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFile {
+    /// What messages call it: the path, or the name of a built-in text.
+    pub name: String,
+    /// SHA-256 of its bytes (hex).
+    pub sha256: String,
+}
+
+/// Values of flags, which go before keys of the same name. Paths are relative to the working directory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// `run.paths`.
+    pub paths: Option<i64>,
+    /// `run.seed`.
+    pub seed: Option<i64>,
+    /// `run.horizon_days`.
+    pub horizon_days: Option<f64>,
+    /// `run.blocks_per_step`.
+    pub blocks_per_step: Option<i64>,
+    /// `input.snapshot`.
+    pub snapshot: Option<PathBuf>,
+    /// `input.positions`.
+    pub positions: Option<PathBuf>,
+}
+
+/// Everything that a run depends on.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Name in tables and in the manifest.
+    pub name: String,
+    /// Seed of all chance.
+    pub seed: u64,
+    /// Number of paths, 1 to `u32::MAX`.
+    pub paths: u64,
+    /// Steps of a path.
+    pub horizon_steps: u32,
+    /// Blocks of a step, a divisor of [`BLOCKS_PER_DAY`].
+    pub blocks_per_step: u64,
+    /// When results are reported, ascending; the last is the end of the path.
+    pub report_horizons: Vec<ReportHorizon>,
+    /// Confidence levels, ascending, above 0.5 and below 1.
+    pub confidence: Vec<f64>,
+    /// Probabilities of reported quantiles, ascending, above 0 and below 1.
+    pub quantile_probabilities: Vec<f64>,
+    /// The first so many paths write their events.
+    pub event_paths: u64,
+    /// The first so many paths write their state after every step.
+    pub sample_paths: u64,
+    /// The chain's rules.
+    pub protocol: ProtocolParams,
+    /// Parameters of chance and behaviour.
+    pub model: ModelParams,
+    /// State in which every path starts.
+    pub start: ChainState,
+    /// Names of the subnets, parallel to `start.subnets`; empty where none is known.
+    pub subnet_names: Vec<String>,
+    /// USD per TAO at the start.
+    pub tao_usd_start: f64,
+    /// Books, at least one, each with at least one position.
+    pub books: Vec<Book>,
+    /// The snapshot that `start` was made from.
+    pub snapshot_file: InputFile,
+    /// The positions that `books` were read from.
+    pub positions_file: InputFile,
+    file: ScenarioFile,
+    hash: String,
+}
+
+impl Scenario {
+    /// Reads the scenario file at `path` (`None`: the built-in base), its snapshot and positions, and checks all.
+    ///
+    /// # Errors
+    /// Whatever [`ConfigError`] says; nothing is written.
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Self::from_text("base.toml", "", Path::new(""), overrides) };
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
+        Self::from_text(&name, &text, path.parent().unwrap_or(Path::new("")), overrides)
+    }
+
+    /// As [`Scenario::load`] for a scenario in memory, which messages call `name`; its paths are relative to `directory`.
+    ///
+    /// # Errors
+    /// As [`Scenario::load`].
+    pub fn from_text(name: &str, text: &str, directory: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let (mut file, mut origins) = parse_overlay(name, text)?;
+        resolve_inputs(&mut file, directory);
+        apply_overrides(&mut file, &mut origins, overrides);
+        build(file, &origins)
+    }
+
+    /// SHA-256 (hex) of what decides the content of result files at a given seed and range of paths.
+    ///
+    /// In it: chain, rules, model, horizon, step, report days, levels, what is recorded, and the decoded snapshot and
+    /// books. Not in it: the scenario's name, the file names of inputs (their content is), the seed and the number of
+    /// paths, which shards and longer runs of one scenario differ in, nor anything about threads and output.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The complete scenario as TOML, defaults filled in and inputs by absolute path: read again from any place, it
+    /// gives the same [`Scenario::hash`].
+    pub fn to_toml(&self) -> String {
+        let mut file = self.file.clone();
+        for input in [&mut file.input.snapshot, &mut file.input.positions] {
+            if let (true, Ok(absolute)) = (input != EMBEDDED, path::absolute(&*input)) {
+                *input = absolute.display().to_string();
+            }
+        }
+        format!("# Complete taorisk scenario, hash {}\n{}", self.hash, to_toml_text(&file))
+    }
+
+    /// The complete scenario as JSON for the manifest, inputs as they were named.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(&self.file).expect("a scenario has only finite numbers and text keys")
+    }
+
+    /// Days that a path covers.
+    pub fn horizon_days(&self) -> f64 {
+        self.file.run.horizon_days
+    }
+}
+
+fn to_toml_text(file: &ScenarioFile) -> String {
+    toml::to_string(file).expect("a scenario is tables of numbers, texts and lists of numbers")
+}
+
+/// Makes the file's own input paths relative to the working directory.
+fn resolve_inputs(file: &mut ScenarioFile, directory: &Path) {
+    for input in [&mut file.input.snapshot, &mut file.input.positions] {
+        if input != EMBEDDED {
+            *input = directory.join(&*input).display().to_string();
+        }
+    }
+}
+
+fn apply_overrides(file: &mut ScenarioFile, origins: &mut Origins, overrides: &Overrides) {
+    let run = &mut file.run;
+    override_key(&mut run.paths, overrides.paths, origins, "run.paths", "--paths");
+    override_key(&mut run.seed, overrides.seed, origins, "run.seed", "--seed");
+    override_key(&mut run.horizon_days, overrides.horizon_days, origins, "run.horizon_days", "--horizon-days");
+    override_key(
+        &mut run.blocks_per_step,
+        overrides.blocks_per_step,
+        origins,
+        "run.blocks_per_step",
+        "--blocks-per-step",
+    );
+    let text = |path: &PathBuf| path.display().to_string();
+    let snapshot = overrides.snapshot.as_ref().map(text);
+    override_key(&mut file.input.snapshot, snapshot, origins, "input.snapshot", "--snapshot");
+    let positions = overrides.positions.as_ref().map(text);
+    override_key(&mut file.input.positions, positions, origins, "input.positions", "--positions");
+}
+
+fn override_key<T>(value: &mut T, flag_value: Option<T>, origins: &mut Origins, key: &str, flag: &str) {
+    if let Some(flag_value) = flag_value {
+        *value = flag_value;
+        origins.set(key, flag);
+    }
+}
+
+fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError> {
+    let checks = &Checks { file: &file, origins };
+    if file.run.name.trim().is_empty() {
+        return Err(checks.refuse("run.name", "\"\"", "a text that is not empty"));
+    }
+    let protocol = protocol_params(checks)?;
+    let model = model_params(checks)?;
+    let blocks_per_step = blocks_per_step(checks)?;
+    let report_horizons = report_horizons(checks, blocks_per_step)?;
+    let horizon_steps = report_horizons[report_horizons.len() - 1].step;
+    let confidence = checks.levels("run.confidence", &file.run.confidence, 0.5, 1.0)?;
+    if confidence.is_empty() {
+        return Err(checks.refuse("run.confidence", "[]", "a list of at least one level, such as [0.95]"));
+    }
+    let quantile_probabilities =
+        checks.levels("run.quantile_probabilities", &file.run.quantile_probabilities, 0.0, 1.0)?;
+    let seed = checked!(checks.whole(run.seed, 0, i64::MAX as u64));
+    let paths = checked!(checks.whole(run.paths, 1, u32::MAX.into()));
+    let event_paths = checked!(checks.whole(run.event_paths, 0, u32::MAX.into()));
+    let sample_paths = checked!(checks.whole(run.sample_paths, 0, u32::MAX.into()));
+    let tao_usd_start = checked!(checks.positive(chain.tao_usd));
+
+    let (snapshot, snapshot_file) = read_snapshot(&file)?;
+    let globals = globals(checks, &snapshot, &protocol)?;
+    let start = chain_start(&snapshot, globals, &protocol, &model.sales);
+    let (books, positions_file) = read_books(checks, &snapshot)?;
+    let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
+    Ok(Scenario {
+        name: file.run.name.clone(),
+        seed,
+        paths,
+        horizon_steps,
+        blocks_per_step,
+        report_horizons,
+        confidence,
+        quantile_probabilities,
+        event_paths,
+        sample_paths,
+        protocol,
+        model,
+        start,
+        subnet_names: snapshot.subnets.into_iter().map(|subnet| subnet.name).collect(),
+        tao_usd_start,
+        books,
+        snapshot_file,
+        positions_file,
+        file,
+        hash,
+    })
+}
+
+fn blocks_per_step(checks: &Checks<'_>) -> Result<u64, ConfigError> {
+    let value = checks.file.run.blocks_per_step;
+    let allowed = "a divisor of 7200, the blocks of a day: 7200, 3600, 1200, 360, 60 or 1, for instance";
+    let refuse = || checks.refuse("run.blocks_per_step", value, allowed);
+    let blocks = u64::try_from(value).map_err(|_| refuse())?;
+    if blocks >= 1 && BLOCKS_PER_DAY.is_multiple_of(blocks) { Ok(blocks) } else { Err(refuse()) }
+}
+
+/// The report days up to the horizon, and the horizon.
+fn report_horizons(checks: &Checks<'_>, blocks_per_step: u64) -> Result<Vec<ReportHorizon>, ConfigError> {
+    let run = &checks.file.run;
+    let end = report_horizon(checks, "run.horizon_days", run.horizon_days, blocks_per_step)?;
+    let mut horizons = vec![end];
+    for &days in &run.report_days {
+        horizons.push(report_horizon(checks, "run.report_days", days, blocks_per_step)?);
+    }
+    horizons.retain(|horizon| horizon.step <= end.step);
+    horizons.sort_by_key(|horizon| horizon.step);
+    horizons.dedup_by_key(|horizon| horizon.step);
+    Ok(horizons)
+}
+
+fn report_horizon(
+    checks: &Checks<'_>,
+    key: &str,
+    days: f64,
+    blocks_per_step: u64,
+) -> Result<ReportHorizon, ConfigError> {
+    let in_range = days > 0.0 && days <= HORIZON_DAYS_MAX;
+    checks.number(key, days, in_range, &format!("above 0 and at most {HORIZON_DAYS_MAX} days"))?;
+    let steps = days * BLOCKS_PER_DAY as f64 / blocks_per_step as f64;
+    let is_whole = steps.round() >= 1.0 && (steps - steps.round()).abs() <= STEP_TOLERANCE;
+    let allowed = format!("a whole number of steps of {blocks_per_step} blocks; a day has {BLOCKS_PER_DAY}");
+    checks.number(key, days, is_whole, &allowed)?;
+    Ok(ReportHorizon { days, step: steps.round() as u32 })
+}
+
+fn read_snapshot(file: &ScenarioFile) -> Result<(Snapshot, InputFile), InputError> {
+    let document = document(&file.input.snapshot, Snapshot::embedded)?;
+    Ok((Snapshot::read(&document)?, input_file(&document)))
+}
+
+fn read_books(checks: &Checks<'_>, snapshot: &Snapshot) -> Result<(Vec<Book>, InputFile), ConfigError> {
+    let input = &checks.file.input;
+    let is_allowed = (0.0..=TAKE_MAX).contains(&input.default_take);
+    let take = checks.number("input.default_take", input.default_take, is_allowed, "from 0 to 0.18")?;
+    let document = document(&input.positions, positions::embedded)?;
+    Ok((positions::read_books(&document, snapshot, take)?, input_file(&document)))
+}
+
+fn document(named: &str, embedded: fn() -> Document) -> Result<Document, InputError> {
+    if named == EMBEDDED { Ok(embedded()) } else { Document::open(Path::new(named)) }
+}
+
+fn input_file(document: &Document) -> InputFile {
+    InputFile { name: document.name.clone(), sha256: hex(&Sha256::digest(&document.bytes)) }
+}
+
+/// The chain's own figures, checked against the snapshot.
+fn globals(checks: &Checks<'_>, snapshot: &Snapshot, protocol: &ProtocolParams) -> Result<Globals, ConfigError> {
+    let block = checked!(checks.blocks(chain.block));
+    if block != snapshot.block {
+        let allowed = format!("{}, the snapshot's; all of [chain] belongs to one block", snapshot.block);
+        return Err(checks.refuse("chain.block", block, allowed));
+    }
+    let subnets = snapshot.subnets.len();
+    if protocol.subnet_limit < subnets {
+        let allowed = format!("at least {subnets}, the subnets of the snapshot");
+        return Err(checks.refuse("protocol.subnet_limit", protocol.subnet_limit, allowed));
+    }
+    let root_stake_tao = checked!(checks.not_negative(chain.root_stake_tao));
+    let in_use = snapshot.subnets.iter().map(|subnet| subnet.tao_in).sum::<f64>() + root_stake_tao;
+    let issuance_tao = checks.file.chain.issuance_tao;
+    let is_allowed = issuance_tao >= in_use && issuance_tao <= SUPPLY_CAP;
+    let allowed = format!("from {:.0}, the TAO in pools and on root, to {SUPPLY_CAP:.0}", in_use.ceil());
+    checks.number("chain.issuance_tao", issuance_tao, is_allowed, &allowed)?;
+    let last_registration = snapshot.subnets.iter().map(|subnet| subnet.registration_block).max().unwrap_or(0);
+    Ok(Globals {
+        issuance_tao,
+        root_stake_tao,
+        last_lock_tao: checked!(checks.not_negative(chain.last_lock_tao)),
+        last_lock_block: checked!(checks.whole(chain.last_lock_block, last_registration, block)),
+    })
+}
+
+/// See [`Scenario::hash`]. JSON prints each number in the shortest form that reads back equal, keys in a fixed order.
+fn hash_scenario(file: &ScenarioFile, horizons: &[ReportHorizon], snapshot: &Snapshot, books: &[Book]) -> String {
+    let mut file = file.clone();
+    file.run.name.clear();
+    file.run.seed = 0;
+    file.run.paths = 0;
+    file.run.report_days = horizons.iter().map(|horizon| horizon.days).collect();
+    file.input.snapshot.clear();
+    file.input.positions.clear();
+    file.input.default_take = 0.0;
+    let books: Vec<_> = books.iter().map(book_json).collect();
+    let text = serde_json::to_string(&(file, snapshot, books)).expect("a scenario has only finite numbers");
+    hex(&Sha256::digest(format!("{HASH_HEADER}\n{text}")))
+}
+
+fn book_json(book: &Book) -> serde_json::Value {
+    let rows = book
+        .positions
+        .iter()
+        .map(|position| serde_json::json!([position.netuid.0, position.alpha, position.take, position.cost_tao]));
+    serde_json::json!([book.name, rows.collect::<Vec<_>>()])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::params::ShareRule;
+    use crate::units::NetUid;
+
+    fn load(text: &str) -> Result<Scenario, ConfigError> {
+        Scenario::from_text("my.toml", text, Path::new(""), &Overrides::default())
+    }
+
+    fn message(text: &str) -> String {
+        load(text).expect_err("the scenario must be refused").to_string()
+    }
+
+    #[test]
+    fn base_is_complete_and_valid() {
+        let scenario = load("").unwrap();
+        assert_eq!((scenario.paths, scenario.horizon_steps, scenario.blocks_per_step), (100_000, 90, 7_200));
+        let steps: Vec<u32> = scenario.report_horizons.iter().map(|horizon| horizon.step).collect();
+        assert_eq!(steps, [1, 7, 30, 90]);
+        assert_eq!(scenario.protocol.share_rule, ShareRule::E2H { rank: 32, exponent: 3 });
+        assert_eq!(scenario.start.subnets.len(), scenario.subnet_names.len());
+        assert_eq!(scenario.subnet_names[3], "Targon");
+        assert_eq!(scenario.books.len(), 1);
+    }
+
+    #[test]
+    fn start_holds_back_unclaimed_root_alpha() {
+        let start = load("").unwrap().start;
+        let targon = &start.subnets[3];
+        // Issuance 6,341,847.485 alpha and 988,012.44 TAO weighted root: proportion 0.134793, root alpha
+        // 0.055265 a block, 14,400 blocks of delay.
+        let weighted_root = 0.18 * 5_488_958.0;
+        let root_proportion = weighted_root / (weighted_root + 6_341_847.485_472);
+        let expected = root_proportion * (1.0 - 0.179_995_422_293_431) / 2.0 * 14_400.0;
+        assert!((targon.unclaimed_root_alpha / expected - 1.0).abs() < 1e-9, "{}", targon.unclaimed_root_alpha);
+        assert!((targon.unclaimed_root_alpha - 795.8).abs() < 0.1, "{}", targon.unclaimed_root_alpha);
+        assert!((targon.staked_alpha + targon.unclaimed_root_alpha - 2_873_275.271_12).abs() < 1e-6);
+        assert!(start.subnets.iter().all(|subnet| subnet.weight_tao == 0.5));
+        let idle = start.subnets.iter().find(|subnet| subnet.netuid == NetUid(59)).unwrap();
+        assert_eq!((idle.unclaimed_root_alpha, idle.moving_price, idle.is_started()), (0.0, 0.0, false));
+    }
+
+    #[test]
+    fn complete_toml_gives_the_same_hash() {
+        let scenario = load("[run]\nhorizon_days = 10\n[flow]\ndrift_per_day = -0.1e-3\n").unwrap();
+        let again = load(&scenario.to_toml()).unwrap();
+        assert_eq!(scenario.hash(), again.hash());
+        assert_eq!(again.report_horizons, scenario.report_horizons);
+        assert_eq!(again.model, scenario.model);
+    }
+
+    #[test]
+    fn hash_covers_the_law_but_neither_seed_nor_paths_nor_name() {
+        let base = load("").unwrap().hash().to_owned();
+        for same in ["[run]\nname = \"x\"", "[run]\nseed = 2", "[run]\npaths = 7", "[run]\nreport_days = [1, 7, 30]"] {
+            assert_eq!(load(same).unwrap().hash(), base, "{same}");
+        }
+        for other in [
+            "[run]\nhorizon_days = 89",
+            "[run]\nblocks_per_step = 3600",
+            "[run]\nconfidence = [0.9]",
+            "[input]\ndefault_take = 0.1",
+            "[chain]\ntao_usd = 221",
+            "[protocol]\nshare_rule = \"E2\"",
+            "[flow]\ndrift_per_day = 0",
+            "[entrants]\nburn_all_probability = 0.31",
+        ] {
+            assert_ne!(load(other).unwrap().hash(), base, "{other}");
+        }
+    }
+
+    #[test]
+    fn report_days_end_with_the_horizon() {
+        let days = |text: &str| -> Vec<(f64, u32)> {
+            let scenario = load(text).unwrap();
+            scenario.report_horizons.iter().map(|horizon| (horizon.days, horizon.step)).collect()
+        };
+        assert_eq!(days("[run]\nhorizon_days = 10"), [(1.0, 1), (7.0, 7), (10.0, 10)]);
+        let short = "[run]\nhorizon_days = 0.5\nblocks_per_step = 1800\nreport_days = [0.5, 0.25, 0.25]";
+        assert_eq!(days(short), [(0.25, 1), (0.5, 2)]);
+    }
+
+    #[test]
+    fn overrides_go_before_keys_and_are_named() {
+        let overrides = Overrides { paths: Some(5), horizon_days: Some(2.0), ..Overrides::default() };
+        let scenario = Scenario::from_text("my.toml", "[run]\npaths = 9", Path::new(""), &overrides).unwrap();
+        assert_eq!((scenario.paths, scenario.horizon_steps), (5, 2));
+        let overrides = Overrides { paths: Some(-5), ..Overrides::default() };
+        let error = Scenario::from_text("my.toml", "", Path::new(""), &overrides).unwrap_err();
+        assert_eq!(error.to_string(), "run.paths = -5 (must be a whole number from 1 to 4294967295) in --paths");
+    }
+
+    #[test]
+    fn values_out_of_range_name_key_range_and_line() {
+        let cases = [
+            ("[run]\npaths = 0", "run.paths = 0 (must be a whole number from 1 to 4294967295) in my.toml:2"),
+            ("[run]\nseed = -1", "run.seed = -1 (must be a whole number from 0 to 9223372036854775807) in my.toml:2"),
+            ("[run]\nhorizon_days = 0", "run.horizon_days = 0 (must be above 0 and at most 3650 days) in my.toml:2"),
+            ("[run]\nhorizon_days = nan", "run.horizon_days = NaN (must be above 0"),
+            ("[run]\nhorizon_days = inf", "run.horizon_days = inf (must be above 0"),
+            (
+                "[run]\nhorizon_days = 1.5",
+                "run.horizon_days = 1.5 (must be a whole number of steps of 7200 blocks; a day has 7200) in my.toml:2",
+            ),
+            ("[run]\nreport_days = [-1]", "run.report_days = -1 (must be above 0"),
+            ("[run]\nblocks_per_step = 7000", "run.blocks_per_step = 7000 (must be a divisor of 7200"),
+            ("[run]\nblocks_per_step = 0", "run.blocks_per_step = 0 (must be a divisor of 7200"),
+            ("[run]\nconfidence = [0.5]", "run.confidence = 0.5 (must be above 0.5 and below 1) in my.toml:2"),
+            ("[run]\nconfidence = []", "run.confidence = [] (must be a list of at least one level"),
+            ("[run]\nquantile_probabilities = [1]", "run.quantile_probabilities = 1 (must be above 0 and below 1)"),
+            ("[run]\nname = \" \"", "run.name = \"\" (must be a text that is not empty)"),
+            ("[input]\ndefault_take = 0.2", "input.default_take = 0.2 (must be from 0 to 0.18)"),
+            ("[chain]\nblock = 9184187", "chain.block = 9184187 (must be 9184186, the snapshot's"),
+            ("[chain]\nissuance_tao = 7e6", "chain.issuance_tao = 7000000 (must be from 7462945, the TAO in pools"),
+            (
+                "[chain]\nlast_lock_block = 5",
+                "chain.last_lock_block = 5 (must be a whole number from 9155260 to 9184186)",
+            ),
+            ("[chain]\ntao_usd = -3", "chain.tao_usd = -3 (must be a finite number > 0)"),
+            (
+                "[protocol]\nshare_rule = \"E9\"",
+                "protocol.share_rule = \"E9\" (must be \"E2\" or \"E2H\") in my.toml:2",
+            ),
+            ("[protocol]\nsubnet_limit = 257", "protocol.subnet_limit = 257 (must be a whole number from 1 to 256)"),
+            ("[protocol]\nsubnet_limit = 100", "protocol.subnet_limit = 100 (must be at least 128, the subnets"),
+            ("[protocol]\nfee_rate = nan", "protocol.fee_rate = NaN (must be from 0 to 1) in my.toml:2"),
+            ("[flow]\nloading_mean = 1.1", "flow.loading_mean = 1.1 (must be from -1 to 1)"),
+            ("[flow]\ndrift_per_day = inf", "flow.drift_per_day = inf (must be a finite number)"),
+            (
+                "[flow.volatility_slow]\nhalf_life_days = 0",
+                "flow.volatility_slow.half_life_days = 0 (must be a finite number > 0)",
+            ),
+            ("[flow.jumps]\nrate_per_day = -0.1", "flow.jumps.rate_per_day = -0.1 (must be a finite number >= 0)"),
+            ("[sales]\nminer = 1.2", "sales.miner = 1.2 (must be from 0 to 1)"),
+            (
+                "[registration]\nwillingness_half_life_days = -1",
+                "registration.willingness_half_life_days = -1 (must be a finite",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert!(message(text).starts_with(expected), "{text:?}: {}", message(text));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What a run keeps of its paths: book outcomes, deregistrations, events, samples, and counts per subnet.
+
+use crate::engine::path::LifecycleEvent;
+use crate::engine::path::PathState;
+use crate::engine::plan::locate;
+use crate::engine::record::DeregistrationRow;
+use crate::engine::record::EventKind;
+use crate::engine::record::EventRow;
+use crate::engine::record::PathRow;
+use crate::engine::record::SampleRow;
+use crate::engine::recorder::Recorder;
+use crate::engine::recorder::StepView;
+use crate::portfolio::tracker::BookTracker;
+use crate::protocol::kernel::SlotValues;
+use crate::risk::histogram::Metric;
+use crate::risk::histogram::SubnetCube;
+use crate::units::NetUid;
+
+/// What is recorded, and of which paths.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordPlan {
+    /// Report horizons (steps, ascending).
+    pub horizon_steps: Vec<u32>,
+    /// Lifecycle events are kept of the paths below this index.
+    pub event_paths: u64,
+    /// States are kept of the paths below this index.
+    pub sample_paths: u64,
+    /// Slots that subnets of the snapshot stand in, up to the highest.
+    pub slots: usize,
+}
+
+/// The record of one batch, rows in path order.
+#[derive(Clone, Debug, Default)]
+pub struct BatchRecord {
+    /// First path of the batch.
+    pub first_path: u64,
+    /// Number of paths.
+    pub count: usize,
+    /// Book outcomes by path, book, horizon.
+    pub paths: Vec<PathRow>,
+    /// Deregistrations of subnets of the snapshot, by path.
+    pub deregistrations: Vec<DeregistrationRow>,
+    /// Lifecycle events of sampled paths, by path.
+    pub events: Vec<EventRow>,
+    /// States of sampled paths, by path and step.
+    pub samples: Vec<SampleRow>,
+}
+
+/// Recorder of a run; one per worker. Its cube counts all the paths that the worker saw.
+#[derive(Clone, Debug)]
+pub struct RunRecorder {
+    plan: RecordPlan,
+    tracker: BookTracker,
+    batch: BatchRecord,
+    /// Prices and emission shares of subnets of the snapshot, alive at a horizon.
+    pub cube: SubnetCube,
+}
+
+impl RunRecorder {
+    /// A recorder with nothing seen yet.
+    pub fn new(plan: RecordPlan, tracker: BookTracker) -> Self {
+        let cube = SubnetCube::new(plan.slots, plan.horizon_steps.len());
+        Self { plan, tracker, batch: BatchRecord::default(), cube }
+    }
+
+    fn record_events(&mut self, view: &StepView<'_>) {
+        let path = u64::from(view.path.path);
+        let horizon = self.plan.horizon_steps.iter().position(|&step| view.step <= step);
+        let horizon = horizon.unwrap_or(self.plan.horizon_steps.len()) as u16;
+        for event in view.events {
+            if event.kind == EventKind::Deregistered && event.incumbent {
+                self.batch.deregistrations.push(DeregistrationRow {
+                    path,
+                    slot: event.slot as u16,
+                    horizon,
+                    block: event.block,
+                    payout_tao_per_alpha: event.paid_tao,
+                    price_before: event.price,
+                });
+            }
+            if path < self.plan.event_paths {
+                self.batch.events.push(event_row(path, event));
+            }
+        }
+    }
+
+    fn count_survivors(&mut self, view: &StepView<'_>, horizon: usize) {
+        for slot in 0..self.plan.slots {
+            if view.path.occupants[slot].is_some_and(|occupant| occupant.incumbent) {
+                self.cube.record(slot, horizon, Metric::Price, view.path.price(slot));
+                self.cube.record(slot, horizon, Metric::EmissionShare, view.buffers.share.get(slot));
+            }
+        }
+    }
+
+    fn sample(&mut self, view: &StepView<'_>) {
+        if u64::from(view.path.path) < self.plan.sample_paths {
+            self.batch.samples.extend(sample_rows(view));
+        }
+    }
+}
+
+impl Recorder for RunRecorder {
+    type Batch = BatchRecord;
+
+    fn open(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
+        self.tracker.open(index, view, held);
+        self.sample(view);
+    }
+
+    fn step(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
+        self.tracker.step(index, view, held);
+        if !view.events.is_empty() {
+            self.record_events(view);
+        }
+        if let Some(horizon) = self.plan.horizon_steps.iter().position(|&step| step == view.step) {
+            self.count_survivors(view, horizon);
+        }
+        self.sample(view);
+    }
+
+    /// Steps of a batch come step by step, so rows of one path are brought together; the sorts are stable.
+    fn close(&mut self, first_path: u64, count: usize) -> BatchRecord {
+        let mut batch = std::mem::take(&mut self.batch);
+        (batch.first_path, batch.count) = (first_path, count);
+        batch.paths.extend_from_slice(self.tracker.rows(count));
+        batch.deregistrations.sort_by_key(|row| row.path);
+        batch.events.sort_by_key(|row| row.path);
+        batch.samples.sort_by_key(|row| row.path);
+        batch
+    }
+}
+
+fn event_row(path: u64, event: &LifecycleEvent) -> EventRow {
+    let paid = |kind| (event.kind == kind).then_some(event.paid_tao);
+    EventRow {
+        path,
+        block: event.block,
+        netuid: NetUid::from_slot(event.slot),
+        registered_at: event.registered_at,
+        kind: event.kind,
+        moving_price: event.moving_price,
+        lock_cost_tao: paid(EventKind::Registered),
+        payout_tao_per_alpha: paid(EventKind::Deregistered),
+    }
+}
+
+fn sample_rows<'a>(view: &'a StepView<'_>) -> impl Iterator<Item = SampleRow> + 'a {
+    let path: &PathState = view.path;
+    path.occupants.iter().enumerate().filter_map(move |(slot, occupant)| {
+        let occupant = (*occupant)?;
+        let (chunk, lane) = locate(slot);
+        let chain = &path.chain[chunk];
+        Some(SampleRow {
+            path: u64::from(path.path),
+            step: view.step,
+            block: view.block,
+            netuid: NetUid::from_slot(slot),
+            registered_at: occupant.registered_at,
+            reserve_tao: chain.reserve_tao[lane],
+            reserve_alpha: chain.reserve_alpha[lane],
+            price: chain.price(lane),
+            moving_price: chain.moving_price[lane],
+            emission_share: view.buffers.share.get(slot),
+            staked_alpha: chain.staked_alpha[lane],
+            outstanding_alpha: chain.outstanding_alpha(lane),
+            flow: view.buffers.flow.get(slot),
+        })
+    })
+}
