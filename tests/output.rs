@@ -136,7 +136,7 @@ fn subnets(paths: u64) -> (Vec<SubnetRow>, Vec<QuantileRow>) {
         held,
     };
     let openings = [opening(3, true), opening(64, true), opening(7, false)];
-    let mut statistics = SubnetStatistics::new(&openings, 8_000_000, &HORIZONS_DAYS, paths);
+    let mut statistics = SubnetStatistics::new(&openings, 8_000_000, &HORIZONS_DAYS, &[0.05, 0.5, 0.95], paths);
     let mut cube = SubnetCube::new(64, HORIZONS_DAYS.len());
     for path in 0..paths / 3 {
         let (slot, horizon, block) = (2, 1, 8_100_000);
@@ -180,7 +180,7 @@ fn write_run(path: &Path, force: bool, paths: u64, paths_per_block: u64) -> Resu
     let directory = RunDirectory::create(path, force).unwrap();
     let hash = write_files(&directory, paths, paths_per_block);
     let inputs = BTreeMap::from([("snapshot".to_owned(), "aa".to_owned())]);
-    let manifest = Manifest::new(&identity(), "paths = 10\n".into(), inputs, 0, paths, hash);
+    let manifest = Manifest::new(&identity(), serde_json::json!({"run": {"paths": 10}}), inputs, 0, paths, hash);
     directory.finish(&manifest, &runtime()).unwrap();
     hash
 }
@@ -363,7 +363,7 @@ fn a_run_with_a_missing_file_is_not_finished() {
     let directory = RunDirectory::create(&path, false).unwrap();
     let hash = write_files(&directory, 10, 10);
     fs::remove_file(directory.partial(SUMMARY.file)).unwrap();
-    let manifest = Manifest::new(&identity(), String::new(), BTreeMap::new(), 0, 10, hash);
+    let manifest = Manifest::new(&identity(), serde_json::Value::Null, BTreeMap::new(), 0, 10, hash);
     assert!(directory.finish(&manifest, &runtime()).is_err());
     assert!(!path.exists());
 }

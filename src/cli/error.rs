@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::input::InputError;
+use crate::output::error::OutputError;
 
 /// The run failed for a reason that is not the user's input.
 const FAILED: u8 = 1;
@@ -35,10 +36,15 @@ fn message(error: &anyhow::Error) -> String {
     format!("error: {error}\n{}", causes.collect::<String>())
 }
 
+fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<BadInput>()
+        || cause.is::<ConfigError>()
+        || cause.is::<InputError>()
+        || cause.downcast_ref::<OutputError>().is_some_and(OutputError::is_bad_input)
+}
+
 fn code(error: &anyhow::Error) -> u8 {
-    let is_bad_input = error.is::<BadInput>()
-        || error.chain().any(|cause| cause.is::<BadInput>() || cause.is::<ConfigError>() || cause.is::<InputError>());
-    if is_bad_input {
+    if error.is::<BadInput>() || error.chain().any(is_bad_input) {
         BAD_INPUT
     } else if error.is::<Interrupted>() || error.chain().any(|cause| cause.is::<Interrupted>()) {
         INTERRUPTED

@@ -1,13 +1,341 @@
-//! `taorisk run`: loads and validates the scenario.
+//! `taorisk run`: simulates a scenario, writes its run directory, prints the risk table.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use indicatif::ProgressDrawTarget;
+use indicatif::ProgressStyle;
 
 use crate::cli::args::RunArgs;
+use crate::cli::args::SimdChoice;
+use crate::cli::error::BadInput;
+use crate::cli::error::Interrupted;
+use crate::cli::summarize::summarize;
 use crate::config::scenario::Scenario;
+use crate::engine::plan::Plan;
+use crate::engine::plan::PlanInput;
+use crate::engine::run;
+use crate::engine::run::RunError;
+use crate::engine::run::RunOptions;
+use crate::output::error::OutputError;
+use crate::output::manifest;
+use crate::output::manifest::Manifest;
+use crate::output::manifest::Runtime;
+use crate::output::parquet::Identity;
+use crate::output::run_dir::RunDirectory;
+use crate::output::writer::Labels;
+use crate::output::writer::ResultWriter;
+use crate::output::writer::RowBlock;
+use crate::portfolio::position::Book;
+use crate::portfolio::tracker::BookTracker;
+use crate::protocol::pool;
+use crate::protocol::pool::Pool;
+use crate::protocol::state::ChainState;
+use crate::risk::book::BookOpening;
+use crate::risk::book::BookStatistics;
+use crate::risk::histogram::SubnetCube;
+use crate::risk::recorder::BatchRecord;
+use crate::risk::recorder::RecordPlan;
+use crate::risk::recorder::RunRecorder;
+use crate::risk::subnet::SubnetOpening;
+use crate::risk::subnet::SubnetStatistics;
+use crate::simd::Backend;
+use crate::units::SubnetId;
 
-/// Loads the scenario, then says that the engine is not part of this build.
+/// Paths of a batch: their states fit a second-level cache of 1 MB.
+const BATCH_PATHS: usize = 32;
+/// Where runs go by default.
+const RUNS_DIRECTORY: &str = "runs";
+/// Characters of the scenario hash in a default directory name.
+const HASH_DIGITS: usize = 8;
+
+/// Simulates a scenario into a run directory and prints its risk table.
 ///
 /// # Errors
-/// A scenario that is refused; otherwise always, for want of the engine.
+/// A scenario, file or directory that is refused; an interruption; a failed simulation or write. No partial run stays.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let scenario = Scenario::load(args.scenario.as_deref(), &args.options.scenario.overrides())?;
-    anyhow::bail!("scenario {} is valid, but this build has no engine to run it", scenario.name)
+    let started = Instant::now();
+    let started_at = chrono::Utc::now();
+    let options = &args.options;
+    let scenario = Scenario::load(args.scenario.as_deref(), &options.scenario.overrides())?;
+    let directory = options.out.clone().unwrap_or_else(|| default_directory(&scenario));
+    if !options.force && holds_this_run(&directory, &scenario)? {
+        remark(options.quiet, &format!("{} holds this run already; --force simulates it again", directory.display()));
+        return summarize(&directory, options.json);
+    }
+    let machine = Machine::choose(args)?;
+    let target = RunDirectory::create(&directory, options.force)?;
+    remark(options.quiet, &announcement(&scenario, &machine, &directory));
+    let (stop, progress) = (stop_flag()?, progress_bar(scenario.paths, options.quiet));
+    let simulated = simulate(&scenario, &machine, &target, &stop, &progress)?;
+    let manifest = Manifest::new(
+        &identity(&scenario),
+        scenario.to_json(),
+        inputs(&scenario),
+        0,
+        scenario.paths,
+        simulated.result_hash,
+    );
+    let runtime = Runtime {
+        started: started_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        elapsed_seconds: started.elapsed().as_secs_f64(),
+        simulation_seconds: simulated.seconds,
+        host: host_name(),
+        threads: machine.threads,
+        simd_backend: machine.backend.name().to_owned(),
+        peak_memory_bytes: manifest::peak_memory_bytes(),
+        paths_per_second: scenario.paths as f64 / simulated.seconds,
+    };
+    target.finish(&manifest, &runtime)?;
+    summarize(&directory, options.json)?;
+    remark(options.quiet, &conclusion(&scenario, &runtime, &directory));
+    Ok(())
+}
+
+fn remark(quiet: bool, text: &str) {
+    if !quiet {
+        eprintln!("{text}");
+    }
+}
+
+fn default_directory(scenario: &Scenario) -> PathBuf {
+    Path::new(RUNS_DIRECTORY).join(format!("{}-{}", &scenario.hash()[..HASH_DIGITS], scenario.seed))
+}
+
+/// Whether the directory holds the finished run that is asked for.
+fn holds_this_run(directory: &Path, scenario: &Scenario) -> Result<bool, OutputError> {
+    Ok(Manifest::read(directory)?.is_some_and(|manifest| {
+        manifest.scenario_hash == scenario.hash()
+            && manifest.seed == scenario.seed
+            && (manifest.first_path, manifest.end_path) == (0, scenario.paths)
+            && manifest.version == env!("CARGO_PKG_VERSION")
+    }))
+}
+
+/// How the run is spread over the machine; results do not depend on it.
+struct Machine {
+    threads: usize,
+    batch_paths: usize,
+    backend: Backend,
+}
+
+impl Machine {
+    fn choose(args: &RunArgs) -> anyhow::Result<Self> {
+        let options = &args.options;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let backend = options.simd.map_or_else(Backend::detect, backend_of);
+        if !backend.is_available() {
+            let available = Backend::available().iter().map(|b| b.name()).collect::<Vec<_>>().join(", ");
+            Err(BadInput(format!(
+                "--simd {backend}: this machine has no such instructions (allowed here: {available})"
+            )))?;
+        }
+        Ok(Self {
+            threads: options.threads.map_or(cores, usize::from),
+            batch_paths: options.batch.map_or(BATCH_PATHS, usize::from),
+            backend,
+        })
+    }
+}
+
+fn backend_of(choice: SimdChoice) -> Backend {
+    match choice {
+        SimdChoice::Avx512 => Backend::Avx512,
+        SimdChoice::Avx2 => Backend::Avx2,
+        SimdChoice::Neon => Backend::Neon,
+        SimdChoice::Portable => Backend::Portable,
+    }
+}
+
+/// A flag that Ctrl-C and SIGTERM raise.
+fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&flag);
+    ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    Ok(flag)
+}
+
+fn progress_bar(paths: u64, quiet: bool) -> ProgressBar {
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let template = "{bar:40} {human_pos}/{human_len} paths  {per_sec}  {eta} left";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(paths), target).with_style(style)
+}
+
+fn identity(scenario: &Scenario) -> Identity {
+    Identity { scenario_hash: scenario.hash().to_owned(), seed: scenario.seed }
+}
+
+fn inputs(scenario: &Scenario) -> BTreeMap<String, String> {
+    [("snapshot", &scenario.snapshot_file), ("positions", &scenario.positions_file)]
+        .map(|(role, file)| (role.to_owned(), file.sha256.clone()))
+        .into()
+}
+
+/// The plan of a scenario.
+pub fn plan_of(scenario: &Scenario) -> Plan {
+    Plan::new(PlanInput {
+        seed: scenario.seed,
+        protocol: scenario.protocol.clone(),
+        model: scenario.model.clone(),
+        start: scenario.start.clone(),
+        tao_usd: scenario.tao_usd_start,
+        blocks_per_step: scenario.blocks_per_step,
+        steps: scenario.horizon_steps,
+    })
+}
+
+/// A recorder of all that a run directory holds.
+pub fn recorder_of(scenario: &Scenario) -> RunRecorder {
+    let horizon_steps: Vec<u32> = scenario.report_horizons.iter().map(|horizon| horizon.step).collect();
+    let slots = scenario.start.subnets.iter().map(|subnet| subnet.netuid.slot() + 1).max().unwrap_or(0);
+    let tracker = BookTracker::new(scenario.books.clone(), horizon_steps.clone(), scenario.protocol.fee_rate);
+    let (event_paths, sample_paths) = (scenario.event_paths, scenario.sample_paths);
+    RunRecorder::new(RecordPlan { horizon_steps, event_paths, sample_paths, slots }, tracker)
+}
+
+/// A finished simulation, its files written and not yet named.
+struct Simulated {
+    result_hash: crate::output::hash::ResultHash,
+    seconds: f64,
+}
+
+fn simulate(
+    scenario: &Scenario,
+    machine: &Machine,
+    target: &RunDirectory,
+    stop: &AtomicBool,
+    progress: &ProgressBar,
+) -> anyhow::Result<Simulated> {
+    let plan = plan_of(scenario);
+    let horizons_days: Vec<f64> = scenario.report_horizons.iter().map(|horizon| horizon.days).collect();
+    let openings = book_openings(scenario);
+    let mut books = BookStatistics::new(&openings, &horizons_days, &scenario.confidence, scenario.paths);
+    let mut subnets = SubnetStatistics::new(
+        &subnet_openings(scenario),
+        scenario.start.block,
+        &horizons_days,
+        &scenario.quantile_probabilities,
+        scenario.paths,
+    );
+    let labels = Labels { books: openings.into_iter().map(|book| book.name).collect(), horizons_days };
+    let mut writer = ResultWriter::start(target, labels, identity(scenario))?;
+    let mut refused = None;
+    let consume = |batch: BatchRecord| {
+        batch.paths.iter().for_each(|row| books.push(row));
+        batch.deregistrations.iter().for_each(|row| subnets.push_deregistration(row));
+        progress.inc(batch.count as u64);
+        let BatchRecord { paths, events, samples, .. } = batch;
+        match writer.send(RowBlock { paths, events, samples }) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                refused = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    };
+    let options = RunOptions {
+        first_path: 0,
+        paths: scenario.paths,
+        batch_paths: machine.batch_paths,
+        threads: machine.threads,
+        backend: machine.backend,
+    };
+    let clock = Instant::now();
+    let outcome = run::run(&plan, &options, || recorder_of(scenario), consume, stop);
+    let seconds = clock.elapsed().as_secs_f64();
+    progress.finish_and_clear();
+    if let Some(error) = refused {
+        return Err(error.into());
+    }
+    let cube = merge_cubes(scenario, &outcome.map_err(explain)?);
+    let (subnet_rows, quantile_rows) = subnets.finish(&cube);
+    let result_hash = writer.finish(target, &books.finish(), &subnet_rows, &quantile_rows)?;
+    Ok(Simulated { result_hash, seconds })
+}
+
+fn explain(error: RunError) -> anyhow::Error {
+    match error {
+        RunError::Interrupted => {
+            Interrupted("interrupted; nothing was left behind: run the same command to start again".to_owned()).into()
+        }
+        error => error.into(),
+    }
+}
+
+fn merge_cubes(scenario: &Scenario, recorders: &[RunRecorder]) -> SubnetCube {
+    let mut cube = recorder_of(scenario).cube;
+    recorders.iter().for_each(|recorder| cube.merge(&recorder.cube));
+    cube
+}
+
+fn pool_at_start(start: &ChainState, book: &Book, position: usize) -> Option<(Pool, f64)> {
+    let position = &book.positions[position];
+    let subnet = start.subnets.iter().find(|subnet| subnet.netuid == position.netuid)?;
+    Some((Pool::from(subnet), position.alpha))
+}
+
+fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
+    let fee_rate = scenario.protocol.fee_rate;
+    let opening = |book: &Book| {
+        let pools = (0..book.positions.len()).filter_map(|index| pool_at_start(&scenario.start, book, index));
+        let (mark_tao, liquidation_tao) = pools.fold((0.0, 0.0), |(mark, liquidation), (pool, alpha)| {
+            let paid = pool.sell(alpha - pool::fee(alpha, fee_rate));
+            (mark + alpha * pool.spot_price(), liquidation + paid)
+        });
+        BookOpening { name: book.name.clone(), mark_tao, liquidation_tao, usd_per_tao: scenario.tao_usd_start }
+    };
+    scenario.books.iter().map(opening).collect()
+}
+
+fn subnet_openings(scenario: &Scenario) -> Vec<SubnetOpening> {
+    let held = |netuid| scenario.books.iter().any(|book| book.positions.iter().any(|p| p.netuid == netuid));
+    let subnets = scenario.start.subnets.iter().zip(&scenario.subnet_names);
+    subnets
+        .map(|(subnet, name)| SubnetOpening {
+            id: SubnetId { netuid: subnet.netuid, registered_at: subnet.registered_at },
+            name: name.clone(),
+            price: Pool::from(subnet).spot_price(),
+            held: held(subnet.netuid),
+        })
+        .collect()
+}
+
+fn announcement(scenario: &Scenario, machine: &Machine, directory: &Path) -> String {
+    format!(
+        "taorisk: {} paths of {} subnets over {} days from block {}, seed {}, {} threads ({}), into {}",
+        scenario.paths,
+        scenario.start.subnets.len(),
+        scenario.horizon_days(),
+        scenario.start.block,
+        scenario.seed,
+        machine.threads,
+        machine.backend,
+        directory.display()
+    )
+}
+
+fn conclusion(scenario: &Scenario, runtime: &Runtime, directory: &Path) -> String {
+    let subnet_steps = scenario.paths as f64 * f64::from(scenario.horizon_steps) * scenario.start.subnets.len() as f64;
+    format!(
+        "{} paths in {:.1} s: {:.0} paths/s, {:.1} ns per subnet-step and core; files in {}",
+        scenario.paths,
+        runtime.simulation_seconds,
+        runtime.paths_per_second,
+        runtime.simulation_seconds * 1e9 * runtime.threads as f64 / subnet_steps,
+        directory.display()
+    )
+}
+
+fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }

@@ -8,7 +8,6 @@ use crate::protocol::kernel::CHUNK_SLOTS;
 use crate::protocol::kernel::ChainChunk;
 use crate::protocol::kernel::EmissionSales;
 use crate::protocol::kernel::Lanes8;
-use crate::protocol::kernel::SlotValues;
 use crate::protocol::moving_price_table::AgeFactors;
 use crate::protocol::moving_price_table::AgeRule;
 use crate::protocol::params::ProtocolParams;
@@ -99,11 +98,6 @@ impl Plan {
             ShareRule::E2 => None,
             ShareRule::E2H { rank, exponent } => Some((rank, exponent)),
         }
-    }
-
-    /// A buffer over slots with one value per book position summed in: alpha that others cannot sell.
-    pub fn slot_values(&self) -> SlotValues {
-        SlotValues::splat(0.0)
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Manifest {
     pub schema_version: u32,
     /// Hash of the complete scenario, in hexadecimal.
     pub scenario_hash: String,
-    /// The complete scenario, defaults filled in, as TOML.
-    pub scenario: String,
+    /// The complete scenario, defaults filled in, by section and key.
+    pub scenario: serde_json::Value,
     /// SHA-256 of each input file by its role (snapshot, positions), in hexadecimal.
     pub inputs: BTreeMap<String, String>,
     /// Seed of the run.
@@ -52,7 +52,7 @@ impl Manifest {
     /// The manifest of this program's run over the paths `first_path..end_path`.
     pub fn new(
         identity: &Identity,
-        scenario: String,
+        scenario: serde_json::Value,
         inputs: BTreeMap<String, String>,
         first_path: u64,
         end_path: u64,

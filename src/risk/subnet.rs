@@ -9,9 +9,7 @@ use crate::units::BLOCKS_PER_DAY;
 use crate::units::SLOT_CAPACITY;
 use crate::units::SubnetId;
 
-/// Probabilities of the published quantiles of price and emission share.
-pub const QUANTILE_PROBABILITIES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
-/// Those that stand beside the deregistration figures as well.
+/// Probabilities of the quantiles that stand beside the deregistration figures.
 pub const MAIN_PROBABILITIES: [f64; 3] = [0.05, 0.5, 0.95];
 
 /// A subnet of the snapshot at the start.
@@ -68,6 +66,7 @@ pub struct QuantileRow {
 pub struct SubnetStatistics {
     openings: Vec<SubnetOpening>,
     horizons_days: Vec<f64>,
+    probabilities: Vec<f64>,
     start_block: u64,
     paths: u64,
     /// Index in `openings` of the subnet in each slot.
@@ -87,8 +86,15 @@ struct Cell {
 }
 
 impl SubnetStatistics {
-    /// Statistics of `paths` paths that start after `start_block`; horizons ascend.
-    pub fn new(openings: &[SubnetOpening], start_block: u64, horizons_days: &[f64], paths: u64) -> Self {
+    /// Statistics of `paths` paths that start after `start_block`; horizons ascend. Prices and emission shares are published
+    /// at the quantile `probabilities`.
+    pub fn new(
+        openings: &[SubnetOpening],
+        start_block: u64,
+        horizons_days: &[f64],
+        probabilities: &[f64],
+        paths: u64,
+    ) -> Self {
         debug_assert!(horizons_days.is_sorted());
         let mut index_of_slot = vec![None; SLOT_CAPACITY];
         for (index, opening) in openings.iter().enumerate() {
@@ -97,6 +103,7 @@ impl SubnetStatistics {
         Self {
             openings: openings.to_vec(),
             horizons_days: horizons_days.to_vec(),
+            probabilities: probabilities.to_vec(),
             start_block,
             paths,
             index_of_slot,
@@ -176,7 +183,7 @@ impl SubnetStatistics {
     fn quantile_rows(&self, id: SubnetId, horizon: usize, cube: &SubnetCube) -> impl Iterator<Item = QuantileRow> {
         let horizon_days = self.horizons_days[horizon];
         Metric::ALL.into_iter().flat_map(move |metric| {
-            QUANTILE_PROBABILITIES.map(|probability| {
+            self.probabilities.iter().map(move |&probability| {
                 let estimate = cube.quantile(id.netuid.slot(), horizon, metric, probability);
                 QuantileRow { id, metric, horizon_days, probability, estimate }
             })
@@ -202,7 +209,7 @@ mod tests {
             price: 0.02,
             held,
         };
-        SubnetStatistics::new(&[opening(3, true), opening(1, false)], 1000, &[10.0, 30.0], paths)
+        SubnetStatistics::new(&[opening(3, true), opening(1, false)], 1000, &[10.0, 30.0], &[0.05, 0.5, 0.95], paths)
     }
 
     fn death(path: u64, horizon: u16, days: u64) -> DeregistrationRow {
@@ -234,7 +241,7 @@ mod tests {
         assert_eq!(rows[1].payout_tao_per_alpha.unwrap().value, 0.01);
         assert_eq!(rows[2].payout_tao_per_alpha, None);
         assert_eq!(rows[0].price, None);
-        assert_eq!(quantiles.len(), 2 * 2 * 2 * QUANTILE_PROBABILITIES.len());
+        assert_eq!(quantiles.len(), 2 * 2 * 2 * 3);
     }
 
     #[test]
