@@ -52,7 +52,7 @@ const LAWS: [Law; 2] = [
         name: "t5",
         draw: SplitMix::student5,
         value_at_risk: student5_quantile,
-        // ES = f(q) (5 + q^2) / (4 (1 - c)), f the density: McNeil, Frey, Embrechts (2015), example 2.15.
+        // ES = f(q) (5 + q^2) / (4 (1 - c)), f the density: McNeil, Frey, Embrechts (2015), Quantitative Risk Management, chapter 2.
         expected_shortfall: |level| {
             let quantile = student5_quantile(level);
             let density =

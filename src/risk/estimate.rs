@@ -49,7 +49,7 @@ impl Estimate {
     ///
     /// The standard error is the interval's half-width over [`Z95`], so it is never 0. With no hit, or nothing but hits,
     /// the far end is the exact one-sided 95 % bound `1 - 0.05^(1/n)` (about `3 / n`), and the near end 0 or 1.
-    /// Source: Brown, Cai, DasGupta (2001), doi:10.1214/ss/1009213286, section 3.1.1 and equation 4.
+    /// Source: Brown, Cai, DasGupta (2001), doi:10.1214/ss/1009213286.
     pub fn proportion(hits: u64, samples: u64) -> Self {
         assert!(samples > 0 && hits <= samples, "{hits} hits in {samples} samples");
         let n = samples as f64;
@@ -71,7 +71,7 @@ impl Estimate {
     ///
     /// Byar's approximation of the exact limits (within 1 % of them from one event on). Without an event the upper end is the exact
     /// one-sided 95 % bound `-ln(0.05) / exposure`, and the standard error one event's.
-    /// Source: Breslow, Day (1987), Statistical Methods in Cancer Research II, equation 2.10.
+    /// Source: Breslow, Day (1987), Statistical Methods in Cancer Research II, chapter 2.
     pub fn rate(events: u64, exposure: f64, samples: u64) -> Self {
         assert!(exposure > 0.0, "exposure {exposure} (must be > 0)");
         let count = events as f64;
@@ -102,11 +102,6 @@ impl Estimate {
             ci_high: self.ci_high * factor,
             samples: self.samples,
         }
-    }
-
-    /// The estimate of the same quantity with the other sign.
-    pub fn negated(&self) -> Self {
-        Self { value: -self.value, ci_low: -self.ci_high, ci_high: -self.ci_low, ..*self }
     }
 }
 

@@ -104,7 +104,8 @@ impl Histogram {
         self.samples += 1;
     }
 
-    /// The quantile at `level`, as [`quantile_of_counts`] has it.
+    /// The quantile at `level`: the middle of the bucket of rank `ceil(n * level)`, in an interval of ranks widened to bucket edges.
+    /// `None` without values.
     pub fn quantile(&self, level: f64) -> Option<Estimate> {
         quantile_of_counts(&self.counts, self.samples, level, |position| {
             let middle = self.buckets.len();
