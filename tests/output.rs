@@ -365,6 +365,19 @@ fn a_run_is_replaced_only_by_force_and_only_by_a_whole_one() {
 }
 
 #[test]
+fn a_run_stopped_midway_leaves_nothing() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("runs/stopped");
+    {
+        let directory = RunDirectory::create(&path, false).unwrap();
+        let mut writer = ResultWriter::start(&directory, labels(), identity()).unwrap();
+        blocks(50_000, 1_000).for_each(|block| writer.send(block).unwrap());
+        assert!(directory.partial(PATHS.file).exists());
+    }
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_run_with_a_missing_file_is_not_finished() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("run");
