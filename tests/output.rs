@@ -12,6 +12,7 @@ use arrow::datatypes::Float64Type;
 use arrow::datatypes::UInt32Type;
 use arrow::datatypes::UInt64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Encoding;
 use taorisk::cli::summarize::summary_text;
 use taorisk::cli::table::Style;
 use taorisk::engine::record::DeregistrationRow;
@@ -33,6 +34,7 @@ use taorisk::output::run_dir::RunDirectory;
 use taorisk::output::schema::EVENTS;
 use taorisk::output::schema::FILES;
 use taorisk::output::schema::FileSchema;
+use taorisk::output::schema::Kind;
 use taorisk::output::schema::MEANING_KEY;
 use taorisk::output::schema::PATHS;
 use taorisk::output::schema::QUANTILES;
@@ -316,6 +318,12 @@ fn metadata_says_what_a_column_means_and_nothing_of_the_machine() {
         let names: Vec<&str> = keys.keys().copied().collect();
         assert_eq!(names, ["ARROW:schema", "taorisk.scenario_hash", "taorisk.schema_version", "taorisk.seed"]);
         assert_eq!((keys["taorisk.scenario_hash"], keys["taorisk.seed"]), ("5ce0", "42"));
+        let group = reader.metadata().row_group(0);
+        for (chunk, column) in group.columns().iter().zip(schema.columns) {
+            let split = chunk.encodings().any(|encoding| encoding == Encoding::BYTE_STREAM_SPLIT);
+            assert_eq!(split, column.kind == Kind::F64, "{} {}", schema.file, column.name);
+            assert_eq!(chunk.dictionary_page_offset().is_some(), column.kind == Kind::Text, "{}", column.name);
+        }
         for (field, column) in reader.schema().fields().iter().zip(schema.columns) {
             assert_eq!(field.metadata()[MEANING_KEY], column.description());
         }
@@ -354,6 +362,19 @@ fn a_run_is_replaced_only_by_force_and_only_by_a_whole_one() {
     let hash = write_run(&path, true, 20, 10);
     assert_eq!(hash_run(&path).unwrap(), hash);
     assert_eq!(fs::read_to_string(path.join("notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn a_run_stopped_midway_leaves_nothing() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("runs/stopped");
+    {
+        let directory = RunDirectory::create(&path, false).unwrap();
+        let mut writer = ResultWriter::start(&directory, labels(), identity()).unwrap();
+        blocks(50_000, 1_000).for_each(|block| writer.send(block).unwrap());
+        assert!(directory.partial(PATHS.file).exists());
+    }
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
 }
 
 #[test]

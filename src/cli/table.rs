@@ -402,7 +402,8 @@ mod tests {
             text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {text}"))
         };
         assert!(text.contains("Book de[31msk: 12,346 TAO at spot (3,086,400 USD), 12,000 TAO liquidated now"));
-        // Losses are uniform on (-1920, 2080) at 7 days: in steps of 0.4: quantile 0.95 is 1880, the mean of the worst 2.5 % is 2030.2.
+        // Losses are uniform on (-1920, 2080) at 7 days: in steps of 0.4: quantile 0.95 is 1880, the mean of the
+        // worst 2.5 % is 2030.2.
         assert!(find(" value at risk 95%").contains(" 1,880 ± "), "{}", find(" value at risk 95%"));
         assert!(find(" value at risk 95%").contains("15.2%"));
         assert!(find(" expected shortfall 97.5%").contains("2,030.2 ± 7.1"));

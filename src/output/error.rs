@@ -10,10 +10,17 @@ use parquet::errors::ParquetError;
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The directory holds a finished run.
-    #[error("{} already holds a finished run: choose another directory with --out, or replace the run with --force", .0.display())]
+    #[error(
+        "{} already holds a finished run: choose another directory with --out, or replace the run with \
+         --force",
+        .0.display()
+    )]
     Exists(PathBuf),
     /// The directory holds something that no run wrote.
-    #[error("{} is not empty and holds no run ({entry:?} is not a result file): choose an empty or new directory", .path.display())]
+    #[error(
+        "{} is not empty and holds no run ({entry:?} is not a result file): choose an empty or new directory",
+        .path.display()
+    )]
     Occupied {
         /// The directory.
         path: PathBuf,
@@ -58,7 +65,11 @@ pub enum OutputError {
         source: ParquetError,
     },
     /// A file has other columns than the schema says.
-    #[error("{} has columns {found} where schema version {version} has {expected}: it was not written by this version", .path.display(), version = crate::output::schema::SCHEMA_VERSION)]
+    #[error(
+        "{} has columns {found} where schema version {version} has {expected}: it was not written by this \
+         version",
+        .path.display(), version = crate::output::schema::SCHEMA_VERSION
+    )]
     Columns {
         /// The file.
         path: PathBuf,

@@ -1,9 +1,9 @@
 //! Result files: schema, Parquet, manifest, and the directory that appears whole or not at all.
 //!
 //! A run streams path rows, events and samples through a [`writer::ResultWriter`] into partial files of a
-//! [`run_dir::RunDirectory`], adds the summaries at the end, and renames everything into place, the manifest last. Files
-//! of one scenario and seed have the same bytes whatever the batches, threads or clock; what differs between runs stands
-//! in `runtime.json` alone.
+//! [`run_dir::RunDirectory`], adds the summaries at the end, and renames everything into place, the manifest last.
+//! Files of one scenario and seed have the same bytes whatever the batches, threads or clock; what differs between
+//! runs stands in `runtime.json` alone.
 
 pub mod error;
 pub mod hash;

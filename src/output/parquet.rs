@@ -207,8 +207,9 @@ impl TableWriter {
     /// If the file could not be written.
     pub fn finish(mut self) -> Result<Vec<Digest>, OutputError> {
         self.flush()?;
-        let file = self.writer.into_inner().map_err(OutputError::parquet("write", &self.path))?;
-        file.sync_all().map_err(OutputError::io("write", &self.path))?;
+        // Not `into_inner`: it turns a full disk into a text.
+        self.writer.finish().map_err(OutputError::parquet("write", &self.path))?;
+        self.writer.inner().sync_all().map_err(OutputError::io("write", &self.path))?;
         Ok(self.hashes.finish())
     }
 
@@ -224,8 +225,8 @@ impl TableWriter {
     }
 }
 
-/// How a file is encoded. Floats: byte-stream-split, since random mantissas make dictionaries useless; integers, which mostly
-/// ascend: differences.
+/// How a file is encoded. Floats: byte-stream-split, since random mantissas make dictionaries useless; integers,
+/// which mostly ascend: differences.
 fn properties(schema: &FileSchema, identity: &Identity) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level of Zstandard");
     let mut properties = WriterProperties::builder()
@@ -249,6 +250,7 @@ fn properties(schema: &FileSchema, identity: &Identity) -> WriterProperties {
 mod tests {
     use super::*;
     use crate::output::schema::EVENTS;
+    use std::io;
     use std::path::Path;
 
     struct Short;
@@ -274,5 +276,31 @@ mod tests {
         let path = Path::new("/dev/null/events.parquet");
         let error = TableWriter::create(path.to_owned(), &EVENTS, &identity).err().unwrap();
         assert_eq!(error.to_string(), "cannot create /dev/null/events.parquet");
+    }
+
+    struct Event(u64);
+
+    impl Row for Event {
+        fn append(&self, columns: &mut Columns) {
+            columns.u64(self.0);
+            columns.u64(0);
+            columns.u32(1);
+            columns.u64(0);
+            columns.text("started");
+            columns.f64(0.5);
+            columns.optional_f64(None);
+            columns.optional_f64(None);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_disk_that_fills_up_is_an_error_of_the_file() {
+        let identity = Identity { scenario_hash: "00".into(), seed: 1 };
+        let mut writer = TableWriter::create("/dev/full".into(), &EVENTS, &identity).unwrap();
+        let written = (0..2 * ROW_GROUP_ROWS as u64).try_for_each(|path| writer.append(&Event(path)));
+        let error = written.and_then(|()| writer.finish()).unwrap_err();
+        assert!(!error.is_bad_input(), "{error:?}");
+        assert!(matches!(error, OutputError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull));
     }
 }

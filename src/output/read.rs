@@ -52,8 +52,8 @@ pub fn read_batches(
     Ok(())
 }
 
-/// Runs a step of the Parquet decoder. It asserts what a damaged file breaks (parquet 60: a dictionary page before pages that use it,
-/// signs in the footer), so its panics are errors of the file.
+/// Runs a step of the Parquet decoder. It asserts what a damaged file breaks (parquet 60: a dictionary page before
+/// pages that use it, signs in the footer), so its panics are errors of the file.
 fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, OutputError> {
     let result = panic::catch_unwind(AssertUnwindSafe(step));
     result
@@ -77,7 +77,8 @@ fn check_columns(path: &Path, schema: &FileSchema, found: &arrow::datatypes::Sch
     Err(OutputError::Columns { path: path.to_owned(), expected: list(&expected), found: list(&found) })
 }
 
-/// Checks that the data of each column lie within the file and hold the rows of their group: the library takes the footer's word.
+/// Checks that the data of each column lie within the file and hold the rows of their group: the library takes the
+/// footer's word.
 fn check_extents(path: &Path, metadata: &ParquetMetaData) -> Result<(), OutputError> {
     let length = path.metadata().map_err(OutputError::io("read", path))?.len();
     let sound = metadata.row_groups().iter().all(|group| {

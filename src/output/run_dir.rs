@@ -41,8 +41,8 @@ impl RunDirectory {
     /// A finished run in it is kept until the new one is whole; it needs `force`. What a killed run left is removed.
     ///
     /// # Errors
-    /// If it holds a finished run and not `force`, or foreign files without a run; if another run is being written to it; if it
-    /// cannot be written to, or the disk is full. Nothing is left behind then.
+    /// If it holds a finished run and not `force`, or foreign files without a run; if another run is being written to
+    /// it; if it cannot be written to, or the disk is full. Nothing is left behind then.
     pub fn create(path: &Path, force: bool) -> Result<Self, OutputError> {
         check_contents(path, force)?;
         let mut directory = Self { path: path.to_owned(), created: missing_ancestors(path), lock: None };
@@ -76,7 +76,8 @@ impl RunDirectory {
         write().map_err(OutputError::io("write", &path))
     }
 
-    /// Makes the run visible: the result files, then the runtime, then the manifest. All result files have been written.
+    /// Makes the run visible: the result files, then the runtime, then the manifest. All result files have been
+    /// written.
     ///
     /// An older manifest goes first, so that at no moment one stands beside files of another run.
     ///

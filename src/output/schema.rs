@@ -119,7 +119,11 @@ pub static SUMMARY: FileSchema = FileSchema {
         column(
             "measure",
             Kind::Text,
-            "opening_value, mean_pnl, sd_pnl, loss_probability, value_at_risk, expected_shortfall (losses are positive), pnl_quantile, max_drawdown_mean, max_drawdown_quantile (fraction of the running peak), deregistered_holdings (mean count). P&L is against the opening mark value. Quantiles come from a histogram within 0.4 % of the value; value_at_risk and expected_shortfall are exact",
+            "opening_value, mean_pnl, sd_pnl, loss_probability, value_at_risk, expected_shortfall (losses are \
+                positive), pnl_quantile, max_drawdown_mean, max_drawdown_quantile (fraction of the running \
+                peak), deregistered_holdings (mean count). P&L is against the opening mark value. Quantiles \
+                come from a histogram within 0.4 % of the value; value_at_risk and expected_shortfall are \
+                exact",
         ),
         column("currency", Kind::Text, "TAO or USD; says nothing for deregistered_holdings"),
         column(
@@ -183,10 +187,20 @@ pub static SUBNETS: FileSchema = FileSchema {
         number("loss_given_deregistration", "mean of 1 - payout / spot price just before; negative if paid above it")
             .null(NO_DEATH),
         number("loss_standard_error", "its standard error; infinite for one path").null(NO_DEATH),
-        number("price_p05", "5 % quantile of the spot price (TAO per alpha) among paths on which it is alive, within 1.6 %; errors are in quantiles.parquet").null(NONE_ALIVE),
+        number(
+            "price_p05",
+            "5 % quantile of the spot price (TAO per alpha) among paths on which it is alive, \
+            within 1.6 %; errors are in quantiles.parquet",
+        )
+        .null(NONE_ALIVE),
         number("price_p50", "median of the same").null(NONE_ALIVE),
         number("price_p95", "95 % quantile of the same").null(NONE_ALIVE),
-        number("emission_share_p05", "5 % quantile of the share of the TAO emission among paths on which it is alive, within 1.6 %").null(NONE_ALIVE),
+        number(
+            "emission_share_p05",
+            "5 % quantile of the share of the TAO emission among paths on which it is \
+            alive, within 1.6 %",
+        )
+        .null(NONE_ALIVE),
         number("emission_share_p50", "median of the same").null(NONE_ALIVE),
         number("emission_share_p95", "95 % quantile of the same").null(NONE_ALIVE),
     ],
@@ -202,7 +216,12 @@ pub static QUANTILES: FileSchema = FileSchema {
         column("metric", Kind::Text, "price (spot, TAO per alpha) or emission_share (of the TAO emission)"),
         HORIZON_DAYS,
         number("probability", "probability of the quantile"),
-        number("value", "the quantile: middle of a bucket, relative error at most 1/64 for prices in 1.9e-6 to 16 and shares in 1.5e-5 to 1; outside them the edge").null(NONE_ALIVE),
+        number(
+            "value",
+            "the quantile: middle of a bucket, relative error at most 1/64 for prices in 1.9e-6 to \
+            16 and shares in 1.5e-5 to 1; outside them the edge",
+        )
+        .null(NONE_ALIVE),
         number("standard_error", "width of the interval over 2 * 1.96").null(NONE_ALIVE),
         number("ci_low", "lower end of the 95 % interval of ranks, widened to the bucket's edge").null(NONE_ALIVE),
         number("ci_high", "upper end, likewise").null(NONE_ALIVE),

@@ -32,7 +32,7 @@ use crate::risk::subnet::QuantileRow;
 use crate::risk::subnet::SubnetRow;
 
 /// Blocks that may wait; a simulation faster than the disk is held back here.
-const WAITING_BLOCKS: usize = 8;
+const WAITING_BLOCKS: usize = 2;
 
 /// What the indices in a [`PathRow`] stand for.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,8 @@ const BINOMIAL_SLACK: u64 = 60;
 
 /// A value with its standard error and 95 % confidence interval.
 ///
-/// A bound that the sample cannot give (the upper bound of a 99 % quantile from 50 samples) is infinite, never left out.
+/// A bound that the sample cannot give (the upper bound of a 99 % quantile from 50 samples) is infinite, never left
+/// out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// The estimate.
@@ -47,9 +48,9 @@ impl Estimate {
 
     /// A probability from `hits` in `samples > 0` outcomes, with the Wilson score interval.
     ///
-    /// The standard error is the interval's half-width over [`Z95`], so it is never 0. With no hit, or nothing but hits,
-    /// the far end is the exact one-sided 95 % bound `1 - 0.05^(1/n)` (about `3 / n`), and the near end 0 or 1.
-    /// Source: Brown, Cai, DasGupta (2001), doi:10.1214/ss/1009213286, section 3.1.1 and equation 4.
+    /// The standard error is the interval's half-width over [`Z95`], so it is never 0. With no hit, or nothing but
+    /// hits, the far end is the exact one-sided 95 % bound `1 - 0.05^(1/n)` (about `3 / n`), and the near end 0 or 1.
+    /// Source: Brown, Cai, DasGupta (2001), doi:10.1214/ss/1009213286.
     pub fn proportion(hits: u64, samples: u64) -> Self {
         assert!(samples > 0 && hits <= samples, "{hits} hits in {samples} samples");
         let n = samples as f64;
@@ -69,9 +70,9 @@ impl Estimate {
 
     /// A rate from `events` over an `exposure > 0`, seen on `samples` paths, with a Poisson interval.
     ///
-    /// Byar's approximation of the exact limits (within 1 % of them from one event on). Without an event the upper end is the exact
-    /// one-sided 95 % bound `-ln(0.05) / exposure`, and the standard error one event's.
-    /// Source: Breslow, Day (1987), Statistical Methods in Cancer Research II, equation 2.10.
+    /// Byar's approximation of the exact limits (within 1 % of them from one event on). Without an event the upper
+    /// end is the exact one-sided 95 % bound `-ln(0.05) / exposure`, and the standard error one event's.
+    /// Source: Breslow, Day (1987), Statistical Methods in Cancer Research II, chapter 2.
     pub fn rate(events: u64, exposure: f64, samples: u64) -> Self {
         assert!(exposure > 0.0, "exposure {exposure} (must be > 0)");
         let count = events as f64;
@@ -102,11 +103,6 @@ impl Estimate {
             ci_high: self.ci_high * factor,
             samples: self.samples,
         }
-    }
-
-    /// The estimate of the same quantity with the other sign.
-    pub fn negated(&self) -> Self {
-        Self { value: -self.value, ci_low: -self.ci_high, ci_high: -self.ci_low, ..*self }
     }
 }
 
@@ -189,7 +185,8 @@ mod tests {
 
     #[test]
     fn rates_have_poisson_limits() {
-        // Exact 95 % limits of 10 events: 4.795 and 18.391 (Garwood 1936, doi:10.1093/biomet/28.3-4.437); of 1: 0.0253, 5.572.
+        // Exact 95 % limits of 10 events: 4.795 and 18.391 (Garwood 1936, doi:10.1093/biomet/28.3-4.437); of 1:
+        // 0.0253, 5.572.
         let ten = Estimate::rate(10, 2.0, 100);
         assert_eq!((ten.value, ten.samples), (5.0, 100));
         assert!((ten.ci_low * 2.0 / 4.795 - 1.0).abs() < 0.01 && (ten.ci_high * 2.0 / 18.391 - 1.0).abs() < 0.01);

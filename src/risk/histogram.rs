@@ -1,8 +1,8 @@
 //! Integer counts on logarithmic buckets: quantiles of many values in fixed memory, merged by adding.
 //!
-//! A bucket is read off the bits of the value: its exponent and the first bits of its mantissa, so each octave `[2^e, 2^(e+1))` is
-//! cut into equal parts. That is a shift and a subtraction, and the same everywhere (no logarithm). Counts are `u32`:
-//! up to 4.29e9 values.
+//! A bucket is read off the bits of the value: its exponent and the first bits of its mantissa, so each octave `[2^e,
+//! 2^(e+1))` is cut into equal parts. That is a shift and a subtraction, and the same everywhere (no logarithm).
+//! Counts are `u32`: up to 4.29e9 values.
 
 use std::ops::Range;
 
@@ -104,7 +104,8 @@ impl Histogram {
         self.samples += 1;
     }
 
-    /// The quantile at `level`, as [`quantile_of_counts`] has it.
+    /// The quantile at `level`: the middle of the bucket of rank `ceil(n * level)`, in an interval of ranks widened
+    /// to bucket edges. `None` without values.
     pub fn quantile(&self, level: f64) -> Option<Estimate> {
         quantile_of_counts(&self.counts, self.samples, level, |position| {
             let middle = self.buckets.len();

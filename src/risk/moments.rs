@@ -5,7 +5,7 @@ use crate::risk::estimate::Estimate;
 /// Central moments up to the fourth, updated one value at a time.
 ///
 /// The result depends on the order of the values in its last bits, so values are pushed in path order.
-/// Source: Pebay (2008), Sandia report SAND2008-6212, equations 2.1 and 3.1 with one added value.
+/// Source: Pebay (2008), Sandia report SAND2008-6212, its merging formulas with one added value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moments {
     samples: u64,

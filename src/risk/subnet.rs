@@ -111,7 +111,8 @@ impl SubnetStatistics {
         }
     }
 
-    /// Adds a deregistration; rows come in path order, at most one per path and subnet. Later than the last horizon counts nowhere.
+    /// Adds a deregistration; rows come in path order, at most one per path and subnet. Later than the last horizon
+    /// counts nowhere.
     ///
     /// # Panics
     /// If no subnet of the snapshot stands in the row's slot.
