@@ -1,6 +1,7 @@
 //! CSV or Parquet to named, typed columns, with the place of each row kept for messages.
 
 use std::fs::File;
+use std::panic;
 
 use arrow::array::Array;
 use arrow::array::AsArray;
@@ -11,6 +12,7 @@ use arrow::datatypes::Float64Type;
 use arrow::record_batch::RecordBatch;
 use csv::StringRecord;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 
 use crate::input::InputError;
 use crate::input::document::Document;
@@ -280,16 +282,23 @@ fn read_batch(document: &Document) -> Result<RecordBatch, InputError> {
     if !document.has_parquet_magic() {
         return Err(refused(file, "is named .parquet but does not begin as a Parquet file does (PAR1)"));
     }
-    let not_whole = |error: String| {
-        refused(file, format!("not a whole Parquet file that can be read here (uncompressed or zstd): {error}"))
+    let not_whole = |problem: String| {
+        refused(file, format!("not a whole Parquet file that can be read here (uncompressed or zstd): {problem}"))
     };
     let path = document.path.as_ref().ok_or_else(|| not_whole("not a file".to_owned()))?;
     let opened = File::open(path).map_err(|source| InputError::Unreadable { file: file.clone(), source })?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|error| not_whole(error.to_string()))?;
+    // The Parquet reader asserts on some damaged metadata where it should return an error.
+    match panic::catch_unwind(|| decode(opened)) {
+        Ok(decoded) => decoded.map_err(|error| not_whole(error.to_string())),
+        Err(_) => Err(not_whole("its metadata is damaged".to_owned())),
+    }
+}
+
+fn decode(file: File) -> Result<RecordBatch, ParquetError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let schema = builder.schema().clone();
-    let reader = builder.build().map_err(|error| not_whole(error.to_string()))?;
-    let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().map_err(|error| not_whole(error.to_string()))?;
-    concat_batches(&schema, &batches).map_err(|error| not_whole(error.to_string()))
+    let batches: Vec<RecordBatch> = builder.build()?.collect::<Result<_, _>>()?;
+    Ok(concat_batches(&schema, &batches)?)
 }
 
 fn parquet_cells(file: &str, array: &dyn Array, column: Column) -> Result<Cells, InputError> {
