@@ -127,7 +127,7 @@ fn bad_positions_are_refused() {
         ("netuid,alpha\n4,much\n", "p.csv:2: alpha = `much` (must be a number)"),
         ("netuid,amount\n4,1\n", "p.csv: unknown column `amount` (allowed: netuid, alpha, value_tao,"),
         ("netuid,alpha\n", "p.csv: has no rows"),
-        ("netuid,alpha\n4\n", "p.csv: not a whole CSV table"),
+        ("netuid,alpha\n4\n", "p.csv:2: not a whole CSV table: 1 comma-separated cells, but the header has 2"),
     ];
     for (text, expected) in cases {
         assert_refused(&directory_with(&[("p.csv", text)]), &["--positions", "p.csv"], &[expected]);
@@ -143,7 +143,10 @@ fn bad_snapshots_are_refused() {
         (change("133983.301190101", ""), "n.csv:5: tao_in = nothing (must be a finite number > 0)"),
         (change("4,Targon", "3,Targon"), "n.csv:5: netuid 3 stands in an earlier row already"),
         (change(",tao_in,", ",tao,"), "n.csv: unknown column `tao` (allowed: netuid, block,"),
-        (change("\n4,Targon,", "\n4,"), "n.csv: not a whole CSV table"),
+        (
+            change("\n4,Targon,", "\n4,"),
+            "n.csv:5: not a whole CSV table: 12 comma-separated cells, but the header has 13",
+        ),
         (SNAPSHOT.replace("9184186", "9184187"), "chain.block = 9184186 (must be 9184187, the snapshot's"),
     ];
     for (text, expected) in cases {

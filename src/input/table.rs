@@ -10,6 +10,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Float64Type;
 use arrow::record_batch::RecordBatch;
+use csv::ErrorKind;
 use csv::StringRecord;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
@@ -216,7 +217,7 @@ fn names(schema: &[Column]) -> String {
 
 fn read_csv(document: &Document, schema: &[Column]) -> Result<Table, InputError> {
     let file = &document.name;
-    let not_csv = |error: csv::Error| refused(file, format!("not a whole CSV table: {error}"));
+    let not_csv = |error: csv::Error| csv_problem(file, &error);
     let bytes = document.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&document.bytes);
     let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(bytes);
     let header = match_header(file, reader.headers().map_err(not_csv)?.iter(), schema)?;
@@ -229,6 +230,16 @@ fn read_csv(document: &Document, schema: &[Column]) -> Result<Table, InputError>
         .map(|(index, column)| Ok((column.name, csv_cells(file, &records, &lines, index, *column)?)))
         .collect::<Result<_, InputError>>()?;
     Ok(Table { file: file.clone(), columns, rows: records.len(), lines })
+}
+
+fn csv_problem(file: &str, error: &csv::Error) -> InputError {
+    match error.kind() {
+        ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => InputError::Row {
+            place: format!("{file}:{}", position.line()),
+            problem: format!("not a whole CSV table: {len} comma-separated cells, but the header has {expected_len}"),
+        },
+        _ => refused(file, format!("not a whole CSV table: {error}")),
+    }
 }
 
 fn csv_cells(
