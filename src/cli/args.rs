@@ -35,7 +35,7 @@ Examples:
   taorisk run my/scenario.toml --seed 2 --horizon-days 30
   taorisk run my/scenario.toml --json > table.json
 
-The run goes to runs/<first 8 of the scenario hash>-<seed> unless --out names a directory. A flag goes before the key of \
+The run goes to runs/HASH-SEED (the first 8 digits of the scenario's hash, and the seed) unless --out names a directory. A flag goes before the key of \
 the same name in the scenario.";
 
 const CHECK_EXAMPLES: &str = "\
@@ -108,7 +108,7 @@ pub struct RunOptions {
     /// Flags that go before keys of the scenario.
     #[command(flatten)]
     pub scenario: ScenarioOptions,
-    /// Directory for the run's files [default: runs/<scenario hash>-<seed>]
+    /// Directory for the run's files [default: runs/HASH-SEED, from the scenario's hash and the seed]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
     /// Replace another run that the directory holds

@@ -60,9 +60,9 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
         scenario.horizon_days(),
     ));
     lines.push(format!(
-        "estimate  {} on {threads} thread{}, {} of memory, {} of files",
+        "estimate  {} on {}, {} of memory, {} of files",
         duration(seconds),
-        if threads == 1 { "" } else { "s" },
+        counted(threads, "thread"),
         size(memory),
         size(disk_bytes(scenario)),
     ));
@@ -75,11 +75,15 @@ fn describe_book(book: &Book, scenario: &Scenario) -> String {
     let value: f64 = book.positions.iter().map(|position| position.alpha * price(position.netuid)).sum();
     let usd = value * scenario.tao_usd_start;
     format!(
-        "book      {}: {} positions, {value:.2} TAO at spot ({usd:.0} USD), from {}",
+        "book      {}: {}, {value:.2} TAO at spot ({usd:.0} USD), from {}",
         book.name,
-        book.positions.len(),
+        counted(book.positions.len(), "position"),
         scenario.positions_file.name
     )
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn spot_price(subnet: &SubnetState) -> f64 {

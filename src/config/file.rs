@@ -202,7 +202,8 @@ pub(super) fn parse_overlay(name: &str, text: &str) -> Result<(ScenarioFile, Ori
     own.record(&own_keys, &mut origins);
     overlay(merged.get_mut(), table.into_inner());
     // The base alone always fits, so that any error, and its span, is of the user's text.
-    let file = ScenarioFile::deserialize(Deserializer::from(merged)).map_err(|error| own.explain(&error, &own_keys))?;
+    let file = ScenarioFile::deserialize(Deserializer::from(merged))
+        .map_err(|error| own.explain(&error, &own_keys, &base_keys))?;
     Ok((file, origins))
 }
 
@@ -238,7 +239,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn parse(self) -> Result<(Spanned<DeTable<'a>>, Vec<Key>), ConfigError> {
-        let table = DeTable::parse(self.text).map_err(|error| self.explain(&error, &[]))?;
+        let table = DeTable::parse(self.text).map_err(|error| self.explain(&error, &[], &[]))?;
         let mut keys = Vec::new();
         collect_keys(table.get_ref(), "", &mut keys);
         Ok((table, keys))
@@ -255,7 +256,7 @@ impl<'a> Source<'a> {
     }
 
     /// The parser's error in our words: key, what is allowed, file and line.
-    fn explain(self, error: &toml::de::Error, keys: &[Key]) -> ConfigError {
+    fn explain(self, error: &toml::de::Error, keys: &[Key], known: &[Key]) -> ConfigError {
         let span = error.span().unwrap_or(0..0);
         let message = error.message();
         let within = |place: &Range<usize>| place.start <= span.start && span.end <= place.end;
@@ -271,7 +272,10 @@ impl<'a> Source<'a> {
             };
         }
         let problem = match (unknown_key_words(message), keys.iter().find(|key| key.key == span)) {
-            (Some(allowed), Some(key)) => format!("unknown key `{}` (allowed: {allowed})", key.path),
+            (Some(allowed), Some(key)) => {
+                let elsewhere = elsewhere_words(&key.path, known);
+                format!("unknown key `{}` (allowed: {allowed}{elsewhere})", key.path)
+            }
             _ => message.to_owned(),
         };
         ConfigError::Syntax { file: self.name.to_owned(), line: self.line(span.start), problem }
@@ -293,6 +297,14 @@ fn collect_keys(table: &DeTable<'_>, prefix: &str, keys: &mut Vec<Key>) {
 fn unknown_key_words(message: &str) -> Option<String> {
     let (_, expected) = message.strip_prefix("unknown field ")?.split_once(", expected ")?;
     Some(expected.trim_start_matches("one of ").replace(" or ", ", ").replace('`', ""))
+}
+
+/// Where else a key of that name is known: it may only stand in the wrong table.
+fn elsewhere_words(path: &str, known: &[Key]) -> String {
+    let name = path.rsplit('.').next().unwrap_or(path);
+    let is_same = |key: &&Key| key.path.rsplit('.').next() == Some(name);
+    let places: Vec<String> = known.iter().filter(is_same).map(|key| format!("`{}`", key.path)).collect();
+    if places.is_empty() { String::new() } else { format!("; elsewhere: {}", places.join(", ")) }
 }
 
 fn type_words(expected: &str) -> String {

@@ -1,7 +1,7 @@
 //! Scenarios: what was written, and what is complete and valid.
 //!
-//! A scenario file is an overlay on the built-in `configs/base.toml`: [`file`] merges the two and remembers the line
-//! of every key, [`scenario`] checks ranges, reads the snapshot and the positions, and freezes the result.
+//! A scenario file is an overlay on the built-in `configs/base.toml`: [`mod@file`] merges the two and remembers the line
+//! of every key, [`mod@scenario`] checks ranges, reads the snapshot and the positions, and freezes the result.
 
 use std::io;
 

@@ -1,4 +1,10 @@
 //! The chain at one block, as observed: one row per subnet.
+//!
+//! Required columns: `netuid`, `block`, `registration_block`, `tao_in` and `alpha_in` (pool reserves),
+//! `miner_burned_fraction`, `emission_enabled` (0 or 1), `alpha_staked_by_wallets`, `alpha_protocol_owned`,
+//! `alpha_burned`, `price` (spot, TAO per alpha). Optional: `name`, `moving_price`, `first_emission_block`,
+//! `subnet_locked_tao`. Any other column than those of the shipped file is refused, so that a misspelt one is not
+//! silently left out. Amounts in TAO and alpha tokens, not in rao.
 
 use serde::Serialize;
 
@@ -25,7 +31,7 @@ const BLOCK_MAX: u64 = 1_000_000_000;
 
 const FRACTION: &str = "a fraction from 0 to 1";
 
-/// Columns of a snapshot. The last three may stand in the file and are not used.
+/// Columns of a snapshot. Those after `subnet_locked_tao` may stand in the file and decide nothing.
 const SCHEMA: &[Column] = &[
     required("netuid"),
     required("block"),
@@ -274,7 +280,10 @@ mod tests {
         let other_block = message(&format!("{row}\n2,101,7,10,20,0,1,1,0,0,0.5"));
         assert!(other_block.starts_with("s.csv:3: block = 101, but the first row is of block 100"), "{other_block}");
         assert!(message("").contains("s.csv: has no rows"));
-        assert!(message("1,100,7").contains("s.csv: not a whole CSV table"));
+        assert!(
+            message("1,100,7")
+                .contains("s.csv:2: not a whole CSV table: 3 comma-separated cells, but the header has 11")
+        );
     }
 
     #[test]

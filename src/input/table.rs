@@ -1,6 +1,7 @@
 //! CSV or Parquet to named, typed columns, with the place of each row kept for messages.
 
 use std::fs::File;
+use std::panic;
 
 use arrow::array::Array;
 use arrow::array::AsArray;
@@ -9,8 +10,10 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Float64Type;
 use arrow::record_batch::RecordBatch;
+use csv::ErrorKind;
 use csv::StringRecord;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 
 use crate::input::InputError;
 use crate::input::document::Document;
@@ -214,7 +217,7 @@ fn names(schema: &[Column]) -> String {
 
 fn read_csv(document: &Document, schema: &[Column]) -> Result<Table, InputError> {
     let file = &document.name;
-    let not_csv = |error: csv::Error| refused(file, format!("not a whole CSV table: {error}"));
+    let not_csv = |error: csv::Error| csv_problem(file, &error);
     let bytes = document.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&document.bytes);
     let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(bytes);
     let header = match_header(file, reader.headers().map_err(not_csv)?.iter(), schema)?;
@@ -227,6 +230,16 @@ fn read_csv(document: &Document, schema: &[Column]) -> Result<Table, InputError>
         .map(|(index, column)| Ok((column.name, csv_cells(file, &records, &lines, index, *column)?)))
         .collect::<Result<_, InputError>>()?;
     Ok(Table { file: file.clone(), columns, rows: records.len(), lines })
+}
+
+fn csv_problem(file: &str, error: &csv::Error) -> InputError {
+    match error.kind() {
+        ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => InputError::Row {
+            place: format!("{file}:{}", position.line()),
+            problem: format!("not a whole CSV table: {len} comma-separated cells, but the header has {expected_len}"),
+        },
+        _ => refused(file, format!("not a whole CSV table: {error}")),
+    }
 }
 
 fn csv_cells(
@@ -280,16 +293,23 @@ fn read_batch(document: &Document) -> Result<RecordBatch, InputError> {
     if !document.has_parquet_magic() {
         return Err(refused(file, "is named .parquet but does not begin as a Parquet file does (PAR1)"));
     }
-    let not_whole = |error: String| {
-        refused(file, format!("not a whole Parquet file that can be read here (uncompressed or zstd): {error}"))
+    let not_whole = |problem: String| {
+        refused(file, format!("not a whole Parquet file that can be read here (uncompressed or zstd): {problem}"))
     };
     let path = document.path.as_ref().ok_or_else(|| not_whole("not a file".to_owned()))?;
     let opened = File::open(path).map_err(|source| InputError::Unreadable { file: file.clone(), source })?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|error| not_whole(error.to_string()))?;
+    // The Parquet reader asserts on some damaged metadata where it should return an error.
+    match panic::catch_unwind(|| decode(opened)) {
+        Ok(decoded) => decoded.map_err(|error| not_whole(error.to_string())),
+        Err(_) => Err(not_whole("its metadata is damaged".to_owned())),
+    }
+}
+
+fn decode(file: File) -> Result<RecordBatch, ParquetError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let schema = builder.schema().clone();
-    let reader = builder.build().map_err(|error| not_whole(error.to_string()))?;
-    let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().map_err(|error| not_whole(error.to_string()))?;
-    concat_batches(&schema, &batches).map_err(|error| not_whole(error.to_string()))
+    let batches: Vec<RecordBatch> = builder.build()?.collect::<Result<_, _>>()?;
+    Ok(concat_batches(&schema, &batches)?)
 }
 
 fn parquet_cells(file: &str, array: &dyn Array, column: Column) -> Result<Cells, InputError> {
