@@ -296,9 +296,10 @@ fn chain_buy(mode: MovingPriceMode, subnet: &mut SubnetState, excess_tao: f64) -
     if excess_tao <= 0.0 || pool.check_buy(excess_tao).is_err() {
         return 0.0;
     }
-    let bought_alpha = mode.floor_rao(pool.buy(excess_tao));
+    let spent_tao = pool.tao_within_limit(excess_tao);
+    let bought_alpha = mode.floor_rao(pool.buy(spent_tao));
     if bought_alpha > 0.0 {
-        subnet.reserve_tao += excess_tao;
+        subnet.reserve_tao += spent_tao;
     }
     subnet.reserve_alpha -= bought_alpha;
     subnet.protocol_alpha += bought_alpha;
@@ -452,7 +453,7 @@ mod tests {
         assert_eq!(state.subnets[1].first_emission_block, Some(8_600_002));
         advance_block(&params, CONTINUOUS, &mut state, &mut gate, &BlockInputs::default(), &mut report);
         assert!((report.subnets[0].emission_share - 0.5).abs() < 1e-15);
-        assert_eq!(report.subnets[1].alpha_out.server + report.subnets[1].alpha_out.owner > 0.0, true);
+        assert!(report.subnets[1].alpha_out.server > 0.0);
     }
 
     #[test]

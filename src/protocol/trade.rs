@@ -32,6 +32,8 @@ pub enum Order {
 /// A trade of a user as executed. Amounts in tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trade {
+    /// Paid in, fee included; less than was asked for where the chain's default price limit stopped the trade.
+    pub paid_in: f64,
     /// Fee, in the token paid.
     pub fee: f64,
     /// Alpha bought, or TAO paid to the seller.
@@ -76,31 +78,47 @@ pub fn execute(params: &ProtocolParams, state: &mut ChainState, order: Order) ->
 /// The fee goes to the block author and only the rest into the pool.
 fn buy(params: &ProtocolParams, subnet: &mut SubnetState, gross_tao: f64) -> Result<Trade, OrderError> {
     let pool = Pool::from(&*subnet);
-    let fee = pool::fee(gross_tao, params.fee_rate);
-    let net_tao = gross_tao - fee;
+    let (mut net_tao, mut fee) = net_and_fee(gross_tao, params.fee_rate);
     pool.check_buy(net_tao)?;
+    if pool.tao_within_limit(net_tao) < net_tao {
+        net_tao = pool.tao_within_limit(net_tao);
+        fee = fee_on_net(net_tao, params.fee_rate);
+    }
     let bought_alpha = pool.buy(net_tao);
     subnet.reserve_tao += net_tao;
     subnet.reserve_alpha -= bought_alpha;
     subnet.staked_alpha += bought_alpha;
-    Ok(Trade { fee, paid_out: bought_alpha, author_tao: fee })
+    Ok(Trade { paid_in: net_tao + fee, fee, paid_out: bought_alpha, author_tao: fee })
 }
 
 /// The fee alpha is sold for the block author right after the net alpha, so that all of the gross enters the pool.
 fn sell(params: &ProtocolParams, subnet: &mut SubnetState, gross_alpha: f64) -> Result<Trade, OrderError> {
     let pool = Pool::from(&*subnet);
-    let fee = pool::fee(gross_alpha, params.fee_rate);
-    let net_alpha = gross_alpha - fee;
+    let (mut net_alpha, mut fee) = net_and_fee(gross_alpha, params.fee_rate);
     pool.check_sell(net_alpha)?;
     if gross_alpha > subnet.staked_alpha {
         return Err(OrderError::NotEnoughStake);
     }
+    if pool.alpha_within_limit(net_alpha) < net_alpha {
+        net_alpha = pool.alpha_within_limit(net_alpha);
+        fee = fee_on_net(net_alpha, params.fee_rate);
+    }
     let paid_out = pool.sell(net_alpha);
     let author_tao = pool.after_sell(net_alpha).sell(fee);
-    subnet.reserve_alpha += gross_alpha;
-    subnet.staked_alpha -= gross_alpha;
+    subnet.reserve_alpha += net_alpha + fee;
+    subnet.staked_alpha -= net_alpha + fee;
     subnet.reserve_tao -= paid_out + author_tao;
-    Ok(Trade { fee, paid_out, author_tao })
+    Ok(Trade { paid_in: net_alpha + fee, fee, paid_out, author_tao })
+}
+
+fn net_and_fee(gross: f64, fee_rate: f64) -> (f64, f64) {
+    let fee = pool::fee(gross, fee_rate);
+    (gross - fee, fee)
+}
+
+/// Fee of a trade that its price limit cut to `net`.
+fn fee_on_net(net: f64, fee_rate: f64) -> f64 {
+    net * (fee_rate / (1.0 - fee_rate))
 }
 
 /// The subnet of a netuid.
@@ -135,11 +153,22 @@ mod tests {
         let before = state.subnets[0].clone();
         let trade = execute(&params, &mut state, Order::Sell { netuid: NETUID, gross_alpha: 500.0 }).unwrap();
         let after = &state.subnets[0];
+        assert_eq!(trade.paid_in, 500.0);
         assert_eq!(after.reserve_alpha, before.reserve_alpha + 500.0);
         assert_eq!(after.staked_alpha, before.staked_alpha - 500.0);
         assert_eq!(after.reserve_tao, before.reserve_tao - (trade.paid_out + trade.author_tao));
         let (all, sold) = (Pool::from(&before).sell(500.0), trade.paid_out + trade.author_tao);
         assert!((all - sold).abs() < 1e-10 * all, "two sales in a row pay what one does");
+    }
+
+    #[test]
+    fn a_trade_is_cut_at_the_default_price_limit() {
+        let (params, mut state) = (params(), chain(1));
+        state.subnets[0].reserve_tao = 2.0;
+        let trade = execute(&params, &mut state, Order::Sell { netuid: NETUID, gross_alpha: 1e6 }).unwrap();
+        assert!(trade.paid_in < 1e6 && (trade.fee / trade.paid_in - params.fee_rate).abs() < 1e-15);
+        assert_eq!(state.subnets[0].staked_alpha, 3e6 - trade.paid_in);
+        assert!((Pool::from(&state.subnets[0]).spot_price() / pool::PRICE_MIN - 1.0).abs() < 2.0 * params.fee_rate);
     }
 
     #[test]
