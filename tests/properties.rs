@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use taorisk::protocol::block;
 use taorisk::protocol::block::BlockReport;
 use taorisk::protocol::block::HillGate;
-use taorisk::protocol::block::MovingPriceMode;
 use taorisk::protocol::dissolve;
 use taorisk::protocol::emission;
 use taorisk::protocol::emission::ShareInput;
+use taorisk::protocol::fixed::Rounding;
 use taorisk::protocol::params::ProtocolParams;
 use taorisk::protocol::params::ShareRule;
 use taorisk::protocol::pool::Pool;
@@ -225,7 +225,7 @@ proptest! {
         let params = params(rule);
         let before = state.clone();
         let (mut gate, mut report) = (HillGate::of(&params, &state), BlockReport::default());
-        block::coinbase(&params, MovingPriceMode::Continuous, &mut state, &mut gate, &[], &mut report);
+        block::coinbase(&params, Rounding::Continuous, &mut state, &mut gate, &[], &mut report);
         let into_pools = tao_in_pools(&state) - tao_in_pools(&before);
         prop_assert!((into_pools + report.recycled_tao - report.minted_tao).abs() < 1e-8);
         prop_assert!((state.issuance_tao - before.issuance_tao - into_pools).abs() < 1e-8);
@@ -250,7 +250,7 @@ proptest! {
         } else {
             Order::Sell { netuid, gross_alpha: part * before.staked_alpha }
         };
-        let executed = trade::execute(&params, &mut state, order);
+        let executed = trade::execute(&params, Rounding::Continuous, &mut state, order);
         let after = &state.subnets[0];
         prop_assert!((after.issuance_alpha() - before.issuance_alpha()).abs() < 1e-8);
         match executed {

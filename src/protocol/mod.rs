@@ -28,18 +28,19 @@
 //! # Not modelled
 //!
 //! - Pendings. Alpha out is credited when it is minted, not at the epoch: `staked_alpha` runs ahead by at most one tempo,
-//!   360 alpha, and a dissolution pays on up to that much more. The alpha outside the pool is exact.
+//!   360 alpha, and a dissolution pays on up to that much more; miner alpha is withheld at the rate of the epoch before.
+//!   The alpha outside the pool is exact.
 //! - Who within a subnet is paid (Yuma, takes, parents and children): `miner_burned` is an input of [`block::BlockInputs`].
 //! - Miners get half of what the epoch distributes; with the sell flag off that is half the root alpha less than their part
 //!   here, and the difference belongs to nobody. Up to 0.2 alpha per block and subnet while the flag is off.
 //! - Root claims, automatic or not: unclaimed root alpha accrues and is sold by whoever drives the blocks.
-//! - The recycled `CKBurn` part of child dividends and the alpha bought and recycled by neuron registrations: the first is 0
-//!   by default, the second about 1 TAO of demand per 1,000 registrations at the minimum burn.
-//! - The owner cut switch of single subnets, closed registration, pools without a swap (mechanism 0), fee rates of single
-//!   subnets: governance state that no subnet of the snapshots is known to use.
+//! - The recycled `CKBurn` part of child dividends, 0 by default, and the alpha bought and recycled by neuron registrations:
+//!   0.0005 TAO of demand each at the minimum burn, up to 100 TAO at the maximum.
+//! - Owner cut, fee rate and age of half smoothing of single subnets, closed registration, pools without a swap
+//!   (mechanism 0): one value for all subnets, and started means emitting.
 //! - Minimum amounts of user trades (0.002 TAO) and their own price limits; only the chain's default limits are in force.
 //! - Truncation to whole rao in `f64` forms: below 1 rao per amount and block. Of prices and root proportions to 2^-32:
-//!   relative 2.3e-10 / price; followed, like the truncation of moving prices, under [`block::MovingPriceMode::Floored`].
+//!   relative 2.3e-10 / price; followed, like the truncation of moving prices, under [`fixed::Rounding::Floored`].
 //! - Share rules before E2 and the flow average behind them (dead code on chain), pools before the weighted one.
 
 pub mod block;

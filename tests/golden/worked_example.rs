@@ -6,11 +6,11 @@ use taorisk::protocol::block::BlockInputs;
 use taorisk::protocol::block::BlockReport;
 use taorisk::protocol::block::EpochOutcome;
 use taorisk::protocol::block::HillGate;
-use taorisk::protocol::block::MovingPriceMode;
 use taorisk::protocol::block::SubnetReport;
 use taorisk::protocol::dissolve;
 use taorisk::protocol::emission;
 use taorisk::protocol::emission::ShareInput;
+use taorisk::protocol::fixed::Rounding;
 use taorisk::protocol::moving_price;
 use taorisk::protocol::params::ProtocolParams;
 use taorisk::protocol::params::ShareRule;
@@ -41,7 +41,7 @@ const NAMES: [&str; 3] = ["A", "B", "C"];
 /// Shares, prices and weights are printed with 12 or more decimals.
 const RELATIVE: f64 = 1e-12;
 /// Amounts of the state keep the fractions of a rao that the chain floors away in each block, and the step of an f64.
-const STATE_RAO: f64 = 5.0;
+const STATE_RAO: f64 = 3.0;
 
 /// Distance of an amount in tokens from the chain's, in rao.
 fn rao_apart(ours: f64, chain: &Value) -> f64 {
@@ -124,7 +124,7 @@ fn five_blocks() {
     let mut worst = Deviations::of("worked_example, five blocks");
     for expected in array(&example["blocks"]) {
         let inputs = block_inputs(expected);
-        block::advance_block(&params, MovingPriceMode::Floored, &mut state, &mut gate, &inputs, &mut report);
+        block::advance_block(&params, Rounding::Floored, &mut state, &mut gate, &inputs, &mut report);
         let case = expected["block"].to_string();
         worst.equal("block", state.block, rao(&expected["block"]), &case);
         worst.equal("sell flag", report.sell_flag, flag(&expected["root_sell_flag"]), &case);
