@@ -30,7 +30,8 @@ pub struct EpochOutcome {
     pub netuid: NetUid,
     /// Withheld part of its miner emission (fraction), in force from the next block.
     pub miner_burned: f64,
-    /// Withheld miner alpha that is recycled rather than burned in place (tokens); taken from the burned alpha.
+    /// Withheld miner alpha that is recycled rather than burned in place (tokens); taken from the burned alpha, of which
+    /// it is a part.
     pub recycled_alpha: f64,
 }
 
@@ -252,9 +253,11 @@ pub fn emit_to_subnet(context: &EmissionContext<'_>, subnet: &mut SubnetState, e
     }
 }
 
-/// Moves the weight for an injection and returns what may be injected: nothing where a weight would leave its bounds.
+/// Moves the weight for an injection and returns what may be injected: nothing where a weight would leave its bounds, or
+/// before the start.
 fn reweigh(subnet: &mut SubnetState, tao: f64, alpha: f64) -> Injection {
-    match Pool::from(&*subnet).weight_after_injection(tao, alpha) {
+    let weight_tao = Pool::from(&*subnet).weight_after_injection(tao, alpha);
+    match weight_tao.filter(|_| subnet.is_started()) {
         Some(weight_tao) => {
             subnet.weight_tao = weight_tao;
             Injection { tao, alpha, excess_tao: 0.0 }
@@ -357,6 +360,7 @@ mod tests {
     fn a_subnet_that_has_not_started_neither_mints_nor_moves() {
         let mut state = chain(2);
         state.subnets[1].first_emission_block = None;
+        state.subnets[1].weight_tao = 0.537;
         let before = state.subnets[1].clone();
         let report = emit(&params(), &mut state);
         assert_eq!(state.subnets[1], before);
