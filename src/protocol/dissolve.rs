@@ -93,6 +93,8 @@ pub fn payouts_rao(pot: u64, stakes: &[u64], protocol_weight: u64) -> PayoutsRao
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::test_support::chain;
+    use crate::protocol::test_support::params;
 
     #[test]
     fn leftover_rao_go_to_the_largest_remainders() {
@@ -113,6 +115,29 @@ mod tests {
         assert_eq!(payouts_rao(5, &[0, 0], 0), PayoutsRao { stakes: vec![0, 0], protocol: 0 });
         assert_eq!(payouts_rao(0, &[7], 9), PayoutsRao { stakes: vec![0], protocol: 0 });
         assert_eq!(payouts_rao(5, &[], 3), PayoutsRao { stakes: vec![], protocol: 5 });
+    }
+
+    #[test]
+    fn the_pool_itself_shares_the_pot_only_after_the_refund_block() {
+        let params = params();
+        let mut subnet = chain(1).subnets.remove(0);
+        subnet.registered_at = params.tao_in_refund_block;
+        assert_eq!(subnet_payout_per_alpha(&params, &subnet), 120_000.0 / 3e6);
+        subnet.registered_at += 1;
+        assert_eq!(subnet_payout_per_alpha(&params, &subnet), 120_000.0 / 3.2e6);
+        subnet.reserve_tao = 0.0;
+        assert_eq!(subnet_payout_per_alpha(&params, &subnet), 0.0);
+    }
+
+    #[test]
+    fn only_owners_of_legacy_subnets_are_refunded() {
+        let params = params();
+        let mut subnet = chain(1).subnets.remove(0);
+        subnet.subnet_locked_tao = 1e6;
+        assert_eq!(owner_refund(&params, &subnet, 0.6), 0.0);
+        subnet.registered_at = params.registration_start_block - 1;
+        assert_eq!(owner_refund(&params, &subnet, 0.6), 1e6 - 3.2e6 * params.owner_cut * 0.6);
+        assert_eq!(owner_refund(&params, &subnet, 6.0), 0.0);
     }
 
     #[test]

@@ -95,7 +95,10 @@ pub fn hill_threshold(shares: &[f64], rank: usize) -> f64 {
 
 /// A share behind the Hill gate, before renormalisation: `share / (1 + (threshold / share)^exponent)`; 0 for a share of 0.
 pub fn hill_gate(share: f64, threshold: f64, exponent: u32) -> f64 {
-    if share > 0.0 { share / (1.0 + (threshold / share).powi(exponent as i32)) } else { 0.0 }
+    let ratio = threshold / share;
+    // Multiplied out: the precision of `powi` is not specified.
+    let power = (0..exponent).fold(1.0, |power, _| power * ratio);
+    if share > 0.0 { share / (1.0 + power) } else { 0.0 }
 }
 
 /// Gates all shares and scales them to sum to 1; leaves them as they are where the gate closes on all.

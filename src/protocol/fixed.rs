@@ -1,5 +1,35 @@
 //! The chain's fixed-point and wide-integer arithmetic, for the figures that are followed to the last bit.
 
+use crate::units::RAO_PER_TAO;
+
+/// Whether the truncations of the chain are followed that have an economic effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// As on chain: moving prices, and the price and root proportion behind an injection, are truncated to 2^-32; what is
+    /// injected, bought, sold and taken as a fee, to whole rao.
+    Floored,
+    /// Real numbers throughout: for steps over many blocks, and without the dead zone of small rises of a moving price.
+    Continuous,
+}
+
+impl Rounding {
+    /// Truncates to 2^-32, or not.
+    pub fn floor_32(self, value: f64) -> f64 {
+        match self {
+            Self::Floored => floor_32(value),
+            Self::Continuous => value,
+        }
+    }
+
+    /// Truncates an amount in tokens to whole rao, or not.
+    pub fn floor_rao(self, tokens: f64) -> f64 {
+        match self {
+            Self::Floored => (tokens * RAO_PER_TAO).floor() / RAO_PER_TAO,
+            Self::Continuous => tokens,
+        }
+    }
+}
+
 /// Raw bits of 1 in U64F64.
 pub(super) const ONE_U64F64: u128 = 1 << 64;
 /// Scale of 32 fractional bits (U96F32, I96F32).

@@ -12,6 +12,9 @@ pub const INPUT_MAX_RESERVES: f64 = 1_000.0;
 pub const PRICE_MAX: f64 = 1e6;
 /// Price (TAO per alpha) below which nothing is sold without an own limit: `min_price`.
 pub const PRICE_MIN: f64 = 1e-6;
+/// Most that a trade stopped by its price limit takes in, in multiples of the reserve that it enters: the chain holds the
+/// power `(p / p')^w` as an unsigned 64-bit number of units of 10^-18.
+pub const LIMITED_INPUT_MAX_RESERVES: f64 = u64::MAX as f64 / 1e18 - 1.0;
 /// Smallest weight of either reserve: `MIN_WEIGHT` of the balancer.
 pub const WEIGHT_MIN: f64 = 0.01;
 
@@ -124,6 +127,26 @@ impl Pool {
     /// Net alpha that moves the spot price down to `price`: `x * ((p / price)^w_y - 1)`. Requires `p >= price > 0`.
     pub fn alpha_to_price(&self, price: f64) -> f64 {
         self.reserve_alpha * growth(self.spot_price() / price - 1.0, self.weight_tao)
+    }
+
+    /// The part of a buy of `net_tao` (tokens) that the chain executes without an own price limit: all of it, or what moves
+    /// the spot price to [`PRICE_MAX`], at most [`LIMITED_INPUT_MAX_RESERVES`] reserves.
+    pub fn tao_within_limit(&self, net_tao: f64) -> f64 {
+        if self.price_after_buy(net_tao) > PRICE_MAX {
+            self.tao_to_price(PRICE_MAX).min(LIMITED_INPUT_MAX_RESERVES * self.reserve_tao)
+        } else {
+            net_tao
+        }
+    }
+
+    /// The part of a sale of `net_alpha` (tokens) that the chain executes without an own price limit: all of it, or what
+    /// moves the spot price to [`PRICE_MIN`], at most [`LIMITED_INPUT_MAX_RESERVES`] reserves.
+    pub fn alpha_within_limit(&self, net_alpha: f64) -> f64 {
+        if self.price_after_sell(net_alpha) < PRICE_MIN {
+            self.alpha_to_price(PRICE_MIN).min(LIMITED_INPUT_MAX_RESERVES * self.reserve_alpha)
+        } else {
+            net_alpha
+        }
     }
 
     /// Weight of TAO after the protocol has added `tao` and `alpha`, such that the spot price stays; `None` where a weight
@@ -243,6 +266,16 @@ mod tests {
             assert!(is_close(pool.price_after_sell(pool.alpha_to_price(0.4 * price)), 0.4 * price));
             assert_eq!(pool.tao_to_price(price), 0.0);
         }
+    }
+
+    #[test]
+    fn trades_stop_at_the_default_limits() {
+        let thin = Pool { reserve_alpha: 2.0, ..EVEN };
+        assert_eq!(thin.tao_within_limit(1.0), 1.0);
+        assert!(is_close(thin.after_buy(thin.tao_within_limit(1e6)).spot_price(), PRICE_MAX));
+        let cheap = Pool { reserve_tao: 2.0, ..EVEN };
+        assert!(is_close(cheap.after_sell(cheap.alpha_within_limit(1e6)).spot_price(), PRICE_MIN));
+        assert_eq!(EVEN.alpha_within_limit(1e9), LIMITED_INPUT_MAX_RESERVES * EVEN.reserve_alpha);
     }
 
     #[test]

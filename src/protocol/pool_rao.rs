@@ -4,6 +4,7 @@ use crate::protocol::fixed::ONE_U64F64;
 use crate::protocol::fixed::mul_div_floor;
 use crate::protocol::fixed::mul_u64f64;
 use crate::protocol::fixed::ratio_u64f64;
+use crate::protocol::pool::LIMITED_INPUT_MAX_RESERVES;
 use crate::protocol::pool::PoolError;
 use crate::protocol::pool::growth;
 use crate::protocol::pool::paid_out;
@@ -13,9 +14,6 @@ pub const WEIGHT_ONE: u64 = 1_000_000_000_000_000_000;
 /// `MinimumReserve` (rao).
 const RESERVE_MIN_RAO: u64 = 1_000_000;
 const INPUT_MAX_RESERVES: u64 = 1_000;
-/// Most that a trade stopped by its price limit takes in, in multiples of the reserve: the chain's power
-/// `(p / p')^w` is an unsigned 64-bit number of units of 10^-18.
-const LIMITED_INPUT_MAX_RESERVES: f64 = u64::MAX as f64 / 1e18 - 1.0;
 
 /// Direction of a trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -106,6 +106,13 @@ fn storage_key(netuid: NetUid) -> u16 {
     netuid.0.swap_bytes()
 }
 
+/// The netuid of a new subnet below the limit: the lowest that is free. `subnets` ascend by netuid.
+/// Source: pallets/subtensor/src/subnets/subnet.rs, `get_next_netuid`.
+pub fn lowest_free_netuid(subnets: &[SubnetState]) -> NetUid {
+    let taken = subnets.iter().zip(1_u16..).take_while(|(subnet, netuid)| subnet.netuid.0 == *netuid);
+    NetUid(taken.count() as u16 + 1)
+}
+
 /// Median of the positive spot prices, at which a new pool opens: the mean of the middle two for an even count, 1 without any.
 /// Source: pallets/subtensor/src/staking/stake_utils.rs, `get_median_subnet_alpha_price`.
 pub fn median_price(spot_prices: impl Iterator<Item = f64>) -> f64 {
@@ -154,6 +161,8 @@ pub fn new_subnet(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::test_support::chain;
+    use crate::protocol::test_support::params;
 
     const LAST: LockCostRao = LockCostRao {
         last_lock: 653_020_000_000,
@@ -208,6 +217,18 @@ mod tests {
         assert_eq!(target(10, 0, &[candidate(7, 5, 0.0), candidate(6, 5, 0.0)]), Some(6));
         assert_eq!(target(10, 0, &[candidate(1, 5, 0.0), candidate(256, 5, 0.0)]), Some(256));
         assert_eq!(target(10, 0, &[]), None);
+    }
+
+    #[test]
+    fn a_new_subnet_takes_the_lowest_free_netuid_and_opens_at_the_median_price() {
+        let mut subnets = chain(3).subnets;
+        assert_eq!(lowest_free_netuid(&subnets), NetUid(4));
+        subnets.remove(1);
+        assert_eq!(lowest_free_netuid(&subnets), NetUid(2));
+        assert_eq!(lowest_free_netuid(&[]), NetUid(1));
+        let subnet = new_subnet(&params(), NetUid(2), 9_000_000, 600.0, 0.02);
+        assert_eq!((subnet.reserve_tao, subnet.reserve_alpha), (600.0, 30_000.0));
+        assert!(!subnet.is_started() && !subnet.emission_enabled && subnet.outstanding_alpha() == 0.0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::protocol::fixed::Rounding;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::pool;
 use crate::protocol::pool::Pool;
@@ -32,6 +33,8 @@ pub enum Order {
 /// A trade of a user as executed. Amounts in tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trade {
+    /// Paid in, fee included; less than was asked for where the chain's default price limit stopped the trade.
+    pub paid_in: f64,
     /// Fee, in the token paid.
     pub fee: f64,
     /// Alpha bought, or TAO paid to the seller.
@@ -61,46 +64,77 @@ pub enum OrderError {
 ///
 /// # Errors
 /// The order is refused and the state unchanged: see [`OrderError`].
-pub fn execute(params: &ProtocolParams, state: &mut ChainState, order: Order) -> Result<Trade, OrderError> {
+pub fn execute(
+    params: &ProtocolParams,
+    rounding: Rounding,
+    state: &mut ChainState,
+    order: Order,
+) -> Result<Trade, OrderError> {
     let (Order::Buy { netuid, .. } | Order::Sell { netuid, .. }) = order;
     let subnet = find(state, netuid).ok_or(OrderError::UnknownSubnet)?;
     if !subnet.is_started() {
         return Err(OrderError::NotStarted);
     }
     match order {
-        Order::Buy { gross_tao, .. } => buy(params, subnet, gross_tao),
-        Order::Sell { gross_alpha, .. } => sell(params, subnet, gross_alpha),
+        Order::Buy { gross_tao, .. } => buy(params, rounding, subnet, gross_tao),
+        Order::Sell { gross_alpha, .. } => sell(params, rounding, subnet, gross_alpha),
     }
 }
 
 /// The fee goes to the block author and only the rest into the pool.
-fn buy(params: &ProtocolParams, subnet: &mut SubnetState, gross_tao: f64) -> Result<Trade, OrderError> {
+fn buy(
+    params: &ProtocolParams,
+    rounding: Rounding,
+    subnet: &mut SubnetState,
+    gross_tao: f64,
+) -> Result<Trade, OrderError> {
     let pool = Pool::from(&*subnet);
-    let fee = pool::fee(gross_tao, params.fee_rate);
-    let net_tao = gross_tao - fee;
+    let (mut net_tao, mut fee) = net_and_fee(rounding, gross_tao, params.fee_rate);
     pool.check_buy(net_tao)?;
-    let bought_alpha = pool.buy(net_tao);
+    if pool.tao_within_limit(net_tao) < net_tao {
+        net_tao = rounding.floor_rao(pool.tao_within_limit(net_tao));
+        fee = rounding.floor_rao(fee_on_net(net_tao, params.fee_rate));
+    }
+    let bought_alpha = rounding.floor_rao(pool.buy(net_tao));
     subnet.reserve_tao += net_tao;
     subnet.reserve_alpha -= bought_alpha;
     subnet.staked_alpha += bought_alpha;
-    Ok(Trade { fee, paid_out: bought_alpha, author_tao: fee })
+    Ok(Trade { paid_in: net_tao + fee, fee, paid_out: bought_alpha, author_tao: fee })
 }
 
 /// The fee alpha is sold for the block author right after the net alpha, so that all of the gross enters the pool.
-fn sell(params: &ProtocolParams, subnet: &mut SubnetState, gross_alpha: f64) -> Result<Trade, OrderError> {
+fn sell(
+    params: &ProtocolParams,
+    rounding: Rounding,
+    subnet: &mut SubnetState,
+    gross_alpha: f64,
+) -> Result<Trade, OrderError> {
     let pool = Pool::from(&*subnet);
-    let fee = pool::fee(gross_alpha, params.fee_rate);
-    let net_alpha = gross_alpha - fee;
+    let (mut net_alpha, mut fee) = net_and_fee(rounding, gross_alpha, params.fee_rate);
     pool.check_sell(net_alpha)?;
     if gross_alpha > subnet.staked_alpha {
         return Err(OrderError::NotEnoughStake);
     }
-    let paid_out = pool.sell(net_alpha);
-    let author_tao = pool.after_sell(net_alpha).sell(fee);
-    subnet.reserve_alpha += gross_alpha;
-    subnet.staked_alpha -= gross_alpha;
+    if pool.alpha_within_limit(net_alpha) < net_alpha {
+        net_alpha = rounding.floor_rao(pool.alpha_within_limit(net_alpha));
+        fee = rounding.floor_rao(fee_on_net(net_alpha, params.fee_rate));
+    }
+    let paid_out = rounding.floor_rao(pool.sell(net_alpha));
+    let author_tao = rounding.floor_rao(pool.after_sell(net_alpha).sell(fee));
+    subnet.reserve_alpha += net_alpha + fee;
+    subnet.staked_alpha -= net_alpha + fee;
     subnet.reserve_tao -= paid_out + author_tao;
-    Ok(Trade { fee, paid_out, author_tao })
+    Ok(Trade { paid_in: net_alpha + fee, fee, paid_out, author_tao })
+}
+
+fn net_and_fee(rounding: Rounding, gross: f64, fee_rate: f64) -> (f64, f64) {
+    let fee = rounding.floor_rao(pool::fee(gross, fee_rate));
+    (gross - fee, fee)
+}
+
+/// Fee of a trade that its price limit cut to `net`.
+fn fee_on_net(net: f64, fee_rate: f64) -> f64 {
+    net * (fee_rate / (1.0 - fee_rate))
 }
 
 /// The subnet of a netuid.
@@ -121,7 +155,8 @@ mod tests {
     fn a_buy_moves_only_the_net_amount_into_the_pool() {
         let (params, mut state) = (params(), chain(1));
         let before = state.subnets[0].clone();
-        let trade = execute(&params, &mut state, Order::Buy { netuid: NETUID, gross_tao: 100.0 }).unwrap();
+        let trade = execute(&params, Rounding::Continuous, &mut state, Order::Buy { netuid: NETUID, gross_tao: 100.0 })
+            .unwrap();
         let after = &state.subnets[0];
         assert_eq!(trade.author_tao, trade.fee);
         assert_eq!(after.reserve_tao, before.reserve_tao + (100.0 - trade.fee));
@@ -133,13 +168,28 @@ mod tests {
     fn a_sale_moves_the_gross_amount_into_the_pool_and_pays_the_author_in_tao() {
         let (params, mut state) = (params(), chain(1));
         let before = state.subnets[0].clone();
-        let trade = execute(&params, &mut state, Order::Sell { netuid: NETUID, gross_alpha: 500.0 }).unwrap();
+        let trade =
+            execute(&params, Rounding::Continuous, &mut state, Order::Sell { netuid: NETUID, gross_alpha: 500.0 })
+                .unwrap();
         let after = &state.subnets[0];
+        assert_eq!(trade.paid_in, 500.0);
         assert_eq!(after.reserve_alpha, before.reserve_alpha + 500.0);
         assert_eq!(after.staked_alpha, before.staked_alpha - 500.0);
         assert_eq!(after.reserve_tao, before.reserve_tao - (trade.paid_out + trade.author_tao));
         let (all, sold) = (Pool::from(&before).sell(500.0), trade.paid_out + trade.author_tao);
         assert!((all - sold).abs() < 1e-10 * all, "two sales in a row pay what one does");
+    }
+
+    #[test]
+    fn a_trade_is_cut_at_the_default_price_limit() {
+        let (params, mut state) = (params(), chain(1));
+        state.subnets[0].reserve_tao = 2.0;
+        let trade =
+            execute(&params, Rounding::Continuous, &mut state, Order::Sell { netuid: NETUID, gross_alpha: 1e6 })
+                .unwrap();
+        assert!(trade.paid_in < 1e6 && (trade.fee / trade.paid_in - params.fee_rate).abs() < 1e-15);
+        assert_eq!(state.subnets[0].staked_alpha, 3e6 - trade.paid_in);
+        assert!((Pool::from(&state.subnets[0]).spot_price() / pool::PRICE_MIN - 1.0).abs() < 2.0 * params.fee_rate);
     }
 
     #[test]
@@ -155,7 +205,7 @@ mod tests {
             let mut state = chain(2);
             state.subnets[1].first_emission_block = None;
             let before = state.clone();
-            assert_eq!(execute(&params, &mut state, order), Err(error));
+            assert_eq!(execute(&params, Rounding::Continuous, &mut state, order), Err(error));
             assert_eq!(state, before);
         }
     }

@@ -3,9 +3,9 @@
 use serde_json::Value;
 use taorisk::protocol::block;
 use taorisk::protocol::block::EmissionContext;
-use taorisk::protocol::block::MovingPriceMode;
 use taorisk::protocol::emission;
 use taorisk::protocol::emission::ShareInput;
+use taorisk::protocol::fixed::Rounding;
 use taorisk::protocol::fixed::floor_32;
 use taorisk::protocol::params::ProtocolParams;
 use taorisk::protocol::params::ShareRule;
@@ -162,7 +162,7 @@ fn compare_step(worst: &mut Deviations, row: &Value, slot: usize, subnet: &Value
     let params = ProtocolParams { tao_weight: tao_weight(row), owner_cut, ..params() };
     let sell_flag = flag(&row["root_sell_flag"]);
     let root_stake_tao = tokens(&row["root_tao"]);
-    let context = EmissionContext { params: &params, mode: MovingPriceMode::Floored, root_stake_tao, sell_flag };
+    let context = EmissionContext { params: &params, rounding: Rounding::Floored, root_stake_tao, sell_flag };
     let mut state = subnet_state(subnet);
     let report = block::emit_to_subnet(&context, &mut state, fixed(&subnet["tao_emission_u96f32"], 32) / 1e9);
 

@@ -1,4 +1,4 @@
-//! Block emission, lock cost, pruning and dissolution.
+//! Block emission, lock cost, registration, pruning and dissolution.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,11 @@ use taorisk::protocol::dissolve;
 use taorisk::protocol::dissolve::PayoutsRao;
 use taorisk::protocol::emission;
 use taorisk::protocol::params::ProtocolParams;
+use taorisk::protocol::pool::Pool;
 use taorisk::protocol::registration;
 use taorisk::protocol::registration::LockCostRao;
 use taorisk::protocol::registration::PruneCandidate;
+use taorisk::protocol::state::SubnetState;
 use taorisk::units::NetUid;
 
 use crate::vectors::Deviations;
@@ -22,6 +24,7 @@ use crate::vectors::rao;
 use crate::vectors::rows;
 use crate::vectors::signed;
 use crate::vectors::text;
+use crate::vectors::tokens;
 
 /// Balance that an account keeps (rao).
 const EXISTENTIAL_DEPOSIT: i128 = 500;
@@ -120,6 +123,84 @@ fn candidate(subnet: &Value) -> PruneCandidate {
 }
 
 #[test]
+fn registrations() {
+    let mut worst = Deviations::of("register_lifecycle");
+    for row in rows("register_lifecycle") {
+        let mut last = LockCostRao {
+            last_lock: rao(&row["initial_last_lock"]),
+            last_lock_block: rao(&row["initial_last_lock_block"]),
+            min_lock: rao(&row["min_lock"]),
+            reduction_interval: rao(&row["lock_reduction_interval"]),
+        };
+        for step in array(&row["steps"]) {
+            compare_registration(&mut worst, &row, &mut last, step);
+        }
+    }
+    worst.finish();
+}
+
+fn compare_registration(worst: &mut Deviations, row: &Value, last: &mut LockCostRao, step: &Value) {
+    let (case, block) = (format!("{} block {}", text(&row["case"]), step["block"]), rao(&step["block"]));
+    let mut subnets: Vec<SubnetState> = array(&step["before"]).iter().map(subnet_state).collect();
+    let emission = emission::block_emission_rao(rao(&step["total_issuance_before"]));
+    let cost = last.at(block, emission);
+    worst.equal("lock cost (rao)", cost, rao(&step["lock_cost"]), &case);
+    let median = fixed(&step["median_price_u64f64"], 64);
+    worst.note("median price (relative)", 1e-12, (median_of(&subnets) / median - 1.0).abs(), &case);
+    let immunity = rao(&row["immunity_period"]);
+    let target = registration::prune_target(block, immunity, subnets.iter().map(PruneCandidate::from));
+    let candidate = target.map(|netuid| u64::from(netuid.0));
+    worst.equal("prune candidate", candidate, step["prune_candidate"].as_u64(), &case);
+    let is_full = subnets.len() as u64 >= rao(&row["subnet_limit"]);
+    let refused = text(&step["result"]) == "SubnetLimitReached";
+    worst.equal("refused at the limit", is_full && target.is_none(), refused, &case);
+    if text(&step["result"]) != "ok" {
+        return;
+    }
+    let netuid = target.filter(|_| is_full).unwrap_or_else(|| registration::lowest_free_netuid(&subnets));
+    subnets.retain(|subnet| subnet.netuid != netuid);
+    let params = ProtocolParams { lock_cost_min_tao: last.min_lock as f64 / 1e9, ..params() };
+    let new = registration::new_subnet(&params, netuid, block, cost as f64 / 1e9, median_of(&subnets));
+    *last = LockCostRao { last_lock: cost, last_lock_block: block, ..*last };
+
+    let out = &step["out"];
+    worst.equal("new netuid", u64::from(netuid.0), rao(&out["new_netuid"]), &case);
+    worst.equal("emission enabled", new.emission_enabled, flag(&out["new_emission_enabled"]), &case);
+    worst.equal("last lock (rao)", last.last_lock, rao(&out["last_lock"]), &case);
+    worst.equal("next lock cost (rao)", last.at(block, emission), rao(&out["next_lock_cost"]), &case);
+    for (column, ours) in
+        [("new_tao", new.reserve_tao), ("new_alpha_in", new.reserve_alpha), ("new_alpha_out", new.outstanding_alpha())]
+    {
+        let chain = rao(&out[column]) as f64;
+        let deviation = (ours * 1e9 - chain).abs() / (1.0 + 1e-12 * chain);
+        worst.note(&format!("{column} / (1 rao + 1e-12)"), 1.0, deviation, &case);
+    }
+}
+
+fn median_of(subnets: &[SubnetState]) -> f64 {
+    registration::median_price(subnets.iter().map(|subnet| Pool::from(subnet).spot_price()))
+}
+
+fn subnet_state(subnet: &Value) -> SubnetState {
+    SubnetState {
+        netuid: NetUid(rao(&subnet["netuid"]) as u16),
+        registered_at: rao(&subnet["registered_at"]),
+        first_emission_block: None,
+        emission_enabled: true,
+        reserve_tao: tokens(&subnet["tao"]),
+        reserve_alpha: tokens(&subnet["alpha_in"]),
+        weight_tao: rao(&subnet["quote_weight"]) as f64 / 1e18,
+        staked_alpha: 0.0,
+        protocol_alpha: 0.0,
+        burned_alpha: 0.0,
+        unclaimed_root_alpha: 0.0,
+        moving_price: fixed(&subnet["moving_price_i96f32"], 32),
+        miner_burned: 0.0,
+        subnet_locked_tao: 0.0,
+    }
+}
+
+#[test]
 fn dissolution() {
     let mut worst = Deviations::of("dissolve");
     for row in rows("dissolve") {
@@ -159,13 +240,12 @@ fn compare_dissolution(worst: &mut Deviations, row: &Value) {
 
     let params = ProtocolParams { tao_in_refund_block: refund_block, ..params() };
     let staked: u64 = stakes.iter().sum();
-    let tokens = |amount: u64| amount as f64 / 1e9;
     let rate = dissolve::payout_per_alpha(
         &params,
-        tokens(pot),
-        tokens(staked),
-        tokens(alpha_in),
-        tokens(protocol_alpha),
+        pot as f64 / 1e9,
+        staked as f64 / 1e9,
+        alpha_in as f64 / 1e9,
+        protocol_alpha as f64 / 1e9,
         registered_at,
     );
     for (stake, paid) in stakes.iter().zip(&payouts.stakes) {

@@ -4,5 +4,6 @@ mod amm;
 mod emission;
 mod lifecycle;
 mod moving_price;
+mod trace;
 mod vectors;
 mod worked_example;
