@@ -14,8 +14,8 @@ use crate::model::kernel::Draw;
 use crate::protocol::block;
 use crate::protocol::block::BlockReport;
 use crate::protocol::block::HillGate;
-use crate::protocol::block::MovingPriceMode;
 use crate::protocol::block::SubnetReport;
+use crate::protocol::fixed::Rounding;
 use crate::protocol::kernel::ChainChunk;
 use crate::protocol::kernel::SELLABLE_PART;
 use crate::protocol::kernel::SlotValues;
@@ -134,7 +134,7 @@ fn run_coinbase(plan: &Plan, opening: u64, state: &mut BlockState) {
     state.gate_interval = interval;
     state.gate.last_update_block = if due { 0 } else { opening };
     let params = &plan.input.protocol;
-    block::coinbase(params, MovingPriceMode::Continuous, &mut state.chain, &mut state.gate, &[], &mut state.report);
+    block::coinbase(params, Rounding::Continuous, &mut state.chain, &mut state.gate, &[], &mut state.report);
 }
 
 /// Sales by owners, miners and validators, then root claims, one after the other through the pool (MODEL 3.4).
