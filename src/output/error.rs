@@ -106,9 +106,12 @@ pub enum OutputError {
 impl OutputError {
     /// Whether what the user named is at fault (exit code 2), not the work itself (exit code 1).
     ///
-    /// A disk that fills up while a run is written is an [`Self::Io`] and not bad input.
+    /// A disk that fills up while a run is written counts as named by the user; any other [`Self::Io`] does not.
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::Io { .. })
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            _ => true,
+        }
     }
 
     /// Turns an error of `action` on `path` into this type.

@@ -1,0 +1,176 @@
+//! `taorisk run` and its run directory: what is left behind, what is refused, what an interruption does.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tempfile::tempdir;
+
+const FILES: [&str; 9] = [
+    "events.parquet",
+    "manifest.json",
+    "paths.parquet",
+    "quantiles.parquet",
+    "runtime.json",
+    "samples.parquet",
+    "subnets.parquet",
+    "summary.json",
+    "summary.parquet",
+];
+
+/// A small run into `out`, with more arguments.
+fn run_small(out: &Path, arguments: &[&str]) -> Output {
+    let small = ["run", "--paths", "40", "--horizon-days", "3", "--out"];
+    taorisk().args(small).arg(out).args(arguments).output().expect("the program starts")
+}
+
+fn taorisk() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_taorisk"))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Asserts a refusal: code 2, a message with `parts`, and nothing at `out`.
+fn assert_refused(output: &Output, parts: &[&str]) {
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(output));
+    for part in parts {
+        assert!(stderr(output).contains(part), "`{part}` is not in: {}", stderr(output));
+    }
+}
+
+fn finished_run() -> (TempDir, std::path::PathBuf) {
+    let parent = tempdir().unwrap();
+    let out = parent.path().join("run");
+    let output = run_small(&out, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    (parent, out)
+}
+
+#[test]
+fn a_run_leaves_a_complete_directory_and_prints_its_table() {
+    let (_parent, out) = finished_run();
+    assert_eq!(names(&out), FILES);
+    let again = taorisk().arg("summarize").arg(&out).output().unwrap();
+    let table = String::from_utf8(again.stdout).unwrap();
+    for part in ["40 paths", "value at risk 95%", "expected shortfall 99%", "SN64", "±"] {
+        assert!(table.contains(part), "`{part}` is not in:\n{table}");
+    }
+    let widest = table.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(widest <= 100, "a line has {widest} columns:\n{table}");
+}
+
+#[test]
+fn the_same_run_is_not_simulated_twice() {
+    let (_parent, out) = finished_run();
+    let before = fs::read(out.join("runtime.json")).unwrap();
+    let output = run_small(&out, &["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(output.stdout, fs::read(out.join("summary.json")).unwrap());
+    assert_eq!(fs::read(out.join("runtime.json")).unwrap(), before);
+}
+
+#[test]
+fn another_run_needs_force() {
+    let (_parent, out) = finished_run();
+    let manifest = fs::read(out.join("manifest.json")).unwrap();
+    assert_refused(&run_small(&out, &["--seed", "5"]), &["already holds a finished run", "--force"]);
+    assert_eq!(fs::read(out.join("manifest.json")).unwrap(), manifest);
+    assert_eq!(run_small(&out, &["--seed", "5", "--force"]).status.code(), Some(0));
+    assert_ne!(fs::read(out.join("manifest.json")).unwrap(), manifest);
+    assert_eq!(names(&out), FILES);
+}
+
+#[test]
+fn a_foreign_directory_is_left_alone() {
+    let parent = tempdir().unwrap();
+    fs::write(parent.path().join("thesis.txt"), "years of work").unwrap();
+    assert_refused(&run_small(parent.path(), &["--force"]), &["thesis.txt", "choose an empty or new directory"]);
+    assert_eq!(names(parent.path()), ["thesis.txt"]);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_is_refused_at_once() {
+    let parent = tempdir().unwrap();
+    let file = parent.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_refused(&run_small(&file.join("run"), &[]), &["cannot write to", "--out"]);
+    assert_eq!(names(parent.path()), ["file"]);
+    if cfg!(target_os = "linux") {
+        assert_refused(&run_small(Path::new("/proc/taorisk/run"), &[]), &["cannot write to", "/proc/taorisk/run"]);
+    }
+}
+
+/// A file system of 16 kB that is full, and one of 200 kB that fills up in the middle of the run, each mounted in a
+/// namespace of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_refused_and_nothing_stays() {
+    let parent = tempdir().unwrap();
+    let mount = parent.path().join("disk");
+    fs::create_dir(&mount).unwrap();
+    let script = |size: &str, fill: &str| {
+        let steps = format!(
+            "mount -t tmpfs -o size={size} none \"$1\" && head -c {fill} /dev/zero > \"$1/fill\"; \
+             \"$0\" run --paths 4000 --horizon-days 3 --quiet --out \"$1/run\"; code=$?; ls \"$1\"; exit $code"
+        );
+        let arguments = ["-rm", "sh", "-c", &steps, env!("CARGO_BIN_EXE_taorisk")];
+        Command::new("unshare").args(arguments).arg(&mount).output().expect("unshare (util-linux) is installed")
+    };
+    for (size, fill) in [("16k", "16384"), ("200k", "1")] {
+        let output = script(size, fill);
+        assert_refused(&output, &["No space left"]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "fill", "disk of {size}");
+    }
+}
+
+#[test]
+fn an_interruption_leaves_nothing_and_says_how_to_go_on() {
+    let parent = tempdir().unwrap();
+    let out = parent.path().join("run");
+    let mut child = taorisk()
+        .args(["run", "--paths", "4000000", "--out"])
+        .arg(&out)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !out.join(".paths.parquet.partial").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it began");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("nothing was left behind"), "{}", stderr(&output));
+    assert!(!out.exists());
+}
+
+#[test]
+fn instructions_that_the_machine_lacks_are_refused() {
+    let lacking = if cfg!(target_arch = "aarch64") { "avx512" } else { "neon" };
+    let parent = tempdir().unwrap();
+    let out = parent.path().join("run");
+    assert_refused(&run_small(&out, &["--simd", lacking]), &[lacking, "allowed here", "portable"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn only_a_finished_run_is_summarized() {
+    let parent = tempdir().unwrap();
+    let output = taorisk().arg("summarize").arg(parent.path()).output().unwrap();
+    assert_refused(&output, &["holds no finished run"]);
+}
