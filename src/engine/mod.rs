@@ -1,5 +1,6 @@
 //! Paths: one path a step forward, batches of paths, what is recorded of them.
 
+pub mod audit;
 pub mod block;
 mod lifecycle;
 pub mod parallel;

@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use crate::engine::audit::Audit;
+use crate::engine::audit::AuditError;
 use crate::engine::parallel;
 use crate::engine::path;
 use crate::engine::path::PathFault;
@@ -22,6 +24,9 @@ use crate::simd::dispatch;
 
 /// Largest relative gap in the TAO ledger of a path: rounding of some 1e5 sums.
 const IMBALANCE_MAX: f64 = 1e-9;
+
+/// One batch in so many has the books of its first path done again at every step; in debug builds all have.
+const AUDIT_INTERVAL: u64 = if cfg!(debug_assertions) { 1 } else { 64 };
 
 /// Paths, and how they are spread over the machine. Only the paths bear on results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +59,9 @@ pub enum RunError {
         /// Gap relative to issuance.
         relative: f64,
     },
+    /// Alpha or TAO was made or lost in a slot: a defect of this program.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The stop flag was raised.
     #[error("interrupted")]
     Interrupted,
@@ -114,6 +122,7 @@ struct Worker<R> {
     held: Vec<SlotValues>,
     work: Workspace,
     row: [AgeChunk; MAX_CHUNKS],
+    audit: Audit,
     recorder: R,
 }
 
@@ -124,6 +133,7 @@ impl<R: Recorder> Worker<R> {
             held: vec![SlotValues::splat(0.0); batch_paths],
             work: Workspace::default(),
             row: [AgeChunk::frozen(); MAX_CHUNKS],
+            audit: Audit::default(),
             recorder,
         }
     }
@@ -144,12 +154,19 @@ impl<R: Recorder> Kernel for Batch<'_, R> {
     fn run<V: Vector>(self) -> Self::Output {
         let Self { plan, worker, first, count } = self;
         open_batch(plan, worker, first, count);
+        let audited = (first / count as u64).is_multiple_of(AUDIT_INTERVAL);
         for step in 0..plan.input.steps {
             path::fill_ages::<V>(plan, step, &mut worker.row);
             for index in 0..count {
                 let path = &mut worker.paths[index];
                 let held = &mut worker.held[index];
+                if audited && index == 0 {
+                    worker.audit.open(path);
+                }
                 path::advance::<V>(plan, step, &worker.row, path, held, &mut worker.work)?;
+                if audited && index == 0 {
+                    worker.audit.close(plan, step, path, &worker.work)?;
+                }
                 let view = view(plan, path, &worker.work, step + 1);
                 worker.recorder.step(index, &view, held);
             }

@@ -1,0 +1,130 @@
+//! The books of a step, done again slot by slot with the scalar rules: alpha and TAO are neither made nor lost.
+
+use crate::engine::path::PathState;
+use crate::engine::path::Workspace;
+use crate::engine::plan::Plan;
+use crate::engine::plan::locate;
+use crate::protocol::emission;
+use crate::protocol::kernel::ChainChunk;
+use crate::protocol::kernel::StepBuffers;
+use crate::protocol::root;
+use crate::units::NetUid;
+
+/// Largest gap of a slot's books in one step, relative to its alpha issuance or TAO reserve.
+const GAP_MAX: f64 = 1e-9;
+
+/// A slot whose books do not balance: a defect of this program.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("path {path}, step {step}, {netuid}: {what} is off by {relative:e} of it; please report this scenario")]
+pub struct AuditError {
+    /// Path index.
+    pub path: u32,
+    /// Step, counted from 1.
+    pub step: u32,
+    /// Slot.
+    pub netuid: NetUid,
+    /// What does not balance.
+    pub what: &'static str,
+    /// By how much.
+    pub relative: f64,
+}
+
+/// What a path was before a step.
+#[derive(Clone, Debug, Default)]
+pub struct Audit {
+    chain: Vec<ChainChunk>,
+    issuance_tao: f64,
+    root_stake_tao: f64,
+}
+
+/// What the slots of a step have in common.
+struct StepTerms<'a> {
+    plan: &'a Plan,
+    emission_tao: f64,
+    root_stake_tao: f64,
+    sell_flag: bool,
+    blocks: f64,
+}
+
+impl Audit {
+    /// Notes the path's state before a step.
+    pub fn open(&mut self, path: &PathState) {
+        self.chain.clear();
+        self.chain.extend_from_slice(&path.chain);
+        (self.issuance_tao, self.root_stake_tao) = (path.issuance_tao, path.root_stake_tao);
+    }
+
+    /// Compares the state after the step `step` with what the rules make of the state before and of the trades.
+    ///
+    /// Left out: slots with an event of registration or dissolution in the step, and steps or slots that cross a halving.
+    ///
+    /// # Errors
+    /// The first slot that does not balance.
+    pub fn close(&self, plan: &Plan, step: u32, path: &PathState, work: &Workspace) -> Result<(), AuditError> {
+        let blocks = plan.input.blocks_per_step as f64;
+        let emission_tao = emission::block_emission(self.issuance_tao);
+        if self.issuance_tao + blocks * emission_tao >= emission::next_halving(self.issuance_tao) {
+            return Ok(());
+        }
+        let terms = StepTerms {
+            plan,
+            emission_tao,
+            root_stake_tao: self.root_stake_tao,
+            sell_flag: root::sell_flag(self.moving_price_sum()),
+            blocks,
+        };
+        let untouched = |slot: &usize| work.events.iter().all(|event| event.slot != *slot || event.paid_tao == 0.0);
+        let error = |slot, what, relative| AuditError {
+            path: path.path,
+            step: step + 1,
+            netuid: NetUid::from_slot(slot),
+            what,
+            relative,
+        };
+        for slot in (0..self.chain.len() * 8).filter(untouched) {
+            let (chunk, lane) = locate(slot);
+            let (before, after) = (&self.chain[chunk], &path.chain[chunk]);
+            let alpha = alpha_gap(&terms, before, after, lane, work.buffers.share.get(slot));
+            if !(alpha.abs() <= GAP_MAX) {
+                return Err(error(slot, "alpha issuance", alpha));
+            }
+            let tao = tao_gap(&terms, before, after, slot, &work.buffers);
+            if !(tao.abs() <= GAP_MAX) {
+                return Err(error(slot, "the pool's TAO", tao));
+            }
+        }
+        Ok(())
+    }
+
+    fn moving_price_sum(&self) -> f64 {
+        let lanes = self.chain.iter().flat_map(|chunk| chunk.moving_price.iter().zip(&chunk.started));
+        lanes.fold(0.0, |sum, (price, started)| sum + price * started)
+    }
+}
+
+/// Issuance grows by injection and mint, less recycled root alpha, whatever was traded.
+fn alpha_gap(terms: &StepTerms<'_>, before: &ChainChunk, after: &ChainChunk, lane: usize, share: f64) -> f64 {
+    let issuance = before.issuance_alpha(lane);
+    let rate = emission::block_emission(issuance) * before.started[lane];
+    if issuance + 2.0 * terms.blocks >= emission::next_halving(issuance) {
+        return 0.0;
+    }
+    let params = &terms.plan.input.protocol;
+    let proportion = |issuance| root::root_proportion(params.tao_weight, terms.root_stake_tao, issuance);
+    let price = before.price(lane);
+    let injected = emission::inject(terms.emission_tao * share, price, proportion(issuance) * rate).alpha;
+    let middle = issuance + 0.5 * (terms.blocks + 1.0) * (injected + rate);
+    let split = emission::split_alpha(rate, params.owner_cut, proportion(middle));
+    let recycled = if terms.sell_flag { 0.0 } else { split.root };
+    let expected = issuance + terms.blocks * (injected + rate - recycled);
+    (after.issuance_alpha(lane) - expected) / expected
+}
+
+/// The pool's TAO grows by the emission share and the organic flow, less what sales and root claims took.
+fn tao_gap(terms: &StepTerms<'_>, before: &ChainChunk, after: &ChainChunk, slot: usize, buffers: &StepBuffers) -> f64 {
+    let (_, lane) = locate(slot);
+    let received = terms.blocks * terms.emission_tao * buffers.share.get(slot) + buffers.flow_tao.get(slot);
+    let paid = buffers.sold_tao.get(slot) + buffers.root_tao.get(slot);
+    let expected = before.reserve_tao[lane] + received - paid;
+    (after.reserve_tao[lane] - expected) / expected
+}
