@@ -1,6 +1,5 @@
 //! The columns of every result file, as data: names, types, meanings, null rules.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -67,9 +66,10 @@ pub struct FileSchema {
 
 impl FileSchema {
     /// Arrow's schema; the meaning of a column is metadata of its field.
+    #[expect(clippy::disallowed_types, reason = "Arrow's metadata type; one entry, nothing iterates it")]
     pub fn arrow(&self) -> Arc<Schema> {
         let field = |column: &Column| {
-            let metadata = HashMap::from([(MEANING_KEY.to_owned(), column.description())]);
+            let metadata = std::collections::HashMap::from([(MEANING_KEY.to_owned(), column.description())]);
             Field::new(column.name, column.kind.data_type(), column.null_rule.is_some()).with_metadata(metadata)
         };
         Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
