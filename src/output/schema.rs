@@ -1,4 +1,5 @@
 //! The columns of every result file, as data: names, types, meanings, null rules.
+#![doc = concat!("\n", include_str!("SCHEMA.md"))]
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -308,6 +309,16 @@ mod tests {
         assert!(Measure::ALL.iter().all(|measure| measures.contains(measure.name())), "{measures}");
         assert!(Buckets::AMOUNT.relative_error() <= 0.004);
         assert!(Buckets::PRICE.relative_error() <= 0.016 && Buckets::SHARE.relative_error() <= 0.016);
+    }
+
+    /// `UPDATE_GOLDEN=1` rewrites the page.
+    #[test]
+    fn the_page_in_the_documentation_is_current() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/output/SCHEMA.md");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(page, schema_markdown()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(page).unwrap(), schema_markdown());
     }
 
     #[test]
