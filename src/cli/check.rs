@@ -7,7 +7,7 @@ use crate::cli::args::CheckArgs;
 use crate::cli::print_result;
 use crate::config::scenario::Scenario;
 use crate::portfolio::position::Book;
-use crate::protocol::state::SubnetState;
+use crate::protocol::pool::Pool;
 
 /// Time of one subnet over one step on one core (ns): between the AVX-512 and AVX2 figures of the `run` bench.
 const NS_PER_SUBNET_STEP: f64 = 30.0;
@@ -71,7 +71,9 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
 
 fn describe_book(book: &Book, scenario: &Scenario) -> String {
     let subnets = &scenario.start.subnets;
-    let price = |netuid| subnets.iter().find(|subnet| subnet.netuid == netuid).map_or(0.0, spot_price);
+    let price = |netuid| {
+        subnets.iter().find(|subnet| subnet.netuid == netuid).map_or(0.0, |subnet| Pool::from(subnet).spot_price())
+    };
     let value: f64 = book.positions.iter().map(|position| position.alpha * price(position.netuid)).sum();
     let usd = value * scenario.tao_usd_start;
     format!(
@@ -84,10 +86,6 @@ fn describe_book(book: &Book, scenario: &Scenario) -> String {
 
 fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-fn spot_price(subnet: &SubnetState) -> f64 {
-    (1.0 - subnet.weight_tao) / subnet.weight_tao * subnet.reserve_tao / subnet.reserve_alpha
 }
 
 fn padded_slots(scenario: &Scenario) -> usize {

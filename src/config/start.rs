@@ -3,12 +3,13 @@
 use crate::input::snapshot::Snapshot;
 use crate::input::snapshot::SnapshotRow;
 use crate::model::params::SaleParams;
+use crate::protocol::emission;
 use crate::protocol::params::ProtocolParams;
+use crate::protocol::root;
 use crate::protocol::state::ChainState;
 use crate::protocol::state::SubnetState;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::NetUid;
-use crate::units::SUPPLY_CAP;
 
 /// Registrations before this block had to wait [`START_DELAY_OLD`] before start_call.
 const START_DELAY_CHANGE_BLOCK: u64 = 7_366_000;
@@ -20,8 +21,6 @@ const START_DELAY_NEW: u64 = 7_201;
 const DATED_BY_ALPHA_BLOCK: u64 = 8_400_000;
 /// Reserves whose spot price is their ratio to this relative accuracy have equal weights.
 const EQUAL_WEIGHTS_TOLERANCE: f64 = 1e-9;
-/// The sum of moving prices above which root alpha is sold rather than recycled (TAO per alpha).
-const ROOT_SALE_PRICE_SUM: f64 = 1.0;
 
 /// The chain's figures that no subnet row holds.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +49,7 @@ pub(super) fn chain_start(
 ) -> ChainState {
     let mut subnets: Vec<SubnetState> = snapshot.subnets.iter().map(|row| subnet_start(row, snapshot.block)).collect();
     let price_sum: f64 = subnets.iter().map(|subnet| subnet.moving_price).sum();
-    if price_sum > ROOT_SALE_PRICE_SUM {
+    if root::sell_flag(price_sum) {
         let delay_blocks = sales.root_claim_delay_days * BLOCKS_PER_DAY as f64;
         for subnet in subnets.iter_mut().filter(|subnet| subnet.is_started()) {
             let root_alpha = root_alpha_per_block(subnet, globals.root_stake_tao, protocol);
@@ -105,18 +104,11 @@ fn first_emission_block(row: &SnapshotRow, block: u64) -> u64 {
     row.first_emission_block.unwrap_or((registered + delay).max(earliest).min(block))
 }
 
-/// Alpha that root earns in a block: `root_proportion * (1 - owner_cut) * emission / 2`.
+/// Alpha that root earns in a block.
 fn root_alpha_per_block(subnet: &SubnetState, root_stake_tao: f64, protocol: &ProtocolParams) -> f64 {
     let issuance = subnet.issuance_alpha();
-    let weighted_root = protocol.tao_weight * root_stake_tao;
-    let root_proportion = weighted_root / (weighted_root + issuance);
-    root_proportion * (1.0 - protocol.owner_cut) * alpha_per_block(issuance) / 2.0
-}
-
-/// Alpha emission of a block at an issuance: 1, halved each time half of what is left to the cap has been issued.
-fn alpha_per_block(issuance_alpha: f64) -> f64 {
-    let halvings = -(1.0 - issuance_alpha / SUPPLY_CAP).log2();
-    if issuance_alpha < SUPPLY_CAP { (-halvings.floor()).exp2() } else { 0.0 }
+    let root_proportion = root::root_proportion(protocol.tao_weight, root_stake_tao, issuance);
+    emission::split_alpha(emission::block_emission(issuance), protocol.owner_cut, root_proportion).root
 }
 
 #[cfg(test)]
@@ -174,14 +166,5 @@ mod tests {
         assert_eq!(high.moving_price, 1.0);
         let given = subnet_start(&SnapshotRow { moving_price: Some(0.5), ..row() }, 9_000_000);
         assert_eq!(given.moving_price, 0.5);
-    }
-
-    #[test]
-    fn alpha_emission_halves_at_its_thresholds() {
-        for (issuance, expected) in
-            [(0.0, 1.0), (10_499_999.0, 1.0), (10_500_000.0, 0.5), (15_750_000.0, 0.25), (21e6, 0.0)]
-        {
-            assert_eq!(alpha_per_block(issuance), expected, "{issuance}");
-        }
     }
 }
