@@ -215,7 +215,7 @@ fn act_once(path: &mut PathState, slot: usize, closing: f64, stage: Stage, step:
     }
     chain.started[lane] = 1.0;
     occupant.started_step = Some(step + 1);
-    occupant.enable_block = (chain.enabled[lane] == 0.0).then(|| block + occupant.enable_delay_blocks);
+    occupant.enable_block = (chain.enabled[lane] == 0.0).then_some(block + occupant.enable_delay_blocks);
     path.started_here.push(slot as u16);
     true
 }

@@ -183,7 +183,7 @@ impl PathState {
             started_step: None,
             start_block: if started { None } else { character.start_delay_blocks.map(|delay| now + delay) },
             enable_delay_blocks: character.enable_delay_blocks,
-            enable_block: (started && !subnet.emission_enabled).then(|| now + character.enable_delay_blocks),
+            enable_block: (started && !subnet.emission_enabled).then_some(now + character.enable_delay_blocks),
         });
         if !(started && subnet.emission_enabled) {
             self.waiting.push(slot as u16);

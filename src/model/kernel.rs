@@ -212,7 +212,7 @@ pub fn flow_draws<V: Vector>(
         scale.store(&mut buffers.scale.0[i]);
         (V::splat(step.drift) + volatility.mul_add(diffusion, jumps)).store(&mut flow.0[i]);
     }
-    add_jumps::<V>(step, draw, buffers, flow);
+    add_jumps(step, draw, buffers, flow);
     let (low, high) = (V::splat(-step.flow_cap), V::splat(step.flow_cap));
     for (chain, lanes) in chain.iter().zip(&mut flow.0) {
         let clipped = high.min(low.max(V::load(lanes)));
@@ -232,7 +232,7 @@ fn scale<V: Vector>(step: &FlowStep, block: f64, chain: &ChainChunk, behaviour: 
 
 /// Adds the jumps of the slots that have any.
 #[inline(always)]
-fn add_jumps<V: Vector>(step: &FlowStep, draw: Draw, buffers: &FlowBuffers, flow: &mut SlotValues) {
+fn add_jumps(step: &FlowStep, draw: Draw, buffers: &FlowBuffers, flow: &mut SlotValues) {
     for (&slot, &word) in buffers.jumping.iter().zip(&buffers.jump_words) {
         let slot = usize::from(slot);
         let count = poisson_count(&step.jump_thresholds, word);

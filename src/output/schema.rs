@@ -1,6 +1,6 @@
 //! The columns of every result file, as data: names, types, meanings, null rules.
+#![doc = concat!("\n", include_str!("SCHEMA.md"))]
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -67,9 +67,10 @@ pub struct FileSchema {
 
 impl FileSchema {
     /// Arrow's schema; the meaning of a column is metadata of its field.
+    #[expect(clippy::disallowed_types, reason = "Arrow's metadata type; one entry, nothing iterates it")]
     pub fn arrow(&self) -> Arc<Schema> {
         let field = |column: &Column| {
-            let metadata = HashMap::from([(MEANING_KEY.to_owned(), column.description())]);
+            let metadata = std::collections::HashMap::from([(MEANING_KEY.to_owned(), column.description())]);
             Field::new(column.name, column.kind.data_type(), column.null_rule.is_some()).with_metadata(metadata)
         };
         Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
@@ -308,6 +309,16 @@ mod tests {
         assert!(Measure::ALL.iter().all(|measure| measures.contains(measure.name())), "{measures}");
         assert!(Buckets::AMOUNT.relative_error() <= 0.004);
         assert!(Buckets::PRICE.relative_error() <= 0.016 && Buckets::SHARE.relative_error() <= 0.016);
+    }
+
+    /// `UPDATE_GOLDEN=1` rewrites the page.
+    #[test]
+    fn the_page_in_the_documentation_is_current() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/output/SCHEMA.md");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(page, schema_markdown()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(page).unwrap(), schema_markdown());
     }
 
     #[test]
