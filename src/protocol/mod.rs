@@ -47,6 +47,7 @@ pub mod block;
 pub mod dissolve;
 pub mod emission;
 pub mod fixed;
+pub mod flow_shares;
 pub mod kernel;
 pub mod moving_price;
 pub mod moving_price_table;

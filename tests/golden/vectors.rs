@@ -64,9 +64,14 @@ pub fn tokens(value: &Value) -> f64 {
     rao(value) as f64 / 1e9
 }
 
-/// A signed integer.
+/// A signed integer, written as a number or as a string of digits.
 pub fn signed(value: &Value) -> i128 {
-    value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from)).expect("an integer")
+    match value {
+        Value::Number(number) => number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)),
+        Value::String(digits) => digits.parse().ok(),
+        _ => None,
+    }
+    .unwrap_or_else(|| panic!("{value} is no integer"))
 }
 
 /// A decimal number, written as a number or as a string.
