@@ -111,7 +111,7 @@ impl Kernel for Steps<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Self { plan, row, path, held, work } = self;
-        path.reset(plan, 0);
+        path.reset::<V>(plan, 0);
         work.clear();
         for step in 0..plan.input.steps {
             path::fill_ages::<V>(plan, step, row);
@@ -130,13 +130,14 @@ fn bench_step(criterion: &mut Criterion) {
             let (mut path, mut work) = (PathState::new(&plan), Workspace::default());
             let mut row = [AgeChunk::frozen(); MAX_CHUNKS];
             let held = SlotValues::splat(0.0);
-            path.reset(&plan, 0);
             group.bench_function(BenchmarkId::from_parameter(backend), |bencher| {
                 bencher.iter(|| {
                     let (row, path, work) = (&mut row, &mut path, &mut work);
                     dispatch(backend, Steps { plan: black_box(&plan), row, path, held: &held, work });
                 });
             });
+            let (row, path, work) = (&mut row, &mut path, &mut work);
+            dispatch(backend, Steps { plan: &plan, row, path, held: &held, work });
             let imbalance = path.tao_imbalance();
             assert!(imbalance.abs() <= IMBALANCE_MAX, "{slots} slots, {backend}: {imbalance}");
         }
