@@ -29,7 +29,7 @@ impl Kernel for Audited<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) -> Self::Output {
         let mut state = PathState::new(self.plan);
-        state.reset(self.plan, 0);
+        state.reset::<V>(self.plan, 0);
         let (held, mut work, mut audit) = (SlotValues::splat(0.0), Workspace::default(), Audit::default());
         let mut row = [AgeChunk::frozen(); MAX_CHUNKS];
         for step in 0..self.steps {

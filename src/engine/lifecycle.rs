@@ -20,6 +20,7 @@ use crate::model::registration::CostLine;
 use crate::model::registration::RegistrationClock;
 use crate::model::registration::RegistrationHazard;
 use crate::protocol::dissolve;
+use crate::protocol::kernel::CHUNK_SLOTS;
 use crate::protocol::kernel::ChainChunk;
 use crate::protocol::registration;
 use crate::protocol::registration::PruneCandidate;
@@ -28,6 +29,9 @@ use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
 
 /// Runs the registration clock through the step, then lets due starts and enablings act.
+///
+/// Inlined, as all it calls, so that elementary functions are compiled for the kernel's instruction set.
+#[inline(always)]
 pub(crate) fn end_step(plan: &Plan, step: u32, path: &mut PathState, work: &mut Workspace) {
     let opening = plan.opening_block(step);
     let closing = opening + plan.input.blocks_per_step;
@@ -39,7 +43,7 @@ pub(crate) fn end_step(plan: &Plan, step: u32, path: &mut PathState, work: &mut 
         attempt(plan, path, block, work);
         path.clock = RegistrationClock::start(plan.input.seed, path.path, path.clock.ordinal + 1);
     }
-    if !path.waiting.is_empty() {
+    if path.next_due <= closing as f64 {
         act_on_waiting(step, closing, path, work);
     }
 }
@@ -52,6 +56,7 @@ fn first_allowed_block(plan: &Plan, path: &PathState) -> u64 {
     }
 }
 
+#[inline(always)]
 fn run_clock(plan: &Plan, path: &mut PathState, from: u64, blocks: f64) -> Option<f64> {
     let willingness = plan.outside.willingness_tao(&path.outside);
     let hazard = RegistrationHazard::new(&plan.input.model.registration, willingness);
@@ -59,6 +64,7 @@ fn run_clock(plan: &Plan, path: &mut PathState, from: u64, blocks: f64) -> Optio
     hazard.run(&mut path.clock, cost, blocks)
 }
 
+#[inline(always)]
 fn cost_line(plan: &Plan, path: &PathState, block: u64) -> CostLine {
     let protocol = &plan.input.protocol;
     let (emission, _) = alpha_emission(path.issuance_tao);
@@ -70,20 +76,20 @@ fn cost_line(plan: &Plan, path: &PathState, block: u64) -> CostLine {
     }
 }
 
+#[inline(always)]
 fn lock_cost(plan: &Plan, path: &PathState, block: u64) -> f64 {
     let (emission, _) = alpha_emission(path.issuance_tao);
     registration::lock_cost(&plan.input.protocol, path.last_lock_tao, path.last_lock_block, block, emission)
 }
 
 /// One registration attempt: fails without a free or prunable slot, or when the cost exceeds all wallets.
-#[cold]
+#[inline(always)]
 fn attempt(plan: &Plan, path: &mut PathState, block: u64, work: &mut Workspace) {
     let cost = lock_cost(plan, path, block);
     if !(cost <= path.free_tao) {
         return;
     }
-    let occupied = path.occupants.iter().flatten().count();
-    let slot = if occupied < plan.input.protocol.subnet_limit {
+    let slot = if occupied_slots(path) < plan.input.protocol.subnet_limit {
         path.occupants.iter().position(Option::is_none)
     } else {
         let target = prune_target(plan, path, block);
@@ -97,16 +103,31 @@ fn attempt(plan: &Plan, path: &mut PathState, block: u64, work: &mut Workspace) 
     }
 }
 
+/// Free slots carry an infinite block of registration.
+fn occupied_slots(path: &PathState) -> usize {
+    path.behaviour.iter().flat_map(|chunk| chunk.registered_at).filter(|block| block.is_finite()).count()
+}
+
+/// The chain's rule, asked only about the subnets whose moving price is the lowest past immunity: mostly one.
 fn prune_target(plan: &Plan, path: &PathState, block: u64) -> Option<usize> {
-    let candidates = path.occupants.iter().enumerate().filter_map(|(slot, occupant)| {
+    let immunity = plan.input.protocol.immunity_period_blocks;
+    let last = block.checked_sub(immunity)? as f64;
+    let mut lowest = f64::INFINITY;
+    for (chain, behaviour) in path.chain.iter().zip(&path.behaviour) {
+        for (price, registered_at) in chain.moving_price.iter().zip(&behaviour.registered_at) {
+            if *registered_at <= last && *price < lowest {
+                lowest = *price;
+            }
+        }
+    }
+    let candidates = (0..path.chain.len() * CHUNK_SLOTS).filter_map(|slot| {
         let (chunk, lane) = locate(slot);
-        occupant.map(|occupant| PruneCandidate {
-            netuid: NetUid::from_slot(slot),
-            registered_at: occupant.registered_at,
-            moving_price: path.chain[chunk].moving_price[lane],
-        })
+        let moving_price = path.chain[chunk].moving_price[lane];
+        let is_lowest = path.behaviour[chunk].registered_at[lane] <= last && moving_price <= lowest;
+        let occupant = path.occupants[slot].filter(|_| is_lowest)?;
+        Some(PruneCandidate { netuid: NetUid::from_slot(slot), registered_at: occupant.registered_at, moving_price })
     });
-    registration::prune_target(block, plan.input.protocol.immunity_period_blocks, candidates).map(NetUid::slot)
+    registration::prune_target(block, immunity, candidates).map(NetUid::slot)
 }
 
 /// Pays the pool's TAO out to stakers, recycles the protocol's part, frees the slot (MECHANICS 10.3).
@@ -131,35 +152,37 @@ fn dissolve_slot(plan: &Plan, path: &mut PathState, slot: usize, block: u64, wor
     path.occupants[slot] = None;
     path.waiting.retain(|&waiting| usize::from(waiting) != slot);
     path.started_here.retain(|&started| usize::from(started) != slot);
+    path.behaviour[chunk].registered_at[lane] = f64::INFINITY;
     fill_lane(&mut path.chain[chunk], lane, &SubnetState::empty(NetUid::from_slot(slot)));
 }
 
 /// Puts an entrant into a free slot, its pool seeded with the lock at the median price (MECHANICS 9.3).
+#[inline(always)]
 fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f64, work: &mut Workspace) {
     let input = &plan.input;
     let model = &input.model;
     grow(path, slot);
     work.scratch.clear();
     let prices = path.occupants.iter().enumerate().filter(|(_, occupant)| occupant.is_some());
-    work.scratch.extend(prices.map(|(slot, _)| path.price(slot)));
-    let median = registration::median_price(work.scratch.iter().copied());
+    work.scratch.extend(prices.map(|(slot, _)| path.price(slot)).filter(|price| *price > 0.0));
+    let median = registration::median_of(&mut work.scratch);
     let character = entrants::draw_entrant(&model.flow, &model.entrants, input.seed, path.path, path.clock.ordinal);
     let mut subnet = registration::new_subnet(&input.protocol, NetUid::from_slot(slot), block, cost, median);
     subnet.miner_burned = character.miner_burned;
     let (chunk, lane) = locate(slot);
     fill_lane(&mut path.chain[chunk], lane, &subnet);
-    path.behaviour[chunk].registered_at[lane] = block as f64;
-    path.set_character(slot, &character);
+    path.behaviour[chunk].settle(lane, block, &character.nature);
+    path.behaviour[chunk].set_volatility(lane, character.log_volatility);
     let occupant = Occupant {
         registered_at: block,
         incumbent: false,
         started_step: None,
-        start_block: character.start_delay_blocks.map(|delay| block as f64 + delay),
-        enable_delay_blocks: character.enable_delay_blocks,
+        start_block: character.delays.start_blocks.map(|delay| block as f64 + delay),
+        enable_delay_blocks: character.delays.enable_blocks,
         enable_block: None,
     };
     path.occupants[slot] = Some(occupant);
-    path.waiting.push(slot as u16);
+    path.wait(slot);
     path.free_tao -= cost;
     path.last_lock_tao = cost;
     path.last_lock_block = block;
@@ -178,17 +201,22 @@ fn grow(path: &mut PathState, slot: usize) {
 }
 
 /// start_call and emission enabling act at the first step end after their block.
+#[inline(never)]
 fn act_on_waiting(step: u32, closing: u64, path: &mut PathState, work: &mut Workspace) {
+    path.next_due = f64::INFINITY;
     let mut index = 0;
     while index < path.waiting.len() {
         let slot = usize::from(path.waiting[index]);
-        let started = act_once(path, slot, closing as f64, Stage::Start, step, work);
-        let enabled = act_once(path, slot, closing as f64, Stage::Enable, step, work);
-        let (chunk, lane) = locate(slot);
-        if (started || enabled) && path.chain[chunk].started[lane] * path.chain[chunk].enabled[lane] > 0.0 {
-            path.waiting.swap_remove(index);
-        } else {
-            index += 1;
+        act_once(path, slot, closing as f64, Stage::Start, step, work);
+        act_once(path, slot, closing as f64, Stage::Enable, step, work);
+        match path.occupants[slot].and_then(|occupant| occupant.due_block()) {
+            Some(due) => {
+                path.next_due = path.next_due.min(due);
+                index += 1;
+            }
+            None => {
+                path.waiting.swap_remove(index);
+            }
         }
     }
 }
@@ -199,25 +227,24 @@ enum Stage {
     Enable,
 }
 
-/// Lets one stage act where it is due; whether it did.
-fn act_once(path: &mut PathState, slot: usize, closing: f64, stage: Stage, step: u32, work: &mut Workspace) -> bool {
+/// Lets one stage act where it is due.
+fn act_once(path: &mut PathState, slot: usize, closing: f64, stage: Stage, step: u32, work: &mut Workspace) {
     let (chunk, lane) = locate(slot);
-    let Some(occupant) = &mut path.occupants[slot] else { return false };
+    let Some(occupant) = &mut path.occupants[slot] else { return };
     let due = if stage == Stage::Start { &mut occupant.start_block } else { &mut occupant.enable_block };
-    let Some(block) = due.take_if(|block| *block <= closing) else { return false };
+    let Some(block) = due.take_if(|block| *block <= closing) else { return };
     let chain = &mut path.chain[chunk];
     let kind = if stage == Stage::Start { EventKind::Started } else { EventKind::EmissionEnabled };
     let (moving_price, price) = (chain.moving_price[lane], chain.price(lane));
     work.events.push(event(kind, slot, block.ceil() as u64, occupant, moving_price, price, 0.0));
     if stage == Stage::Enable {
         chain.enabled[lane] = 1.0;
-        return true;
+        return;
     }
     chain.started[lane] = 1.0;
     occupant.started_step = Some(step + 1);
     occupant.enable_block = (chain.enabled[lane] == 0.0).then_some(block + occupant.enable_delay_blocks);
     path.started_here.push(slot as u16);
-    true
 }
 
 fn event(

@@ -45,6 +45,13 @@ pub struct Occupant {
     pub enable_block: Option<f64>,
 }
 
+impl Occupant {
+    /// Block of what comes next for it, where something is still to come.
+    pub fn due_block(&self) -> Option<f64> {
+        self.start_block.or(self.enable_block)
+    }
+}
+
 /// Something that befell a subnet within a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LifecycleEvent {
@@ -110,6 +117,8 @@ pub struct PathState {
     pub clock: RegistrationClock,
     /// Slots that are still to start or to be enabled.
     pub(crate) waiting: Vec<u16>,
+    /// No block of what comes next for them is below this.
+    pub(crate) next_due: f64,
     /// Slots that started on the path: their age is counted in steps.
     pub(crate) started_here: Vec<u16>,
     gate_threshold: f64,
@@ -133,6 +142,7 @@ impl PathState {
             outside: Outside { tao_usd: 0.0, log_willingness: 0.0 },
             clock: RegistrationClock { ordinal: 0, remaining: 0.0 },
             waiting: Vec::with_capacity(SLOT_CAPACITY),
+            next_due: f64::INFINITY,
             started_here: Vec::with_capacity(SLOT_CAPACITY),
             gate_threshold: 0.0,
             gate_interval: u64::MAX,
@@ -140,7 +150,8 @@ impl PathState {
     }
 
     /// Puts the path `path` at its start: the snapshot, and what it does not tell drawn.
-    pub fn reset(&mut self, plan: &Plan, path: u32) {
+    #[inline(always)]
+    pub fn reset<V: Vector>(&mut self, plan: &Plan, path: u32) {
         let input = &plan.input;
         let registration = &input.model.registration;
         self.path = path;
@@ -148,7 +159,8 @@ impl PathState {
         self.chain.extend_from_slice(&plan.chain);
         self.behaviour.clear();
         self.behaviour.extend_from_slice(&plan.behaviour);
-        self.occupants.fill(None);
+        self.occupants.clear();
+        self.occupants.extend_from_slice(&plan.occupants);
         self.issuance_tao = input.start.issuance_tao;
         self.root_stake_tao = input.start.root_stake_tao;
         let pools = input.start.subnets.iter().fold(0.0, |sum, s| sum + s.reserve_tao);
@@ -161,49 +173,41 @@ impl PathState {
         };
         self.clock = RegistrationClock::start(input.seed, path, 0);
         self.waiting.clear();
+        self.next_due = f64::INFINITY;
         self.started_here.clear();
         self.gate_threshold = 0.0;
         self.gate_interval = u64::MAX;
-        for subnet in &input.start.subnets {
-            self.settle_incumbent(plan, subnet);
+        plan.flow.draw_volatility::<V>(input.seed, path, &mut self.behaviour);
+        for &slot in &plan.unsettled {
+            self.settle_incumbent(plan, usize::from(slot));
         }
     }
 
-    fn settle_incumbent(&mut self, plan: &Plan, subnet: &crate::protocol::state::SubnetState) {
-        let slot = subnet.netuid.slot();
+    /// Draws when an incumbent that is not started or not enabled will be.
+    #[inline(always)]
+    fn settle_incumbent(&mut self, plan: &Plan, slot: usize) {
         let input = &plan.input;
-        let model = &input.model;
-        let character =
-            entrants::draw_incumbent(&model.flow, &model.entrants, input.seed, self.path, slot, subnet.miner_burned);
+        let Some(occupant) = &mut self.occupants[slot] else { return };
+        let delays = entrants::draw_incumbent_delays(&input.model.entrants, input.seed, self.path, slot);
         let now = input.start.block as f64;
-        let started = subnet.is_started();
-        self.occupants[slot] = Some(Occupant {
-            registered_at: subnet.registered_at,
-            incumbent: true,
-            started_step: None,
-            start_block: if started { None } else { character.start_delay_blocks.map(|delay| now + delay) },
-            enable_delay_blocks: character.enable_delay_blocks,
-            enable_block: (started && !subnet.emission_enabled).then_some(now + character.enable_delay_blocks),
-        });
-        if !(started && subnet.emission_enabled) {
-            self.waiting.push(slot as u16);
-        }
-        self.set_character(slot, &character);
+        let (chunk, lane) = locate(slot);
+        let started = plan.chain[chunk].started[lane] > 0.0;
+        occupant.start_block = delays.start_blocks.filter(|_| !started).map(|delay| now + delay);
+        occupant.enable_delay_blocks = delays.enable_blocks;
+        occupant.enable_block = started.then(|| now + delays.enable_blocks);
+        self.wait(slot);
     }
 
-    /// Writes a subnet's behaviour into its lane.
-    pub(crate) fn set_character(&mut self, slot: usize, character: &entrants::Character) {
-        let (chunk, lane) = locate(slot);
-        let behaviour = &mut self.behaviour[chunk];
-        behaviour.log_scale[lane] = character.log_scale;
-        behaviour.loading[lane] = character.loading;
-        behaviour.own_loading[lane] = (1.0 - character.loading * character.loading).sqrt();
-        for part in 0..2 {
-            behaviour.log_volatility[part][lane] = character.log_volatility[part];
+    /// Lists a slot for which something is still to come.
+    pub(crate) fn wait(&mut self, slot: usize) {
+        if let Some(due) = self.occupants[slot].and_then(|occupant| occupant.due_block()) {
+            self.waiting.push(slot as u16);
+            self.next_due = self.next_due.min(due);
         }
     }
 
     /// Spot price (TAO per alpha) in `slot`.
+    #[inline]
     pub fn price(&self, slot: usize) -> f64 {
         let (chunk, lane) = locate(slot);
         self.chain[chunk].price(lane)
@@ -340,6 +344,7 @@ fn shares<V: Vector>(plan: &Plan, opening: u64, path: &mut PathState, buffers: &
     price_sum
 }
 
+#[inline(always)]
 fn coinbase_step(plan: &Plan, path: &PathState, sell_flag: bool) -> CoinbaseStep {
     let protocol = &plan.input.protocol;
     let blocks = plan.input.blocks_per_step as f64;

@@ -1,5 +1,7 @@
 //! What all paths of a run share: rules, parameters, the start, and constants of one step.
 
+use crate::engine::path::Occupant;
+use crate::model::entrants::Nature;
 use crate::model::kernel::BehaviourChunk;
 use crate::model::kernel::FlowStep;
 use crate::model::outside::OutsideStep;
@@ -15,6 +17,7 @@ use crate::protocol::params::ShareRule;
 use crate::protocol::state::ChainState;
 use crate::protocol::state::SubnetState;
 use crate::units::BLOCKS_PER_DAY;
+use crate::units::SLOT_CAPACITY;
 use crate::units::SUPPLY_CAP;
 
 /// Slots come in groups of this many, so that a vector of 16 single-precision lanes is always full.
@@ -48,6 +51,9 @@ pub struct Plan {
     pub equal_weights: bool,
     pub(crate) chain: Vec<ChainChunk>,
     pub(crate) behaviour: Vec<BehaviourChunk>,
+    pub(crate) occupants: Vec<Option<Occupant>>,
+    /// Slots not started or not enabled at the start.
+    pub(crate) unsettled: Vec<u16>,
     pub(crate) start_age_offset: Vec<Lanes8>,
     pub(crate) flow: FlowStep,
     pub(crate) outside: OutsideStep,
@@ -63,20 +69,25 @@ impl Plan {
         let chunks = chunks_for(input.start.subnets.iter().map(|s| s.netuid.slot() + 1).max().unwrap_or(0));
         let mut chain = vec![ChainChunk::empty(); chunks];
         let mut behaviour = vec![BehaviourChunk::empty(); chunks];
+        let mut occupants = vec![None; SLOT_CAPACITY];
         let mut start_age_offset = vec![[f64::INFINITY; CHUNK_SLOTS]; chunks];
         for subnet in &input.start.subnets {
             let (chunk, lane) = locate(subnet.netuid.slot());
             fill_lane(&mut chain[chunk], lane, subnet);
-            behaviour[chunk].registered_at[lane] = subnet.registered_at as f64;
+            behaviour[chunk].settle(lane, subnet.registered_at, &Nature::median(&input.model.flow));
+            occupants[subnet.netuid.slot()] = Some(incumbent(subnet));
             if let Some(first) = subnet.first_emission_block {
                 start_age_offset[chunk][lane] = first as f64 - 2.0;
             }
         }
+        let unsettled = input.start.subnets.iter().filter(|s| !(s.is_started() && s.emission_enabled));
         let age_rule = AgeRule::new(&input.protocol, blocks as f64);
         Self {
             equal_weights: input.start.subnets.iter().all(|s| s.weight_tao == 0.5),
             chain,
             behaviour,
+            occupants,
+            unsettled: unsettled.map(|s| s.netuid.slot() as u16).collect(),
             start_age_offset,
             flow: FlowStep::new(&input.model.flow, blocks),
             outside: OutsideStep::new(&input.model, blocks),
@@ -110,6 +121,18 @@ pub fn locate(slot: usize) -> (usize, usize) {
 /// Chunks that hold `slots` slots, in whole groups.
 pub fn chunks_for(slots: usize) -> usize {
     slots.div_ceil(SLOT_GROUP) * (SLOT_GROUP / CHUNK_SLOTS)
+}
+
+/// A subnet of the snapshot; delays are drawn per path.
+fn incumbent(subnet: &SubnetState) -> Occupant {
+    Occupant {
+        registered_at: subnet.registered_at,
+        incumbent: true,
+        started_step: None,
+        start_block: None,
+        enable_delay_blocks: 0.0,
+        enable_block: None,
+    }
 }
 
 /// Writes a subnet into a lane, empty slots' values gone.

@@ -153,7 +153,7 @@ impl<R: Recorder> Kernel for Batch<'_, R> {
     #[inline(always)]
     fn run<V: Vector>(self) -> Self::Output {
         let Self { plan, worker, first, count } = self;
-        open_batch(plan, worker, first, count);
+        open_batch::<V, R>(plan, worker, first, count);
         let audited = (first / count as u64).is_multiple_of(AUDIT_INTERVAL);
         for step in 0..plan.input.steps {
             path::fill_ages::<V>(plan, step, &mut worker.row);
@@ -176,12 +176,12 @@ impl<R: Recorder> Kernel for Batch<'_, R> {
     }
 }
 
-#[inline(never)]
-fn open_batch<R: Recorder>(plan: &Plan, worker: &mut Worker<R>, first: u64, count: usize) {
+#[inline(always)]
+fn open_batch<V: Vector, R: Recorder>(plan: &Plan, worker: &mut Worker<R>, first: u64, count: usize) {
     worker.work.clear();
     for index in 0..count {
         let path = &mut worker.paths[index];
-        path.reset(plan, (first + index as u64) as u32);
+        path.reset::<V>(plan, (first + index as u64) as u32);
         let view = view(plan, path, &worker.work, 0);
         worker.recorder.open(index, &view, &mut worker.held[index]);
     }

@@ -12,24 +12,46 @@ use crate::units::BLOCKS_PER_DAY;
 /// Largest absolute loading of an entrant on the common factor: the own part keeps a third of the variance.
 const LOADING_MAX: f64 = 0.8;
 
-/// Behaviour of a subnet, drawn once for its life.
+/// How a subnet's flow scales, fixed for its life.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Character {
+pub struct Nature {
     /// Log of the daily scale `s`.
     pub log_scale: f64,
     /// Loading on the common factor.
     pub loading: f64,
+}
+
+impl Nature {
+    /// What a snapshot's subnet is taken for: the median one (MODEL 2.1).
+    pub fn median(flow: &FlowParams) -> Self {
+        Self { log_scale: math::ln(flow.scale_median), loading: flow.loading_mean }
+    }
+}
+
+/// When a subnet starts and is enabled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Delays {
+    /// Blocks from registration (incumbents: from the snapshot) to start_call; `None`: never.
+    pub start_blocks: Option<f64>,
+    /// Blocks from start_call (started incumbents: from the snapshot) to emission enabling.
+    pub enable_blocks: f64,
+}
+
+/// Behaviour of an entrant, drawn once for its life.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Character {
+    /// How its flow scales.
+    pub nature: Nature,
     /// Withheld part of miner emission.
     pub miner_burned: f64,
     /// Log-volatility parts at the start, from their stationary law.
     pub log_volatility: [f64; 2],
-    /// Blocks from registration (incumbents: from the snapshot) to start_call; `None`: never.
-    pub start_delay_blocks: Option<f64>,
-    /// Blocks from start_call (started incumbents: from the snapshot) to emission enabling.
-    pub enable_delay_blocks: f64,
+    /// When it starts and is enabled.
+    pub delays: Delays,
 }
 
 /// Draws the entrant of registration `ordinal` of a path.
+#[inline(always)]
 pub fn draw_entrant(flow: &FlowParams, params: &EntrantParams, seed: u64, path: u32, ordinal: u32) -> Character {
     let words = |index| rng::words(seed, Address { path, step: ordinal, slot: 0, purpose: Purpose::Entrant, index });
     let normals = rng::normals4(words(0));
@@ -37,43 +59,34 @@ pub fn draw_entrant(flow: &FlowParams, params: &EntrantParams, seed: u64, path: 
     let burn = rng::open_unit(words(2)[0]);
     let loading = flow.loading_mean + flow.loading_sd * normals[1];
     Character {
-        log_scale: math::ln(flow.scale_median) + flow.scale_sd_log * normals[0],
-        loading: loading.clamp(-LOADING_MAX, LOADING_MAX),
+        nature: Nature {
+            log_scale: math::ln(flow.scale_median) + flow.scale_sd_log * normals[0],
+            loading: loading.clamp(-LOADING_MAX, LOADING_MAX),
+        },
         miner_burned: if burn < params.burn_all_probability { 1.0 } else { 0.0 },
         log_volatility: [flow.volatility[0].sd_log * normals[2], flow.volatility[1].sd_log * normals[3]],
-        start_delay_blocks: start_delay(params, params.never_start_probability, uniforms[0], uniforms[1]),
-        enable_delay_blocks: exponential_blocks(params.enable_delay_mean_days, uniforms[2]),
+        delays: delays(params, params.never_start_probability, uniforms),
     }
 }
 
-/// Draws what a snapshot does not tell of the subnet in `slot`: volatility, and delays where it is not started or enabled.
-///
-/// Scale and loading are those of the median subnet (MODEL 2.1); `miner_burned` is the snapshot's.
-pub fn draw_incumbent(
-    flow: &FlowParams,
-    params: &EntrantParams,
-    seed: u64,
-    path: u32,
-    slot: usize,
-    miner_burned: f64,
-) -> Character {
-    let address = |purpose| Address { path, step: 0, slot: slot as u32, purpose, index: 0 };
-    let normals = rng::normals4(rng::words(seed, address(Purpose::InitialVolatility)));
-    let uniforms = rng::words(seed, address(Purpose::Incumbent)).map(rng::open_unit);
-    Character {
-        log_scale: math::ln(flow.scale_median),
-        loading: flow.loading_mean,
-        miner_burned,
-        log_volatility: [flow.volatility[0].sd_log * normals[0], flow.volatility[1].sd_log * normals[1]],
-        start_delay_blocks: start_delay(params, params.never_start_probability_incumbent, uniforms[0], uniforms[1]),
-        enable_delay_blocks: exponential_blocks(params.enable_delay_mean_days, uniforms[2]),
+/// Draws the delays of a snapshot's subnet that is not started or not enabled.
+#[inline(always)]
+pub fn draw_incumbent_delays(params: &EntrantParams, seed: u64, path: u32, slot: usize) -> Delays {
+    let address = Address { path, step: 0, slot: slot as u32, purpose: Purpose::Incumbent, index: 0 };
+    let uniforms = rng::words(seed, address).map(rng::open_unit);
+    delays(params, params.never_start_probability_incumbent, uniforms)
+}
+
+#[inline(always)]
+fn delays(params: &EntrantParams, never: f64, uniforms: [f64; 4]) -> Delays {
+    let [decides, start, enable, _] = uniforms;
+    Delays {
+        start_blocks: (decides >= never).then(|| exponential_blocks(params.start_delay_mean_days, start)),
+        enable_blocks: exponential_blocks(params.enable_delay_mean_days, enable),
     }
 }
 
-fn start_delay(params: &EntrantParams, never: f64, decides: f64, delay: f64) -> Option<f64> {
-    (decides >= never).then(|| exponential_blocks(params.start_delay_mean_days, delay))
-}
-
+#[inline(always)]
 fn exponential_blocks(mean_days: f64, uniform: f64) -> f64 {
     mean_days * BLOCKS_PER_DAY as f64 * rng::exponential(uniform)
 }

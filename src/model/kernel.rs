@@ -1,5 +1,6 @@
 //! Organic flow of one step over chunks of eight slots: draws, volatilities, jumps.
 
+use crate::model::entrants::Nature;
 use crate::model::params::FlowParams;
 use crate::protocol::kernel::ChainChunk;
 use crate::protocol::kernel::Lanes8;
@@ -29,7 +30,7 @@ pub struct BehaviourChunk {
     pub loading: Lanes8,
     /// `sqrt(1 - loading^2)`.
     pub own_loading: Lanes8,
-    /// Block of registration.
+    /// Block of registration; infinite in a free slot.
     pub registered_at: Lanes8,
 }
 
@@ -37,7 +38,28 @@ impl BehaviourChunk {
     /// Eight empty slots.
     pub fn empty() -> Self {
         let zero = [0.0; 8];
-        Self { log_volatility: [zero; 2], log_scale: zero, loading: zero, own_loading: [1.0; 8], registered_at: zero }
+        Self {
+            log_volatility: [zero; 2],
+            log_scale: zero,
+            loading: zero,
+            own_loading: [1.0; 8],
+            registered_at: [f64::INFINITY; 8],
+        }
+    }
+
+    /// Puts a subnet registered at `block` into a lane.
+    pub fn settle(&mut self, lane: usize, block: u64, nature: &Nature) {
+        self.registered_at[lane] = block as f64;
+        self.log_scale[lane] = nature.log_scale;
+        self.loading[lane] = nature.loading;
+        self.own_loading[lane] = (1.0 - nature.loading * nature.loading).sqrt();
+    }
+
+    /// Sets both parts of the log-volatility in a lane.
+    pub fn set_volatility(&mut self, lane: usize, parts: [f64; 2]) {
+        for (lanes, part) in self.log_volatility.iter_mut().zip(parts) {
+            lanes[lane] = part;
+        }
     }
 }
 
@@ -46,6 +68,7 @@ impl BehaviourChunk {
 pub struct FlowStep {
     drift: f64,
     root_days: f64,
+    volatility_sd: [f64; 2],
     persistence: [f64; 2],
     innovation: [f64; 2],
     log_volatility_shift: f64,
@@ -77,6 +100,7 @@ impl FlowStep {
         Self {
             drift: params.drift_per_day * days,
             root_days: days.sqrt(),
+            volatility_sd: [0, 1].map(|i| part(i).sd_log),
             persistence,
             innovation,
             log_volatility_shift: 0.5 * variance,
@@ -95,6 +119,17 @@ impl FlowStep {
             up_mean: params.jumps.up_mean,
             down_mean: params.jumps.down_mean,
             jump_thresholds: poisson_thresholds(params.jumps.rate_per_day * days),
+        }
+    }
+
+    /// Draws the log-volatility of every slot at a path's start from its stationary law.
+    #[inline(always)]
+    pub fn draw_volatility<V: Vector>(&self, seed: u64, path: u32, behaviour: &mut [BehaviourChunk]) {
+        for (i, chunk) in behaviour.iter_mut().enumerate() {
+            let drawn = rng::slot_draws::<V>(seed, path, 0, Purpose::InitialVolatility, (i * 8) as u32);
+            for part in 0..2 {
+                (V::splat(self.volatility_sd[part]) * drawn.normals[part]).store(&mut chunk.log_volatility[part]);
+            }
         }
     }
 }

@@ -72,6 +72,7 @@ impl OutsideStep {
     }
 
     /// Moves the shared processes one step on and returns what the flows share.
+    #[inline(always)]
     pub fn advance(&self, draw: Draw, outside: &mut Outside) -> CommonFlow {
         let normals = rng::normals4(global_words(draw, Purpose::GlobalNormals, 0));
         let counts = global_words(draw, Purpose::GlobalJumps, COUNT_INDEX);
@@ -83,9 +84,12 @@ impl OutsideStep {
     }
 
     /// Willingness to pay (TAO).
+    #[inline(always)]
     pub fn willingness_tao(&self, outside: &Outside) -> f64 {
         self.willingness_median * math::exp(outside.log_willingness)
     }
+
+    #[inline(always)]
 
     fn common_jump(&self, draw: Draw, count: usize) -> f64 {
         let jump = &self.common;
@@ -95,6 +99,8 @@ impl OutsideStep {
             .fold(0.0, |sum, jump| sum + jump)
     }
 
+    #[inline(always)]
+
     fn tao_usd_jump(&self, draw: Draw, count: usize) -> f64 {
         (0..count as u16)
             .map(|index| global_words(draw, Purpose::GlobalJumps, TAO_USD_JUMP_INDEX + index))
@@ -102,6 +108,8 @@ impl OutsideStep {
             .fold(0.0, |sum, jump| sum + jump)
     }
 }
+
+#[inline(always)]
 
 fn global_words(draw: Draw, purpose: Purpose, index: u16) -> [u32; 4] {
     rng::words(draw.seed, Address { path: draw.path, step: draw.step, slot: 0, purpose, index })

@@ -19,6 +19,7 @@ pub struct RegistrationClock {
 
 impl RegistrationClock {
     /// The clock of attempt `ordinal` of a path.
+    #[inline(always)]
     pub fn start(seed: u64, path: u32, ordinal: u32) -> Self {
         let purpose = Purpose::RegistrationClock;
         let words = rng::words(seed, Address { path, step: ordinal, slot: 0, purpose, index: 0 });
@@ -39,9 +40,12 @@ pub struct CostLine {
 
 impl CostLine {
     /// Cost `blocks` later.
+    #[inline(always)]
     pub fn cost_after(&self, blocks: f64) -> f64 {
         (self.start_tao - self.fall_per_block * blocks).max(self.floor_tao)
     }
+
+    #[inline(always)]
 
     fn blocks_to_floor(&self) -> f64 {
         if self.fall_per_block > 0.0 { ((self.start_tao - self.floor_tao) / self.fall_per_block).max(0.0) } else { 0.0 }
@@ -74,6 +78,7 @@ impl RegistrationHazard {
     /// ```
     ///
     /// Source: MODEL 4.5.
+    #[inline(always)]
     pub fn run(&self, clock: &mut RegistrationClock, cost: CostLine, blocks: f64) -> Option<f64> {
         let falling = cost.blocks_to_floor().min(blocks);
         if falling > 0.0 {
@@ -94,9 +99,13 @@ impl RegistrationHazard {
         None
     }
 
+    #[inline(always)]
+
     fn power(&self, cost: f64, exponent: f64) -> f64 {
         math::pow(self.willingness_tao / cost, exponent)
     }
+
+    #[inline(always)]
 
     fn falling_hazard(&self, cost: CostLine, end_cost: f64) -> f64 {
         let scale = self.per_block * self.willingness_tao / cost.fall_per_block;
@@ -106,6 +115,8 @@ impl RegistrationHazard {
         }
         scale * (self.power(end_cost, excess) - self.power(cost.start_tao, excess)) / excess
     }
+
+    #[inline(always)]
 
     fn falling_time(&self, cost: CostLine, hazard: f64) -> f64 {
         let scale = self.per_block * self.willingness_tao / cost.fall_per_block;

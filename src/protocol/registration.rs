@@ -116,14 +116,17 @@ pub fn lowest_free_netuid(subnets: &[SubnetState]) -> NetUid {
 /// Median of the positive spot prices, at which a new pool opens: the mean of the middle two for an even count, 1 without any.
 /// Source: pallets/subtensor/src/staking/stake_utils.rs, `get_median_subnet_alpha_price`.
 pub fn median_price(spot_prices: impl Iterator<Item = f64>) -> f64 {
-    let mut prices: Vec<f64> = spot_prices.filter(|price| *price > 0.0).collect();
-    prices.sort_unstable_by(f64::total_cmp);
-    let middle = prices.len() / 2;
-    match prices.len() {
-        0 => 1.0,
-        count if count % 2 == 1 => prices[middle],
-        _ => 0.5 * (prices[middle - 1] + prices[middle]),
+    median_of(&mut spot_prices.filter(|price| *price > 0.0).collect::<Vec<f64>>())
+}
+
+/// [`median_price`] of positive prices in a buffer, which it reorders.
+pub fn median_of(prices: &mut [f64]) -> f64 {
+    if prices.is_empty() {
+        return 1.0;
     }
+    let odd = prices.len() % 2 == 1;
+    let (below, upper, _) = prices.select_nth_unstable_by(prices.len() / 2, f64::total_cmp);
+    if odd { *upper } else { 0.5 * (below.iter().fold(0.0, |most, &price| f64::max(most, price)) + *upper) }
 }
 
 /// A subnet as registered: the whole lock is the pool's TAO, alpha is minted to the median price, nothing is staked, and

@@ -57,6 +57,7 @@ pub(crate) fn key(seed: u64) -> [u32; 2] {
 }
 
 /// The four random words at an address.
+#[inline(always)]
 pub fn words(seed: u64, address: Address) -> [u32; 4] {
     philox4x32(address.counter(), key(seed))
 }

@@ -57,6 +57,7 @@ pub fn slot_draws<V: Vector>(seed: u64, path: u32, step: u32, purpose: Purpose, 
 }
 
 /// The draws of one slot: the scalar twin of [`slot_draws`].
+#[inline(always)]
 pub fn slot_draws_scalar(seed: u64, address: Address) -> ([f64; 3], u32) {
     let words = words(seed, address);
     let [a, b, c, _] = normals4(words);
@@ -64,6 +65,7 @@ pub fn slot_draws_scalar(seed: u64, address: Address) -> ([f64; 3], u32) {
 }
 
 /// Four independent standard normals of one block of words; the first three are those of [`slot_draws`].
+#[inline(always)]
 pub fn normals4(words: [u32; 4]) -> [f64; 4] {
     let [x0, x1, x2, x3] = words.map(Wrapping);
     let (a, b) = box_muller::<f32>(x0, x1);
