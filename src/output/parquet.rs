@@ -295,12 +295,12 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_disk_that_fills_up_is_an_error_of_the_file() {
+    fn a_disk_that_fills_up_is_the_users_to_mend() {
         let identity = Identity { scenario_hash: "00".into(), seed: 1 };
         let mut writer = TableWriter::create("/dev/full".into(), &EVENTS, &identity).unwrap();
         let written = (0..2 * ROW_GROUP_ROWS as u64).try_for_each(|path| writer.append(&Event(path)));
         let error = written.and_then(|()| writer.finish()).unwrap_err();
-        assert!(!error.is_bad_input(), "{error:?}");
+        assert!(error.is_bad_input(), "{error:?}");
         assert!(matches!(error, OutputError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull));
     }
 }

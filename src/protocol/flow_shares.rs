@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn a_negative_cutoff_lets_small_outflows_earn() {
-        // L = max(-2, -5) = -2: z = 5, 0, 1.
+        // L = max(-2, -5) = -2: z = 4, 0, 1, whose quotients are exact.
         let rule = FlowRule { cutoff: -2.0, ..F2 };
-        assert_eq!(flow_shares(&rule, &averages(&[(3.0, 0.0), (-5.0, 0.0), (-1.0, 0.0)])), [5.0 / 6.0, 0.0, 1.0 / 6.0]);
+        assert_eq!(flow_shares(&rule, &averages(&[(2.0, 0.0), (-5.0, 0.0), (-1.0, 0.0)])), [0.8, 0.0, 0.2]);
     }
 
     #[test]
