@@ -22,6 +22,7 @@ use crate::model::registration::RegistrationHazard;
 use crate::protocol::dissolve;
 use crate::protocol::kernel::CHUNK_SLOTS;
 use crate::protocol::kernel::ChainChunk;
+use crate::protocol::kernel::StepBuffers;
 use crate::protocol::registration;
 use crate::protocol::registration::PruneCandidate;
 use crate::protocol::state::SubnetState;
@@ -161,7 +162,7 @@ fn dissolve_slot(plan: &Plan, path: &mut PathState, slot: usize, block: u64, wor
 fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f64, work: &mut Workspace) {
     let input = &plan.input;
     let model = &input.model;
-    grow(path, slot);
+    grow(path, slot, &mut work.buffers);
     work.scratch.clear();
     let prices = path.occupants.iter().enumerate().filter(|(_, occupant)| occupant.is_some());
     work.scratch.extend(prices.map(|(slot, _)| path.price(slot)).filter(|price| *price > 0.0));
@@ -190,11 +191,16 @@ fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f6
     work.events.push(event(EventKind::Registered, slot, block, &occupant, 0.0, price, cost));
 }
 
-/// Makes room for `slot` when the subnet limit is above the number of subnets at the start.
-fn grow(path: &mut PathState, slot: usize) {
+/// Makes room for `slot` when the subnet limit is above the number of subnets at the start. What recorders read of the
+/// step is 0 there: the buffers still hold another path's values.
+fn grow(path: &mut PathState, slot: usize, buffers: &mut StepBuffers) {
     debug_assert!(slot < SLOT_CAPACITY);
     let chunks = chunks_for(slot + 1);
-    if chunks > path.chain.len() {
+    let live = path.chain.len();
+    if chunks > live {
+        for values in [&mut buffers.share, &mut buffers.flow, &mut buffers.staked_open, &mut buffers.validator_alpha] {
+            values.0[live..chunks].fill([0.0; CHUNK_SLOTS]);
+        }
         path.chain.resize(chunks, ChainChunk::empty());
         path.behaviour.resize(chunks, BehaviourChunk::empty());
     }

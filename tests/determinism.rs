@@ -1,0 +1,109 @@
+//! The same files to the byte for any threads, batches and instruction set.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use taorisk::output::manifest::Manifest;
+use taorisk::simd::Backend;
+use tempfile::TempDir;
+
+/// How a run is spread over the machine.
+#[derive(Clone, Copy, Debug)]
+struct Spread {
+    threads: u32,
+    batch: u32,
+    backend: Backend,
+}
+
+/// Files of a finished run, all but the one that tells of the machine and the clock.
+fn files_of_run(directory: &TempDir, name: &str, spread: Spread) -> BTreeMap<String, Vec<u8>> {
+    let Spread { threads, batch, backend } = spread;
+    let (threads, batch) = (threads.to_string(), batch.to_string());
+    let flags = ["--threads", &threads, "--batch", &batch, "--simd", backend.name(), "--quiet"];
+    Command::new(env!("CARGO_BIN_EXE_taorisk"))
+        .current_dir(directory.path())
+        .args(["run", "scenario.toml", "--out", name])
+        .args(flags)
+        .assert()
+        .success();
+    let entries = fs::read_dir(directory.path().join(name)).expect("a run directory");
+    let files = entries.map(|entry| {
+        let entry = entry.expect("an entry");
+        (entry.file_name().into_string().expect("UTF-8"), fs::read(entry.path()).expect("a readable file"))
+    });
+    files.filter(|(name, _)| name != "runtime.json").collect()
+}
+
+fn result_hash(directory: &Path) -> String {
+    Manifest::read(directory).expect("a readable manifest").expect("a finished run").result_hash
+}
+
+/// Runs `scenario` in every way and compares all files; returns those of the first run.
+fn assert_same_bytes(scenario: &str) -> BTreeMap<String, Vec<u8>> {
+    let directory = TempDir::new().expect("a temporary directory");
+    fs::write(directory.path().join("scenario.toml"), scenario).expect("a scenario file");
+    let best = Backend::detect();
+    let mut spreads = vec![
+        Spread { threads: 1, batch: 1, backend: best },
+        Spread { threads: 2, batch: 16, backend: best },
+        Spread { threads: 8, batch: 64, backend: best },
+        Spread { threads: 8, batch: 1, backend: best },
+    ];
+    spreads.extend(Backend::available().into_iter().map(|backend| Spread { threads: 2, batch: 64, backend }));
+    let first = files_of_run(&directory, "run-0", spreads[0]);
+    let parquet = first.keys().filter(|name| name.ends_with(".parquet")).count();
+    assert!(parquet >= 5, "{parquet} Parquet files");
+    let hash = result_hash(&directory.path().join("run-0"));
+    for (index, &spread) in spreads.iter().enumerate().skip(1) {
+        let name = format!("run-{index}");
+        let files = files_of_run(&directory, &name, spread);
+        assert_eq!(result_hash(&directory.path().join(&name)), hash, "{spread:?}");
+        assert!(files.keys().eq(first.keys()), "{spread:?}");
+        for (name, bytes) in &files {
+            assert!(*bytes == first[name], "{name} differs with {spread:?}");
+        }
+    }
+    let bytes: usize = first.values().map(Vec::len).sum();
+    println!("{} runs, {} files, {bytes} bytes, {hash}", spreads.len(), first.len());
+    first
+}
+
+const RECORDS: &str = "event_paths = 200\nsample_paths = 20\n";
+
+#[test]
+fn days_as_steps() {
+    assert_same_bytes(&format!("[run]\npaths = 200\nhorizon_days = 30\nreport_days = [1, 7]\n{RECORDS}"));
+}
+
+#[test]
+fn six_steps_a_day() {
+    assert_same_bytes(&format!(
+        "[run]\npaths = 150\nhorizon_days = 8\nblocks_per_step = 1200\nreport_days = [0.5, 4]\n{RECORDS}"
+    ));
+}
+
+/// Slots grow on some paths and not on others, and entrants start and are pruned.
+#[test]
+fn more_slots() {
+    let rules = "[protocol]\nsubnet_limit = 256\nregistration_rate_limit_blocks = 0\nimmunity_period_blocks = 50000\n\
+                 lock_reduction_interval_blocks = 14400\n[registration]\nhazard_per_day = 1.0\nelasticity = 0.0\n\
+                 [entrants]\nstart_delay_mean_days = 1.0\nenable_delay_mean_days = 2.0\n";
+    let files = assert_same_bytes(&format!("[run]\npaths = 100\nhorizon_days = 25\n{RECORDS}{rules}"));
+    assert!(files["events.parquet"].len() > 10_000, "{} bytes of events", files["events.parquet"].len());
+}
+
+#[test]
+fn another_seed_gives_other_results() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let spread = Spread { threads: 2, batch: 16, backend: Backend::detect() };
+    let hashes = [1, 2].map(|seed| {
+        let text = format!("[run]\nseed = {seed}\npaths = 50\nhorizon_days = 3\n");
+        fs::write(directory.path().join("scenario.toml"), text).expect("a scenario file");
+        let name = format!("seed-{seed}");
+        files_of_run(&directory, &name, spread);
+        result_hash(&directory.path().join(name))
+    });
+    assert_ne!(hashes[0], hashes[1]);
+}
