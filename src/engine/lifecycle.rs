@@ -162,10 +162,7 @@ fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f6
     let input = &plan.input;
     let model = &input.model;
     grow(path, slot);
-    work.scratch.clear();
-    let prices = path.occupants.iter().enumerate().filter(|(_, occupant)| occupant.is_some());
-    work.scratch.extend(prices.map(|(slot, _)| path.price(slot)).filter(|price| *price > 0.0));
-    let median = registration::median_of(&mut work.scratch);
+    let median = median_price(path, &mut work.scratch);
     let character = entrants::draw_entrant(&model.flow, &model.entrants, input.seed, path.path, path.clock.ordinal);
     let mut subnet = registration::new_subnet(&input.protocol, NetUid::from_slot(slot), block, cost, median);
     subnet.miner_burned = character.miner_burned;
@@ -188,6 +185,20 @@ fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f6
     path.last_lock_block = block;
     let price = path.price(slot);
     work.events.push(event(EventKind::Registered, slot, block, &occupant, 0.0, price, cost));
+}
+
+/// [`registration::median_price`] of the occupied slots.
+#[inline(always)]
+fn median_price(path: &PathState, scratch: &mut [f64; SLOT_CAPACITY]) -> f64 {
+    let mut count = 0;
+    for (chain, behaviour) in path.chain.iter().zip(&path.behaviour) {
+        for lane in 0..CHUNK_SLOTS {
+            let price = chain.price(lane);
+            scratch[count % SLOT_CAPACITY] = price;
+            count += usize::from(price > 0.0 && behaviour.registered_at[lane].is_finite());
+        }
+    }
+    registration::median_of(&mut scratch[..count])
 }
 
 /// Makes room for `slot` when the subnet limit is above the number of subnets at the start.

@@ -113,6 +113,7 @@ impl ChainChunk {
     }
 
     /// Spot price (TAO per alpha) of one lane.
+    #[inline(always)]
     pub fn price(&self, lane: usize) -> f64 {
         let weight = self.weight_tao[lane];
         ((1.0 - weight) * self.reserve_tao[lane]) / (weight * self.reserve_alpha[lane])
@@ -373,6 +374,7 @@ pub struct CoinbaseStep {
 /// cut, server = (ae - cut) / 2, root = rho' server, validator = server - root
 /// ```
 ///
+/// Quotients known at the same time share one division, by the product of their denominators.
 /// rho' is taken where the middle block stands after its injection and mint, which is the chain's own state at K = 1.
 #[inline(always)]
 pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
@@ -399,18 +401,22 @@ pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
 
         // Terms from the opening state.
         let issuance = x + ((staked + protocol) + (burned + unclaimed));
-        let rho = root / (root + issuance);
-        let price = if EQUAL { y / x } else { (w1 * y) / (w2 * x) };
+        let diluted = root + issuance;
+        let (xw, yw) = if EQUAL { (x, y) } else { (w2 * x, w1 * y) };
+        let inverse = one / ((diluted * xw) * yw);
+        let rho = root * ((xw * yw) * inverse);
+        let price = yw * ((diluted * yw) * inverse);
+        let per_price = xw * ((diluted * xw) * inverse);
         let mut rate = V::load(&chunk.alpha_emission);
         let near = (issuance + (blocks + blocks)).ge(V::load(&chunk.halving_issuance));
         let first = injected::<V>(share, step.emission_tao[0], rho * rate * price);
         if V::bitmask(near) != 0 {
-            rate = cross_halvings::<V>(chunk, issuance, rate + first.0 / price, step.blocks);
+            rate = cross_halvings::<V>(chunk, issuance, rate + first.0 * per_price, step.blocks);
         }
         rate = rate * started;
         let cap = rho * rate * price;
         let (injected_tao, excess) = blend_parts::<V>(share, step, cap);
-        let injected_alpha = injected_tao / price;
+        let injected_alpha = injected_tao * per_price;
         let (injected_k, excess_k) = (blocks * injected_tao, blocks * excess);
         let alpha_k = blocks * injected_alpha;
 
@@ -422,21 +428,22 @@ pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
             (w2 + growth) / (one + growth + growth)
         };
         let ratio = if EQUAL { one } else { w2_new / (one - w2_new) };
+        let y_bought = y + excess_k;
+        let middle = root + (issuance + (injected_alpha + rate) * V::splat(0.5 * (step.blocks + 1.0)));
+        let inverse = one / (y_bought * middle);
         let bought = if EQUAL {
-            x * (excess_k / (y + excess_k))
+            x * (excess_k * (middle * inverse))
         } else {
             -(x * math::exp_m1(-(ratio * math::ln_1p(excess_k / y))))
         };
         let x2 = (x - bought) + alpha_k;
-        let y2 = (y + excess_k) + injected_k;
-        let price2 = if EQUAL { y2 / x2 } else { y2 / (ratio * x2) };
+        let y2 = y_bought + injected_k;
 
         // Alpha emission and its splits.
         let minted = blocks * rate;
         let cut = minted * V::splat(step.owner_cut);
         let server = (minted - cut) * half;
-        let middle = issuance + (injected_alpha + rate) * V::splat(0.5 * (step.blocks + 1.0));
-        let root_alpha = server * (root / (root + middle));
+        let root_alpha = server * (root * (y_bought * inverse));
         let validator = server - root_alpha;
         let withheld = server * V::load(&chunk.miner_burned).min(one);
         let miner = server - withheld;
@@ -449,18 +456,22 @@ pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
         let swapped = claimed * V::splat(sales.root_swap);
         let xa = x2 + sold;
         let xb = xa + swapped;
-        let (ya, yb) = if EQUAL {
-            let invariant = x2 * y2;
-            (invariant / xa, invariant / xb)
+        let inverse = one / ((x2 * xa) * xb);
+        let per_x2 = (xa * xb) * inverse;
+        let (ya, yb, sale_move) = if EQUAL {
+            let part = (x2 * y2) * (x2 * inverse);
+            (part * xb, part * xa, V::splat(-2.0) * math::ln_near_one(xb * per_x2))
         } else {
             let power = -(one / ratio);
-            (y2 * math::exp(power * math::ln_1p(sold / x2)), y2 * math::exp(power * math::ln_1p((sold + swapped) / x2)))
+            let grown = math::ln_1p((sold + swapped) * per_x2);
+            let yb = y2 * math::exp(power * grown);
+            (y2 * math::exp(power * math::ln_1p(sold * per_x2)), yb, (power - one) * grown)
         };
-        let price_b = if EQUAL { yb / xb } else { yb / (ratio * xb) };
+        let price2 = if EQUAL { y2 * per_x2 } else { y2 * per_x2 / ratio };
 
         price.store(&mut buffers.price_open.0[i]);
-        math::ln(price2 / price).store(&mut buffers.coinbase_move.0[i]);
-        math::ln(price_b / price2).store(&mut buffers.sale_move.0[i]);
+        math::ln_near_one(price2 * per_price).store(&mut buffers.coinbase_move.0[i]);
+        sale_move.store(&mut buffers.sale_move.0[i]);
         staked.store(&mut buffers.staked_open.0[i]);
         validator.store(&mut buffers.validator_alpha.0[i]);
         (ya - yb).store(&mut buffers.root_tao.0[i]);
@@ -632,19 +643,26 @@ fn effective_price<V: Vector>(opening: V, coinbase: V, trades: V, age: &AgeChunk
     let k = V::splat(blocks);
     let inverse_k = V::splat(1.0 / blocks);
     let total = (coinbase + trades) - V::load(&age.log_keep);
-    let (s0, s1) = geometric_sums::<V>(total, total * inverse_k, k, blocks);
+    let (rate, coinbase_rate) = (total * inverse_k, coinbase * inverse_k);
+    let tiny = V::splat(1.0 / 1024.0);
+    let (rate_growth, coinbase_growth) = if V::bitmask(rate.abs().lt(tiny) & coinbase_rate.abs().lt(tiny)) == 0xff {
+        (math::exp_m1_tiny(rate), math::exp_m1_tiny(coinbase_rate))
+    } else {
+        (math::exp_m1(rate), math::exp_m1(coinbase_rate))
+    };
+    let (s0, s1) = geometric_sums::<V>(total, rate, rate_growth, k, blocks);
     let centred = s1 - V::splat(0.5 * (blocks - 1.0)) * s0;
     let numerator = V::load(&age.tilt).mul_add(centred, s0);
-    (opening * math::exp(coinbase * inverse_k)) * (numerator * V::load(&age.inverse_denominator))
+    opening.mul_add(coinbase_growth, opening) * (numerator * V::load(&age.inverse_denominator))
 }
 
-/// `S0` and `S1` of [`effective_price`], by their series where `|K r|` is below 1e-4. Shared with the age table.
+/// `S0` and `S1` of [`effective_price`], by their series where `|K r|` is below 1e-4. `rate_growth`: `expm1(r)`.
+/// Shared with the age table.
 #[inline(always)]
-pub(crate) fn geometric_sums<L: crate::simd::Lanes>(total: L, rate: L, k: L, blocks: f64) -> (L, L) {
+pub(crate) fn geometric_sums<L: crate::simd::Lanes>(total: L, rate: L, rate_growth: L, k: L, blocks: f64) -> (L, L) {
     let one = L::splat(1.0);
     let small = total.abs().lt(L::splat(1e-4));
     let growth = math::exp_m1(total);
-    let rate_growth = math::exp_m1(rate);
     let inverse = one / L::select(small, one, rate_growth);
     let s0 = growth * inverse;
     let s1 = (k * (growth + one) - (rate_growth + one) * s0) * inverse;
@@ -652,4 +670,167 @@ pub(crate) fn geometric_sums<L: crate::simd::Lanes>(total: L, rate: L, k: L, blo
     let series0 = k * (one + rate * (L::splat(0.5 * (blocks - 1.0)) + rate * quadratic));
     let series1 = L::splat(0.5 * blocks * (blocks - 1.0)) * (one + rate * L::splat((2.0 * blocks - 1.0) / 3.0));
     (L::select(small, series0, s0), L::select(small, series1, s1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Backend;
+    use crate::simd::Kernel;
+    use crate::simd::dispatch;
+
+    const CHUNKS: usize = 16;
+
+    /// Pools from tiny to large, one in nine not started.
+    fn slots() -> Vec<ChainChunk> {
+        let mut chunks = vec![ChainChunk::empty(); CHUNKS];
+        for slot in 0..CHUNKS * CHUNK_SLOTS {
+            let (chunk, lane) = (&mut chunks[slot / CHUNK_SLOTS], slot % CHUNK_SLOTS);
+            let size = slot as f64;
+            chunk.reserve_alpha[lane] = 30_000.0 + 20_000.0 * size;
+            chunk.reserve_tao[lane] = 400.0 + 3.0 * size * size;
+            chunk.staked_alpha[lane] = 15_000.0 * size;
+            chunk.protocol_alpha[lane] = 100.0 * size;
+            chunk.burned_alpha[lane] = 50.0;
+            chunk.unclaimed_root_alpha[lane] = 10.0 * size;
+            chunk.moving_price[lane] = 0.001 * size;
+            chunk.miner_burned[lane] = if slot % 5 == 0 { 1.0 } else { 0.2 };
+            chunk.alpha_emission[lane] = 1.0;
+            chunk.started[lane] = if slot % 9 == 0 { 0.0 } else { 1.0 };
+            chunk.enabled[lane] = 1.0;
+        }
+        chunks
+    }
+
+    fn shares() -> StepBuffers {
+        let mut buffers = StepBuffers::new();
+        (0..CHUNKS * CHUNK_SLOTS).for_each(|slot| buffers.share.set(slot, slot as f64 / 8_128.0));
+        buffers
+    }
+
+    fn step(emission_tao: f64) -> CoinbaseStep {
+        let sales = EmissionSales {
+            owner: 0.5,
+            miner: 0.6,
+            validator: 0.1,
+            root_swap: 0.7,
+            claim_of_stock: 0.4,
+            claim_of_new: 0.2,
+        };
+        CoinbaseStep {
+            blocks: 7_200.0,
+            emission_tao: [emission_tao, 0.5 * emission_tao],
+            emission_part: [0.75, 0.25],
+            weighted_root_tao: 990_000.0,
+            sell_flag: true,
+            owner_cut: 0.18,
+            sales,
+        }
+    }
+
+    struct Coinbase<const EQUAL: bool>(f64);
+
+    impl<const EQUAL: bool> Kernel for Coinbase<EQUAL> {
+        type Output = (Vec<ChainChunk>, StepBuffers);
+
+        #[inline(always)]
+        fn run<V: Vector>(self) -> Self::Output {
+            let (mut chunks, mut buffers) = (slots(), shares());
+            coinbase_pass::<V, EQUAL>(&mut chunks, &step(self.0), &mut buffers);
+            (chunks, buffers)
+        }
+    }
+
+    fn outputs((chunks, buffers): &(Vec<ChainChunk>, StepBuffers), slot: usize) -> [f64; 13] {
+        let (chunk, lane) = (&chunks[slot / CHUNK_SLOTS], slot % CHUNK_SLOTS);
+        [
+            buffers.price_open.get(slot),
+            buffers.coinbase_move.get(slot),
+            buffers.sale_move.get(slot),
+            buffers.validator_alpha.get(slot),
+            buffers.root_tao.get(slot),
+            buffers.sold_tao.get(slot),
+            buffers.spent_tao.get(slot),
+            buffers.reserve_alpha_mid.get(slot),
+            buffers.reserve_tao_mid.get(slot),
+            chunk.staked_alpha[lane],
+            chunk.protocol_alpha[lane],
+            chunk.burned_alpha[lane],
+            chunk.unclaimed_root_alpha[lane],
+        ]
+    }
+
+    /// The formulas of [`coinbase_pass`] at equal weights as they are written, every quotient with its own division.
+    fn plain(step: &CoinbaseStep, slot: usize) -> [f64; 13] {
+        let (chunks, buffers) = (slots(), shares());
+        let (chunk, lane) = (&chunks[slot / CHUNK_SLOTS], slot % CHUNK_SLOTS);
+        let (x, y, staked) = (chunk.reserve_alpha[lane], chunk.reserve_tao[lane], chunk.staked_alpha[lane]);
+        let (issuance, root) = (chunk.issuance_alpha(lane), step.weighted_root_tao);
+        let rate = chunk.alpha_emission[lane] * chunk.started[lane];
+        let (price, cap) = (y / x, root / (root + issuance) * rate * (y / x));
+        let (mut spent, mut injected) = (0.0, 0.0);
+        for (emission, part) in step.emission_tao.iter().zip(step.emission_part) {
+            spent += step.blocks * part * buffers.share.get(slot) * emission;
+            injected += step.blocks * part * (buffers.share.get(slot) * emission).min(cap);
+        }
+        let excess = spent - injected;
+        let bought = x * (excess / (y + excess));
+        let (x2, y2) = (x - bought + injected / price, y + spent);
+        let cut = step.blocks * rate * step.owner_cut;
+        let server = (step.blocks * rate - cut) / 2.0;
+        let middle = issuance + (injected / price / step.blocks + rate) * (step.blocks + 1.0) / 2.0;
+        let accrued = server * (root / (root + middle));
+        let (validator, withheld) = (server - accrued, server * chunk.miner_burned[lane]);
+        let miner = server - withheld;
+        let sales = &step.sales;
+        let sold = sales.owner * cut + sales.miner * miner + sales.validator * validator;
+        let unclaimed = chunk.unclaimed_root_alpha[lane];
+        let claimed = unclaimed * sales.claim_of_stock + accrued * sales.claim_of_new;
+        let swapped = claimed * sales.root_swap;
+        let (xa, xb) = (x2 + sold, x2 + sold + swapped);
+        let (ya, yb) = (x2 * y2 / xa, x2 * y2 / xb);
+        [
+            price,
+            (y2 / x2 / price).ln(),
+            (yb / xb / (y2 / x2)).ln(),
+            validator,
+            ya - yb,
+            y2 - ya,
+            spent,
+            xb,
+            yb,
+            staked + cut + miner + validator - sold + claimed - swapped,
+            chunk.protocol_alpha[lane] + bought,
+            chunk.burned_alpha[lane] + withheld,
+            unclaimed + accrued - claimed,
+        ]
+    }
+
+    /// Relative to the value, or to one where it is a difference of larger ones (a log move, TAO of a pool).
+    fn assert_close(results: [f64; 13], expected: [f64; 13], pool_tao: f64, context: &str) {
+        for (i, (result, expected)) in results.iter().zip(expected).enumerate() {
+            let size = match i {
+                1 | 2 => 1.0,
+                4 | 5 => pool_tao,
+                _ => expected.abs(),
+            };
+            assert!((result - expected).abs() <= 1e-12 * size, "{context}, output {i}: {result}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn shared_divisions_agree_with_the_formulas() {
+        for backend in Backend::available() {
+            for emission_tao in [0.0, 0.5, 20.0] {
+                let equal = dispatch(backend, Coinbase::<true>(emission_tao));
+                let general = dispatch(backend, Coinbase::<false>(emission_tao));
+                for slot in 0..CHUNKS * CHUNK_SLOTS {
+                    let expected = plain(&step(emission_tao), slot);
+                    let context = format!("{backend}, {emission_tao} TAO, slot {slot}");
+                    assert_close(outputs(&equal, slot), expected, expected[8], &context);
+                    assert_close(outputs(&general, slot), expected, expected[8], &format!("{context}, general"));
+                }
+            }
+        }
+    }
 }
