@@ -104,22 +104,24 @@ fn attempt(plan: &Plan, path: &mut PathState, block: u64, work: &mut Workspace) 
 }
 
 /// Free slots carry an infinite block of registration.
+#[inline(always)]
 fn occupied_slots(path: &PathState) -> usize {
     path.behaviour.iter().flat_map(|chunk| chunk.registered_at).filter(|block| block.is_finite()).count()
 }
 
 /// The chain's rule, asked only about the subnets whose moving price is the lowest past immunity: mostly one.
+#[inline(always)]
 fn prune_target(plan: &Plan, path: &PathState, block: u64) -> Option<usize> {
     let immunity = plan.input.protocol.immunity_period_blocks;
     let last = block.checked_sub(immunity)? as f64;
-    let mut lowest = f64::INFINITY;
+    let mut lowest = [f64::INFINITY; CHUNK_SLOTS];
     for (chain, behaviour) in path.chain.iter().zip(&path.behaviour) {
-        for (price, registered_at) in chain.moving_price.iter().zip(&behaviour.registered_at) {
-            if *registered_at <= last && *price < lowest {
-                lowest = *price;
-            }
+        for (lane, lowest) in lowest.iter_mut().enumerate() {
+            let price = if behaviour.registered_at[lane] <= last { chain.moving_price[lane] } else { f64::INFINITY };
+            *lowest = if price < *lowest { price } else { *lowest };
         }
     }
+    let lowest = lowest.into_iter().fold(f64::INFINITY, f64::min);
     let candidates = (0..path.chain.len() * CHUNK_SLOTS).filter_map(|slot| {
         let (chunk, lane) = locate(slot);
         let moving_price = path.chain[chunk].moving_price[lane];

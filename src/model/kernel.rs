@@ -239,7 +239,8 @@ pub fn flow_draws<V: Vector>(
         fast.store(&mut buffers.normals[1].0[i]);
         slow.store(&mut buffers.normals[2].0[i]);
     }
-    flows::<V>(step, draw, common, chain, behaviour, buffers, flow);
+    moves::<V>(step, common, behaviour, buffers);
+    flows::<V>(step, draw.block, chain, behaviour, buffers, flow);
 }
 
 /// Random words of every slot, and which may jump: those whose residue begins no higher than the threshold does.
@@ -303,22 +304,13 @@ fn draw_jumps<V: Vector>(step: &FlowStep, draw: Draw, buffers: &mut FlowBuffers)
     }
 }
 
-/// Flows from normals and jumps.
+/// Moves the volatilities on and leaves each slot's move in units of its scale in place of the first normal.
 #[inline(always)]
-fn flows<V: Vector>(
-    step: &FlowStep,
-    draw: Draw,
-    common: CommonFlow,
-    chain: &[ChainChunk],
-    behaviour: &mut [BehaviourChunk],
-    buffers: &FlowBuffers,
-    flow: &mut SlotValues,
-) {
+fn moves<V: Vector>(step: &FlowStep, common: CommonFlow, behaviour: &mut [BehaviourChunk], buffers: &mut FlowBuffers) {
     let factor = V::splat(common.factor);
     let own_mean = V::splat(-step.jump_mean);
     let shared_jump = V::splat((common.jump - step.common_jump_mean) * step.inverse_loading_mean);
-    let (low, high) = (V::splat(-step.flow_cap), V::splat(step.flow_cap));
-    for (i, (chain, behaviour)) in chain.iter().zip(behaviour).enumerate() {
+    for (i, behaviour) in behaviour.iter_mut().enumerate() {
         let mut log_volatility = V::splat(-step.log_volatility_shift);
         for part in 0..2 {
             let old = V::load(&behaviour.log_volatility[part]);
@@ -327,12 +319,28 @@ fn flows<V: Vector>(
             new.store(&mut behaviour.log_volatility[part]);
             log_volatility = log_volatility + new;
         }
-        let scale = scale::<V>(step, draw.block, chain, behaviour);
         let volatility = math::exp(V::splat(step.log_volatility_cap).min(log_volatility)) * V::splat(step.root_days);
         let loading = V::load(&behaviour.loading);
-        let diffusion = loading.mul_add(factor, V::load(&behaviour.own_loading) * V::load(&buffers.normals[0].0[i]));
+        let own = V::load(&behaviour.own_loading) * V::load(&buffers.normals[0].0[i]);
         let jumps = loading.mul_add(shared_jump, V::load(&buffers.jump.0[i]) + own_mean);
-        let flows = scale.mul_add(volatility.mul_add(diffusion, jumps), V::splat(step.drift));
+        volatility.mul_add(loading.mul_add(factor, own), jumps).store(&mut buffers.normals[0].0[i]);
+    }
+}
+
+/// Flows from the moves.
+#[inline(always)]
+fn flows<V: Vector>(
+    step: &FlowStep,
+    block: f64,
+    chain: &[ChainChunk],
+    behaviour: &[BehaviourChunk],
+    buffers: &FlowBuffers,
+    flow: &mut SlotValues,
+) {
+    let (low, high) = (V::splat(-step.flow_cap), V::splat(step.flow_cap));
+    for (i, (chain, behaviour)) in chain.iter().zip(behaviour).enumerate() {
+        let scale = scale::<V>(step, block, chain, behaviour);
+        let flows = scale.mul_add(V::load(&buffers.normals[0].0[i]), V::splat(step.drift));
         (high.min(low.max(flows)) * V::load(&chain.started)).store(&mut flow.0[i]);
     }
 }

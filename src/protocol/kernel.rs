@@ -153,6 +153,18 @@ pub struct StepBuffers {
     pub flow_tao: SlotValues,
     /// TAO reserve at the step's end, for its sum.
     pub reserve_tao_end: SlotValues,
+    /// Scratch of the coinbase: TAO of the chain buy.
+    pub excess_tao: SlotValues,
+    /// Scratch of the coinbase: injected alpha.
+    pub injected_alpha: SlotValues,
+    /// Scratch of the coinbase: weighted root TAO and the issuance of the middle block.
+    pub diluted: SlotValues,
+    /// Scratch of the coinbase: alpha minted to holders.
+    pub minted_alpha: SlotValues,
+    /// Scratch of the coinbase: alpha of the emission that is sold.
+    pub sold_alpha: SlotValues,
+    /// Scratch of the coinbase: root alpha that is claimed and sold.
+    pub swapped_alpha: SlotValues,
 }
 
 impl StepBuffers {
@@ -174,7 +186,13 @@ impl StepBuffers {
             reserve_alpha_mid: zero.clone(),
             flow: zero.clone(),
             flow_tao: zero.clone(),
-            reserve_tao_end: zero,
+            reserve_tao_end: zero.clone(),
+            excess_tao: zero.clone(),
+            injected_alpha: zero.clone(),
+            diluted: zero.clone(),
+            minted_alpha: zero.clone(),
+            sold_alpha: zero.clone(),
+            swapped_alpha: zero,
         }
     }
 }
@@ -220,30 +238,52 @@ pub fn raw_shares<V: Vector>(chunks: &[ChainChunk], buffers: &mut StepBuffers) -
 pub fn ranked_value<V: Vector>(values: &[Lanes8], rank: usize, guess: f64) -> f64 {
     let mut candidate = guess.max(f64::MIN_POSITIVE);
     loop {
-        let at = V::splat(candidate);
-        let (mut above, mut equal) = (0u32, 0u32);
-        let mut next_up = V::splat(f64::INFINITY);
-        let mut next_down = V::splat(0.0);
-        for lanes in values {
-            let value = V::load(lanes);
-            let is_above = value.gt(at);
-            let is_below = value.lt(at);
-            above += V::bitmask(is_above).count_ones();
-            equal += 8 - (V::bitmask(is_above) | V::bitmask(is_below)).count_ones();
-            next_up = next_up.min(V::select(is_above, value, next_up));
-            next_down = next_down.max(V::select(is_below, value, next_down));
+        let mut scan = RankScan::<V>::new();
+        for group in values.chunks(8) {
+            scan.count(group, V::splat(candidate));
         }
-        if above as usize >= rank {
-            candidate = next_up.to_array().into_iter().fold(f64::INFINITY, f64::min);
-        } else if (above + equal) as usize >= rank {
+        if scan.above as usize >= rank {
+            candidate = scan.next_up.to_array().into_iter().fold(f64::INFINITY, f64::min);
+        } else if (scan.above + scan.equal) as usize >= rank {
             return candidate;
         } else {
-            let below = next_down.to_array().into_iter().fold(0.0, f64::max);
+            let below = scan.next_down.to_array().into_iter().fold(0.0, f64::max);
             if !(below > 0.0) {
                 return smallest_positive(values);
             }
             candidate = below;
         }
+    }
+}
+
+/// How many values are above and at a candidate, and the nearest on either side, lane by lane.
+struct RankScan<V: Vector> {
+    above: u32,
+    equal: u32,
+    next_up: V,
+    next_down: V,
+}
+
+impl<V: Vector> RankScan<V> {
+    #[inline(always)]
+    fn new() -> Self {
+        Self { above: 0, equal: 0, next_up: V::splat(f64::INFINITY), next_down: V::splat(0.0) }
+    }
+
+    /// Adds up to eight chunks, whose bits are counted together.
+    #[inline(always)]
+    fn count(&mut self, group: &[Lanes8], candidate: V) {
+        let (mut above, mut below) = (0u64, 0u64);
+        for (i, lanes) in group.iter().enumerate() {
+            let value = V::load(lanes);
+            let (is_above, is_below) = (value.gt(candidate), value.lt(candidate));
+            above |= u64::from(V::bitmask(is_above)) << (8 * i);
+            below |= u64::from(V::bitmask(is_below)) << (8 * i);
+            self.next_up = V::select(is_above, value, V::splat(f64::INFINITY)).min(self.next_up);
+            self.next_down = V::select(is_below, value, V::splat(0.0)).max(self.next_down);
+        }
+        self.above += above.count_ones();
+        self.equal += (CHUNK_SLOTS * group.len()) as u32 - (above | below).count_ones();
     }
 }
 
@@ -382,65 +422,90 @@ pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
     step: &CoinbaseStep,
     buffers: &mut StepBuffers,
 ) {
+    injection_pass::<V, EQUAL>(chunks, step, buffers);
+    emission_pass::<V, EQUAL>(chunks, step, buffers);
+    sale_pass::<V, EQUAL>(chunks, buffers);
+    log_pass::<V, EQUAL>(chunks.len(), buffers);
+}
+
+/// What the chain puts into each pool, and what it mints. Leaves `1 / price_open` in `coinbase_move`.
+#[inline(always)]
+fn injection_pass<V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    step: &CoinbaseStep,
+    buffers: &mut StepBuffers,
+) {
     let one = V::splat(1.0);
-    let half = V::splat(0.5);
     let blocks = V::splat(step.blocks);
     let root = V::splat(step.weighted_root_tao);
-    let root_kept = V::splat(if step.sell_flag { 1.0 } else { 0.0 });
+    let to_middle = V::splat(0.5 * (step.blocks + 1.0));
     for (i, chunk) in chunks.iter_mut().enumerate() {
         let x = V::load(&chunk.reserve_alpha);
         let y = V::load(&chunk.reserve_tao);
-        let w2 = V::load(&chunk.weight_tao);
-        let w1 = one - w2;
-        let staked = V::load(&chunk.staked_alpha);
-        let protocol = V::load(&chunk.protocol_alpha);
-        let burned = V::load(&chunk.burned_alpha);
-        let unclaimed = V::load(&chunk.unclaimed_root_alpha);
-        let started = V::load(&chunk.started);
         let share = V::load(&buffers.share.0[i]);
-
-        // Terms from the opening state.
-        let issuance = x + ((staked + protocol) + (burned + unclaimed));
+        let inside = V::load(&chunk.staked_alpha) + V::load(&chunk.protocol_alpha);
+        let issuance = x + (inside + (V::load(&chunk.burned_alpha) + V::load(&chunk.unclaimed_root_alpha)));
         let diluted = root + issuance;
-        let (xw, yw) = if EQUAL { (x, y) } else { (w2 * x, w1 * y) };
+        let w2 = V::load(&chunk.weight_tao);
+        let (xw, yw) = if EQUAL { (x, y) } else { (w2 * x, (one - w2) * y) };
         let inverse = one / ((diluted * xw) * yw);
         let rho = root * ((xw * yw) * inverse);
         let price = yw * ((diluted * yw) * inverse);
         let per_price = xw * ((diluted * xw) * inverse);
+
         let mut rate = V::load(&chunk.alpha_emission);
         let near = (issuance + (blocks + blocks)).ge(V::load(&chunk.halving_issuance));
-        let first = injected::<V>(share, step.emission_tao[0], rho * rate * price);
         if V::bitmask(near) != 0 {
+            let first = injected::<V>(share, step.emission_tao[0], rho * rate * price);
             rate = cross_halvings::<V>(chunk, issuance, rate + first.0 * per_price, step.blocks);
         }
-        rate = rate * started;
-        let cap = rho * rate * price;
-        let (injected_tao, excess) = blend_parts::<V>(share, step, cap);
+        rate = rate * V::load(&chunk.started);
+        let (injected_tao, excess) = blend_parts::<V>(share, step, rho * rate * price);
         let injected_alpha = injected_tao * per_price;
-        let (injected_k, excess_k) = (blocks * injected_tao, blocks * excess);
-        let alpha_k = blocks * injected_alpha;
+        let excess_k = blocks * excess;
 
-        // Weights for the injection, chain buy on the old reserves, then the injection itself.
-        let w2_new = if EQUAL {
-            w2
-        } else {
-            let growth = w1 * (alpha_k / x);
-            (w2 + growth) / (one + growth + growth)
-        };
-        let ratio = if EQUAL { one } else { w2_new / (one - w2_new) };
+        price.store(&mut buffers.price_open.0[i]);
+        per_price.store(&mut buffers.coinbase_move.0[i]);
+        excess_k.store(&mut buffers.excess_tao.0[i]);
+        blocks.mul_add(injected_tao, excess_k).store(&mut buffers.spent_tao.0[i]);
+        (blocks * injected_alpha).store(&mut buffers.injected_alpha.0[i]);
+        (blocks * rate).store(&mut buffers.minted_alpha.0[i]);
+        (diluted + (injected_alpha + rate) * to_middle).store(&mut buffers.diluted.0[i]);
+    }
+}
+
+/// Weights for the injection, the chain buy on the old reserves, who gets the minted alpha and who sells of it.
+/// Leaves the alpha reserve after injection in `reserve_alpha_mid`.
+#[inline(always)]
+fn emission_pass<V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    step: &CoinbaseStep,
+    buffers: &mut StepBuffers,
+) {
+    let one = V::splat(1.0);
+    let half = V::splat(0.5);
+    let root = V::splat(step.weighted_root_tao);
+    let root_kept = V::splat(if step.sell_flag { 1.0 } else { 0.0 });
+    let sales = &step.sales;
+    for (i, chunk) in chunks.iter_mut().enumerate() {
+        let x = V::load(&chunk.reserve_alpha);
+        let y = V::load(&chunk.reserve_tao);
+        let excess_k = V::load(&buffers.excess_tao.0[i]);
+        let alpha_k = V::load(&buffers.injected_alpha.0[i]);
+        let middle = V::load(&buffers.diluted.0[i]);
         let y_bought = y + excess_k;
-        let middle = root + (issuance + (injected_alpha + rate) * V::splat(0.5 * (step.blocks + 1.0)));
         let inverse = one / (y_bought * middle);
         let bought = if EQUAL {
             x * (excess_k * (middle * inverse))
         } else {
-            -(x * math::exp_m1(-(ratio * math::ln_1p(excess_k / y))))
+            let w2 = V::load(&chunk.weight_tao);
+            let growth = (one - w2) * (alpha_k / x);
+            let w2_new = (w2 + growth) / (one + growth + growth);
+            w2_new.store(&mut chunk.weight_tao);
+            -(x * math::exp_m1(-((w2_new / (one - w2_new)) * math::ln_1p(excess_k / y))))
         };
-        let x2 = (x - bought) + alpha_k;
-        let y2 = y_bought + injected_k;
 
-        // Alpha emission and its splits.
-        let minted = blocks * rate;
+        let minted = V::load(&buffers.minted_alpha.0[i]);
         let cut = minted * V::splat(step.owner_cut);
         let server = (minted - cut) * half;
         let root_alpha = server * (root * (y_bought * inverse));
@@ -448,43 +513,67 @@ pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
         let withheld = server * V::load(&chunk.miner_burned).min(one);
         let miner = server - withheld;
         let accrued = root_alpha * root_kept;
-
-        // Sales by owners, miners, validators; root claims.
-        let sales = &step.sales;
         let sold = cut * V::splat(sales.owner) + miner * V::splat(sales.miner) + validator * V::splat(sales.validator);
+        let unclaimed = V::load(&chunk.unclaimed_root_alpha);
         let claimed = unclaimed * V::splat(sales.claim_of_stock) + accrued * V::splat(sales.claim_of_new);
         let swapped = claimed * V::splat(sales.root_swap);
-        let xa = x2 + sold;
-        let xb = xa + swapped;
-        let inverse = one / ((x2 * xa) * xb);
-        let per_x2 = (xa * xb) * inverse;
-        let (ya, yb, sale_move) = if EQUAL {
-            let part = (x2 * y2) * (x2 * inverse);
-            (part * xb, part * xa, V::splat(-2.0) * math::ln_near_one(xb * per_x2))
-        } else {
-            let power = -(one / ratio);
-            let grown = math::ln_1p((sold + swapped) * per_x2);
-            let yb = y2 * math::exp(power * grown);
-            (y2 * math::exp(power * math::ln_1p(sold * per_x2)), yb, (power - one) * grown)
-        };
-        let price2 = if EQUAL { y2 * per_x2 } else { y2 * per_x2 / ratio };
 
-        price.store(&mut buffers.price_open.0[i]);
-        math::ln_near_one(price2 * per_price).store(&mut buffers.coinbase_move.0[i]);
-        sale_move.store(&mut buffers.sale_move.0[i]);
+        let staked = V::load(&chunk.staked_alpha);
         staked.store(&mut buffers.staked_open.0[i]);
         validator.store(&mut buffers.validator_alpha.0[i]);
+        sold.store(&mut buffers.sold_alpha.0[i]);
+        swapped.store(&mut buffers.swapped_alpha.0[i]);
+        ((x - bought) + alpha_k).store(&mut buffers.reserve_alpha_mid.0[i]);
+        (staked + (((cut + miner) + (validator - sold)) + (claimed - swapped))).store(&mut chunk.staked_alpha);
+        (V::load(&chunk.protocol_alpha) + bought).store(&mut chunk.protocol_alpha);
+        (V::load(&chunk.burned_alpha) + withheld).store(&mut chunk.burned_alpha);
+        (unclaimed + (accrued - claimed)).store(&mut chunk.unclaimed_root_alpha);
+    }
+}
+
+/// Sales of emission, then of claimed root alpha, through the pool after injection. Leaves price ratios in
+/// `coinbase_move` and, at equal weights, the square root of one in `sale_move`.
+#[inline(always)]
+fn sale_pass<V: Vector, const EQUAL: bool>(chunks: &[ChainChunk], buffers: &mut StepBuffers) {
+    let one = V::splat(1.0);
+    for (i, chunk) in chunks.iter().enumerate() {
+        let x = V::load(&buffers.reserve_alpha_mid.0[i]);
+        let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[i]);
+        let sold = V::load(&buffers.sold_alpha.0[i]);
+        let swapped = V::load(&buffers.swapped_alpha.0[i]);
+        let xa = x + sold;
+        let xb = xa + swapped;
+        let inverse = one / ((x * xa) * xb);
+        let per_x = (xa * xb) * inverse;
+        let (ya, yb, price, sale) = if EQUAL {
+            let part = (x * y) * (x * inverse);
+            (part * xb, part * xa, y * per_x, xb * per_x)
+        } else {
+            let ratio = weight_ratio::<V, EQUAL>(chunk);
+            let power = -(one / ratio);
+            let grown = math::ln_1p((sold + swapped) * per_x);
+            let ya = y * math::exp(power * math::ln_1p(sold * per_x));
+            (ya, y * math::exp(power * grown), y * per_x / ratio, (power - one) * grown)
+        };
+        (price * V::load(&buffers.coinbase_move.0[i])).store(&mut buffers.coinbase_move.0[i]);
+        sale.store(&mut buffers.sale_move.0[i]);
         (ya - yb).store(&mut buffers.root_tao.0[i]);
-        (y2 - ya).store(&mut buffers.sold_tao.0[i]);
-        (injected_k + excess_k).store(&mut buffers.spent_tao.0[i]);
+        (y - ya).store(&mut buffers.sold_tao.0[i]);
         xb.store(&mut buffers.reserve_alpha_mid.0[i]);
         yb.store(&mut buffers.reserve_tao_mid.0[i]);
+    }
+}
 
-        w2_new.store(&mut chunk.weight_tao);
-        (staked + (((cut + miner) + (validator - sold)) + (claimed - swapped))).store(&mut chunk.staked_alpha);
-        (protocol + bought).store(&mut chunk.protocol_alpha);
-        (burned + withheld).store(&mut chunk.burned_alpha);
-        (unclaimed + (accrued - claimed)).store(&mut chunk.unclaimed_root_alpha);
+/// Price ratios to log moves.
+#[inline(always)]
+fn log_pass<V: Vector, const EQUAL: bool>(live: usize, buffers: &mut StepBuffers) {
+    for lanes in &mut buffers.coinbase_move.0[..live] {
+        math::ln_near_one(V::load(lanes)).store(lanes);
+    }
+    if EQUAL {
+        for lanes in &mut buffers.sale_move.0[..live] {
+            (V::splat(-2.0) * math::ln_near_one(V::load(lanes))).store(lanes);
+        }
     }
 }
 
