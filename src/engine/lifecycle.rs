@@ -105,22 +105,24 @@ fn attempt(plan: &Plan, path: &mut PathState, block: u64, work: &mut Workspace) 
 }
 
 /// Free slots carry an infinite block of registration.
+#[inline(always)]
 fn occupied_slots(path: &PathState) -> usize {
     path.behaviour.iter().flat_map(|chunk| chunk.registered_at).filter(|block| block.is_finite()).count()
 }
 
 /// The chain's rule, asked only about the subnets whose moving price is the lowest past immunity: mostly one.
+#[inline(always)]
 fn prune_target(plan: &Plan, path: &PathState, block: u64) -> Option<usize> {
     let immunity = plan.input.protocol.immunity_period_blocks;
     let last = block.checked_sub(immunity)? as f64;
-    let mut lowest = f64::INFINITY;
+    let mut lowest = [f64::INFINITY; CHUNK_SLOTS];
     for (chain, behaviour) in path.chain.iter().zip(&path.behaviour) {
-        for (price, registered_at) in chain.moving_price.iter().zip(&behaviour.registered_at) {
-            if *registered_at <= last && *price < lowest {
-                lowest = *price;
-            }
+        for (lane, lowest) in lowest.iter_mut().enumerate() {
+            let price = if behaviour.registered_at[lane] <= last { chain.moving_price[lane] } else { f64::INFINITY };
+            *lowest = if price < *lowest { price } else { *lowest };
         }
     }
+    let lowest = lowest.into_iter().fold(f64::INFINITY, f64::min);
     let candidates = (0..path.chain.len() * CHUNK_SLOTS).filter_map(|slot| {
         let (chunk, lane) = locate(slot);
         let moving_price = path.chain[chunk].moving_price[lane];
@@ -163,10 +165,7 @@ fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f6
     let input = &plan.input;
     let model = &input.model;
     grow(path, slot, &mut work.buffers);
-    work.scratch.clear();
-    let prices = path.occupants.iter().enumerate().filter(|(_, occupant)| occupant.is_some());
-    work.scratch.extend(prices.map(|(slot, _)| path.price(slot)).filter(|price| *price > 0.0));
-    let median = registration::median_of(&mut work.scratch);
+    let median = median_price(path, &mut work.scratch);
     let character = entrants::draw_entrant(&model.flow, &model.entrants, input.seed, path.path, path.clock.ordinal);
     let mut subnet = registration::new_subnet(&input.protocol, NetUid::from_slot(slot), block, cost, median);
     subnet.miner_burned = character.miner_burned;
@@ -189,6 +188,20 @@ fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f6
     path.last_lock_block = block;
     let price = path.price(slot);
     work.events.push(event(EventKind::Registered, slot, block, &occupant, 0.0, price, cost));
+}
+
+/// [`registration::median_price`] of the occupied slots.
+#[inline(always)]
+fn median_price(path: &PathState, scratch: &mut [f64; SLOT_CAPACITY]) -> f64 {
+    let mut count = 0;
+    for (chain, behaviour) in path.chain.iter().zip(&path.behaviour) {
+        for lane in 0..CHUNK_SLOTS {
+            let price = chain.price(lane);
+            scratch[count % SLOT_CAPACITY] = price;
+            count += usize::from(price > 0.0 && behaviour.registered_at[lane].is_finite());
+        }
+    }
+    registration::median_of(&mut scratch[..count])
 }
 
 /// Makes room for `slot` when the subnet limit is above the number of subnets at the start. What recorders read of the

@@ -175,7 +175,7 @@ impl PathState {
         self.waiting.clear();
         self.next_due = f64::INFINITY;
         self.started_here.clear();
-        self.gate_threshold = 0.0;
+        // The threshold of the last path stays as a first guess: the search is exact from any.
         self.gate_interval = u64::MAX;
         plan.flow.draw_volatility::<V>(input.seed, path, &mut self.behaviour);
         for &slot in &plan.unsettled {
@@ -235,7 +235,7 @@ pub struct Workspace {
     /// Events of the step.
     pub events: Vec<LifecycleEvent>,
     pub(crate) flow: FlowBuffers,
-    pub(crate) scratch: Vec<f64>,
+    pub(crate) scratch: [f64; SLOT_CAPACITY],
     ages: [AgeChunk; MAX_CHUNKS],
 }
 
@@ -245,7 +245,7 @@ impl Default for Workspace {
             buffers: StepBuffers::new(),
             events: Vec::with_capacity(16),
             flow: FlowBuffers::default(),
-            scratch: Vec::with_capacity(SLOT_CAPACITY),
+            scratch: [0.0; SLOT_CAPACITY],
             ages: [AgeChunk::frozen(); MAX_CHUNKS],
         }
     }

@@ -2,13 +2,18 @@
 
 use crate::model::entrants::Nature;
 use crate::model::params::FlowParams;
+use crate::model::params::JumpParams;
+use crate::protocol::kernel::CHUNK_SLOTS;
 use crate::protocol::kernel::ChainChunk;
 use crate::protocol::kernel::Lanes8;
+use crate::protocol::kernel::MAX_CHUNKS;
 use crate::protocol::kernel::SlotValues;
 use crate::rng;
-use crate::rng::Address;
 use crate::rng::Purpose;
+use crate::rng::SlotWords;
+use crate::simd::Lanes;
 use crate::simd::Vector;
+use crate::simd::Words;
 use crate::simd::math;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::SLOT_CAPACITY;
@@ -82,9 +87,7 @@ pub struct FlowStep {
     inverse_loading_mean: f64,
     jump_mean: f64,
     common_jump_mean: f64,
-    up_probability: f64,
-    up_mean: f64,
-    down_mean: f64,
+    jumps: JumpParams,
     jump_thresholds: Vec<u32>,
 }
 
@@ -115,9 +118,7 @@ impl FlowStep {
             inverse_loading_mean: if params.loading_mean > 0.0 { 1.0 / params.loading_mean } else { 0.0 },
             jump_mean: params.jumps.mean_per_day() * days,
             common_jump_mean: params.common_jump.mean_per_day() * days,
-            up_probability: params.jumps.up_probability,
-            up_mean: params.jumps.up_mean,
-            down_mean: params.jumps.down_mean,
+            jumps: params.jumps,
             jump_thresholds: poisson_thresholds(params.jumps.rate_per_day * days),
         }
     }
@@ -182,17 +183,29 @@ pub struct Draw {
 /// Buffers of the flow passes.
 #[derive(Clone, Debug)]
 pub struct FlowBuffers {
-    scale: SlotValues,
-    jumping: Vec<u16>,
-    jump_words: Vec<u32>,
+    radii: [[u64; CHUNK_SLOTS]; MAX_CHUNKS],
+    angles: [[u64; CHUNK_SLOTS]; MAX_CHUNKS],
+    normals: [SlotValues; 3],
+    /// Sum of the jumps of each slot, in units of its scale.
+    jump: SlotValues,
+    /// Bit `i` of byte `c`: slot `8 c + i` may jump.
+    may_jump: [u8; MAX_CHUNKS],
+    /// Slot, and purpose with index, of each jump: the last two words of its address.
+    jump_slots: Vec<u64>,
+    jump_numbers: Vec<u64>,
 }
 
 impl Default for FlowBuffers {
     fn default() -> Self {
+        let zero = SlotValues::splat(0.0);
         Self {
-            scale: SlotValues::splat(0.0),
-            jumping: Vec::with_capacity(SLOT_CAPACITY),
-            jump_words: Vec::with_capacity(SLOT_CAPACITY),
+            radii: [[0; CHUNK_SLOTS]; MAX_CHUNKS],
+            angles: [[0; CHUNK_SLOTS]; MAX_CHUNKS],
+            normals: [zero.clone(), zero.clone(), zero.clone()],
+            jump: zero,
+            may_jump: [0; MAX_CHUNKS],
+            jump_slots: Vec::with_capacity(SLOT_CAPACITY),
+            jump_numbers: Vec::with_capacity(SLOT_CAPACITY),
         }
     }
 }
@@ -215,43 +228,120 @@ pub fn flow_draws<V: Vector>(
     buffers: &mut FlowBuffers,
     flow: &mut SlotValues,
 ) {
-    buffers.jumping.clear();
-    buffers.jump_words.clear();
+    let live = chain.len();
+    draw_words::<V>(step, draw, live, buffers);
+    list_jumps(step, buffers);
+    draw_jumps::<V>(step, draw, buffers);
+    for i in 0..live {
+        let words = SlotWords { radii: V::load_words(&buffers.radii[i]), angles: V::load_words(&buffers.angles[i]) };
+        let [own, fast, slow] = rng::slot_normals::<V>(&words);
+        own.store(&mut buffers.normals[0].0[i]);
+        fast.store(&mut buffers.normals[1].0[i]);
+        slow.store(&mut buffers.normals[2].0[i]);
+    }
+    moves::<V>(step, common, behaviour, buffers);
+    flows::<V>(step, draw.block, chain, behaviour, buffers, flow);
+}
+
+/// Random words of every slot, and which may jump: those whose residue begins no higher than the threshold does.
+#[inline(always)]
+fn draw_words<V: Vector>(step: &FlowStep, draw: Draw, live: usize, buffers: &mut FlowBuffers) {
+    // The residue's first byte is the low one of word 3; in the low bits of 2^52 it compares as a number.
+    let two_52: f64 = 4503599627370496.0;
     let any_jump = step.jump_thresholds.first().copied().unwrap_or(0);
-    let factor = V::splat(common.factor);
-    let own_jump = V::splat(-step.jump_mean);
-    let shared_jump = V::splat((common.jump - step.common_jump_mean) * step.inverse_loading_mean);
-    for (i, (chain, behaviour)) in chain.iter().zip(behaviour).enumerate() {
-        let first_slot = (i * 8) as u32;
-        let drawn = rng::slot_draws::<V>(draw.seed, draw.path, draw.step, Purpose::SlotNormals, first_slot);
-        for (lane, &word) in drawn.residue.iter().enumerate() {
-            if word < any_jump {
-                buffers.jumping.push(first_slot as u16 + lane as u16);
-                buffers.jump_words.push(word);
+    let highest = V::splat(two_52 + f64::from(any_jump >> 24));
+    let (byte, integer) = (V::Words::splat(0xff), V::Words::splat(two_52.to_bits()));
+    buffers.may_jump = [0; MAX_CHUNKS];
+    for i in 0..live {
+        let first_slot = (i * CHUNK_SLOTS) as u32;
+        let words = rng::slot_words::<V>(draw.seed, draw.path, draw.step, Purpose::SlotNormals, first_slot);
+        let first_byte = V::from_words((words.angles.shift_right::<32>() & byte) | integer);
+        buffers.may_jump[i] = V::bitmask(first_byte.le(highest));
+        V::store_words(words.radii, &mut buffers.radii[i]);
+        V::store_words(words.angles, &mut buffers.angles[i]);
+    }
+}
+
+/// Lists the addresses of the step's jumps, by slot, then number within the step.
+#[inline(always)]
+fn list_jumps(step: &FlowStep, buffers: &mut FlowBuffers) {
+    buffers.jump_slots.clear();
+    buffers.jump_numbers.clear();
+    for (group, bytes) in buffers.may_jump.as_chunks::<8>().0.iter().enumerate() {
+        let mut bits = u64::from_le_bytes(*bytes);
+        while bits != 0 {
+            let slot = 64 * group + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            let (chunk, lane) = (slot / CHUNK_SLOTS, slot % CHUNK_SLOTS);
+            let word = rng::residue(buffers.radii[chunk][lane], buffers.angles[chunk][lane]);
+            for index in 0..poisson_count(&step.jump_thresholds, word) {
+                buffers.jump_slots.push(slot as u64);
+                buffers.jump_numbers.push((Purpose::SlotJump as u64) << 16 | index as u64);
             }
         }
+    }
+}
+
+/// Draws the listed jumps, eight at a time, and sums them by slot.
+#[inline(always)]
+fn draw_jumps<V: Vector>(step: &FlowStep, draw: Draw, buffers: &mut FlowBuffers) {
+    buffers.jump = SlotValues::splat(0.0);
+    let count = buffers.jump_slots.len();
+    let padded = count.next_multiple_of(CHUNK_SLOTS);
+    buffers.jump_slots.resize(padded, 0);
+    buffers.jump_numbers.resize(padded, 0);
+    let (path, number) = (V::Words::splat(u64::from(draw.path)), V::Words::splat(u64::from(draw.step)));
+    let addresses = buffers.jump_slots.as_chunks().0.iter().zip(buffers.jump_numbers.as_chunks().0);
+    for (i, (slots, numbers)) in addresses.enumerate() {
+        let counter = [path, number, V::load_words(slots), V::load_words(numbers)];
+        let [decides, size, ..] = rng::philox4x32_lanes::<V>(counter, rng::key(draw.seed));
+        let jumps: V = kou_jump(rng::open_unit_lanes(decides), rng::open_unit_lanes(size), &step.jumps);
+        let drawn = slots.iter().zip(jumps.to_array()).take(count - i * CHUNK_SLOTS);
+        for (&slot, jump) in drawn {
+            let slot = slot as usize % SLOT_CAPACITY;
+            buffers.jump.set(slot, buffers.jump.get(slot) + jump);
+        }
+    }
+}
+
+/// Moves the volatilities on and leaves each slot's move in units of its scale in place of the first normal.
+#[inline(always)]
+fn moves<V: Vector>(step: &FlowStep, common: CommonFlow, behaviour: &mut [BehaviourChunk], buffers: &mut FlowBuffers) {
+    let factor = V::splat(common.factor);
+    let own_mean = V::splat(-step.jump_mean);
+    let shared_jump = V::splat((common.jump - step.common_jump_mean) * step.inverse_loading_mean);
+    for (i, behaviour) in behaviour.iter_mut().enumerate() {
         let mut log_volatility = V::splat(-step.log_volatility_shift);
         for part in 0..2 {
             let old = V::load(&behaviour.log_volatility[part]);
-            let new = V::splat(step.persistence[part])
-                .mul_add(old, V::splat(step.innovation[part]) * drawn.normals[part + 1]);
+            let innovation = V::splat(step.innovation[part]) * V::load(&buffers.normals[part + 1].0[i]);
+            let new = V::splat(step.persistence[part]).mul_add(old, innovation);
             new.store(&mut behaviour.log_volatility[part]);
             log_volatility = log_volatility + new;
         }
-        let scale = scale::<V>(step, draw.block, chain, behaviour);
-        let volatility =
-            scale * math::exp(V::splat(step.log_volatility_cap).min(log_volatility)) * V::splat(step.root_days);
+        let volatility = math::exp(V::splat(step.log_volatility_cap).min(log_volatility)) * V::splat(step.root_days);
         let loading = V::load(&behaviour.loading);
-        let diffusion = loading.mul_add(factor, V::load(&behaviour.own_loading) * drawn.normals[0]);
-        let jumps = scale * loading.mul_add(shared_jump, own_jump);
-        scale.store(&mut buffers.scale.0[i]);
-        (V::splat(step.drift) + volatility.mul_add(diffusion, jumps)).store(&mut flow.0[i]);
+        let own = V::load(&behaviour.own_loading) * V::load(&buffers.normals[0].0[i]);
+        let jumps = loading.mul_add(shared_jump, V::load(&buffers.jump.0[i]) + own_mean);
+        volatility.mul_add(loading.mul_add(factor, own), jumps).store(&mut buffers.normals[0].0[i]);
     }
-    add_jumps(step, draw, buffers, flow);
+}
+
+/// Flows from the moves.
+#[inline(always)]
+fn flows<V: Vector>(
+    step: &FlowStep,
+    block: f64,
+    chain: &[ChainChunk],
+    behaviour: &[BehaviourChunk],
+    buffers: &FlowBuffers,
+    flow: &mut SlotValues,
+) {
     let (low, high) = (V::splat(-step.flow_cap), V::splat(step.flow_cap));
-    for (chain, lanes) in chain.iter().zip(&mut flow.0) {
-        let clipped = high.min(low.max(V::load(lanes)));
-        (clipped * V::load(&chain.started)).store(lanes);
+    for (i, (chain, behaviour)) in chain.iter().zip(behaviour).enumerate() {
+        let scale = scale::<V>(step, block, chain, behaviour);
+        let flows = scale.mul_add(V::load(&buffers.normals[0].0[i]), V::splat(step.drift));
+        (high.min(low.max(flows)) * V::load(&chain.started)).store(&mut flow.0[i]);
     }
 }
 
@@ -261,34 +351,129 @@ fn scale<V: Vector>(step: &FlowStep, block: f64, chain: &ChainChunk, behaviour: 
     let reserve = V::splat(step.reserve_floor).max(V::load(&chain.reserve_tao));
     let age = (V::splat(block) - V::load(&behaviour.registered_at)).max(V::splat(step.age_floor_blocks));
     let log_scale = V::load(&behaviour.log_scale) + V::splat(step.log_reference);
-    let by_size = V::splat(-step.size_exponent).mul_add(math::ln(reserve), log_scale);
-    math::exp(V::splat(-step.age_exponent).mul_add(math::ln(age), by_size))
+    let by_size = V::splat(-step.size_exponent).mul_add(math::ln_normal(reserve), log_scale);
+    math::exp(V::splat(-step.age_exponent).mul_add(math::ln_normal(age), by_size))
 }
 
-/// Adds the jumps of the slots that have any.
+/// One two-sided exponential jump from two uniform draws.
 #[inline(always)]
-fn add_jumps(step: &FlowStep, draw: Draw, buffers: &FlowBuffers, flow: &mut SlotValues) {
-    for (&slot, &word) in buffers.jumping.iter().zip(&buffers.jump_words) {
-        let slot = usize::from(slot);
-        let count = poisson_count(&step.jump_thresholds, word);
-        let mut sum = 0.0;
-        for index in 0..count {
-            let address = Address {
-                path: draw.path,
-                step: draw.step,
-                slot: slot as u32,
-                purpose: Purpose::SlotJump,
-                index: index as u16,
-            };
-            sum += kou_jump(rng::words(draw.seed, address), step.up_probability, step.up_mean, step.down_mean);
+pub fn kou_jump<L: Lanes>(decides: L, size: L, jump: &JumpParams) -> L {
+    let size = rng::exponential(size);
+    let is_up = decides.lt(L::splat(jump.up_probability));
+    L::select(is_up, size * L::splat(jump.up_mean), -(size * L::splat(jump.down_mean)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::params::VolatilityPart;
+    use crate::rng::Address;
+    use crate::simd::Backend;
+    use crate::simd::Kernel;
+    use crate::simd::dispatch;
+
+    const CHUNKS: usize = 32;
+    const DRAW: Draw = Draw { seed: 11, path: 5, step: 7, block: 2_000_000.0 };
+    const COMMON: CommonFlow = CommonFlow { factor: 0.7, jump: 1.5 };
+
+    fn params() -> FlowParams {
+        let part = |sd_log, half_life_days| VolatilityPart { sd_log, half_life_days };
+        let jumps = JumpParams { rate_per_day: 0.4, up_probability: 0.6, up_mean: 2.0, down_mean: 1.5 };
+        FlowParams {
+            scale_median: 0.02,
+            scale_sd_log: 0.5,
+            size_exponent: 0.11,
+            age_exponent: 0.25,
+            age_floor_days: 7.0,
+            reserve_floor_tao: 100.0,
+            drift_per_day: 0.001,
+            volatility: [part(0.5, 2.0), part(0.4, 40.0)],
+            volatility_cap: 4.0,
+            jumps,
+            common_jump: jumps,
+            loading_mean: 0.4,
+            loading_sd: 0.2,
+            flow_cap: 1.5,
         }
-        flow.set(slot, flow.get(slot) + buffers.scale.get(slot) * sum);
     }
-}
 
-/// One two-sided exponential jump from a block of random words.
-#[inline(always)]
-pub fn kou_jump(words: [u32; 4], up_probability: f64, up_mean: f64, down_mean: f64) -> f64 {
-    let size = rng::exponential(rng::open_unit(words[1]));
-    if rng::open_unit(words[0]) < up_probability { size * up_mean } else { -(size * down_mean) }
+    fn slots() -> (Vec<ChainChunk>, Vec<BehaviourChunk>) {
+        let (mut chain, mut behaviour) = (vec![ChainChunk::empty(); CHUNKS], vec![BehaviourChunk::empty(); CHUNKS]);
+        for slot in 0..CHUNKS * CHUNK_SLOTS {
+            let (i, lane) = (slot / CHUNK_SLOTS, slot % CHUNK_SLOTS);
+            chain[i].reserve_tao[lane] = 50.0 + 90.0 * slot as f64;
+            chain[i].started[lane] = if slot % 9 == 0 { 0.0 } else { 1.0 };
+            let nature = Nature { log_scale: -4.0 + 0.01 * slot as f64, loading: 0.003 * slot as f64 };
+            behaviour[i].settle(lane, 7_000 * slot as u64, &nature);
+            behaviour[i].set_volatility(lane, [0.1, -0.2]);
+        }
+        (chain, behaviour)
+    }
+
+    struct Draws<'a>(&'a FlowStep, &'a mut FlowBuffers);
+
+    impl Kernel for Draws<'_> {
+        type Output = SlotValues;
+
+        #[inline(always)]
+        fn run<V: Vector>(self) -> SlotValues {
+            let (chain, mut behaviour) = slots();
+            let mut flow = SlotValues::splat(0.0);
+            flow_draws::<V>(self.0, DRAW, COMMON, &chain, &mut behaviour, self.1, &mut flow);
+            flow
+        }
+    }
+
+    fn jump_of(step: &FlowStep, slot: usize) -> f64 {
+        let address = |purpose, index| Address { path: 5, step: 7, slot: slot as u32, purpose, index };
+        let (_, residue) = rng::slot_draws_scalar(DRAW.seed, address(Purpose::SlotNormals, 0));
+        let jumps = (0..poisson_count(&step.jump_thresholds, residue)).map(|index| {
+            let words = rng::words(DRAW.seed, address(Purpose::SlotJump, index as u16));
+            kou_jump(rng::open_unit(words[0]), rng::open_unit(words[1]), &step.jumps)
+        });
+        jumps.fold(0.0, |sum, jump| sum + jump)
+    }
+
+    /// The formula of [`flow_draws`] with the standard library's functions.
+    fn flow_of(params: &FlowParams, step: &FlowStep, slot: usize) -> f64 {
+        let (chain, behaviour) = slots();
+        let (i, lane) = (slot / CHUNK_SLOTS, slot % CHUNK_SLOTS);
+        let address = Address { path: 5, step: 7, slot: slot as u32, purpose: Purpose::SlotNormals, index: 0 };
+        let (normals, _) = rng::slot_draws_scalar(DRAW.seed, address);
+        let log_volatility = (0..2).fold(0.0, |sum, part| {
+            let VolatilityPart { sd_log, half_life_days } = params.volatility[part];
+            let kept = 0.5_f64.powf(1.0 / half_life_days);
+            let moved = kept * behaviour[i].log_volatility[part][lane];
+            sum + moved + sd_log * (1.0 - kept * kept).sqrt() * normals[part + 1] - 0.5 * sd_log * sd_log
+        });
+        let age_days = ((DRAW.block - behaviour[i].registered_at[lane]) / 7_200.0).max(params.age_floor_days);
+        let reserve = chain[i].reserve_tao[lane].max(params.reserve_floor_tao);
+        let size = (reserve / REFERENCE_RESERVE_TAO).powf(-params.size_exponent);
+        let age = (age_days / REFERENCE_AGE_DAYS).powf(-params.age_exponent);
+        let scale = behaviour[i].log_scale[lane].exp() * size * age;
+        let loading = behaviour[i].loading[lane];
+        let diffusion = loading * COMMON.factor + (1.0 - loading * loading).sqrt() * normals[0];
+        let own = jump_of(step, slot) - params.jumps.mean_per_day();
+        let shared = loading / params.loading_mean * (COMMON.jump - params.common_jump.mean_per_day());
+        let volatility = log_volatility.exp().min(params.volatility_cap);
+        let flow = params.drift_per_day + scale * (volatility * diffusion + own + shared);
+        flow.clamp(-params.flow_cap, params.flow_cap) * chain[i].started[lane]
+    }
+
+    #[test]
+    fn flows_are_those_of_the_formula_one_slot_at_a_time() {
+        let params = params();
+        let step = FlowStep::new(&params, BLOCKS_PER_DAY);
+        let expected: Vec<f64> = (0..CHUNKS * CHUNK_SLOTS).map(|slot| flow_of(&params, &step, slot)).collect();
+        let mut buffers = FlowBuffers::default();
+        for backend in Backend::available() {
+            let flow = dispatch(backend, Draws(&step, &mut buffers));
+            for (slot, expected) in expected.iter().enumerate() {
+                let flow = flow.get(slot);
+                assert!((flow - expected).abs() < 1e-14, "{backend}, slot {slot}: {flow}, not {expected}");
+                assert_eq!(buffers.jump.get(slot), jump_of(&step, slot), "{backend}, slot {slot}");
+            }
+        }
+        assert!((0..256).filter(|&slot| buffers.jump.get(slot) != 0.0).count() > 50, "jumps are tested");
+    }
 }

@@ -94,7 +94,7 @@ impl OutsideStep {
         let jump = &self.common;
         (1..=count as u16)
             .map(|index| global_words(draw, Purpose::GlobalJumps, index))
-            .map(|words| kou_jump(words, jump.up_probability, jump.up_mean, jump.down_mean))
+            .map(|words| kou_jump(rng::open_unit(words[0]), rng::open_unit(words[1]), jump))
             .fold(0.0, |sum, jump| sum + jump)
     }
 

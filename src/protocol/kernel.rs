@@ -113,6 +113,7 @@ impl ChainChunk {
     }
 
     /// Spot price (TAO per alpha) of one lane.
+    #[inline(always)]
     pub fn price(&self, lane: usize) -> f64 {
         let weight = self.weight_tao[lane];
         ((1.0 - weight) * self.reserve_tao[lane]) / (weight * self.reserve_alpha[lane])
@@ -152,6 +153,18 @@ pub struct StepBuffers {
     pub flow_tao: SlotValues,
     /// TAO reserve at the step's end, for its sum.
     pub reserve_tao_end: SlotValues,
+    /// Scratch of the coinbase: TAO of the chain buy.
+    pub excess_tao: SlotValues,
+    /// Scratch of the coinbase: injected alpha.
+    pub injected_alpha: SlotValues,
+    /// Scratch of the coinbase: weighted root TAO and the issuance of the middle block.
+    pub diluted: SlotValues,
+    /// Scratch of the coinbase: alpha minted to holders.
+    pub minted_alpha: SlotValues,
+    /// Scratch of the coinbase: alpha of the emission that is sold.
+    pub sold_alpha: SlotValues,
+    /// Scratch of the coinbase: root alpha that is claimed and sold.
+    pub swapped_alpha: SlotValues,
 }
 
 impl StepBuffers {
@@ -173,7 +186,13 @@ impl StepBuffers {
             reserve_alpha_mid: zero.clone(),
             flow: zero.clone(),
             flow_tao: zero.clone(),
-            reserve_tao_end: zero,
+            reserve_tao_end: zero.clone(),
+            excess_tao: zero.clone(),
+            injected_alpha: zero.clone(),
+            diluted: zero.clone(),
+            minted_alpha: zero.clone(),
+            sold_alpha: zero.clone(),
+            swapped_alpha: zero,
         }
     }
 }
@@ -219,30 +238,52 @@ pub fn raw_shares<V: Vector>(chunks: &[ChainChunk], buffers: &mut StepBuffers) -
 pub fn ranked_value<V: Vector>(values: &[Lanes8], rank: usize, guess: f64) -> f64 {
     let mut candidate = guess.max(f64::MIN_POSITIVE);
     loop {
-        let at = V::splat(candidate);
-        let (mut above, mut equal) = (0u32, 0u32);
-        let mut next_up = V::splat(f64::INFINITY);
-        let mut next_down = V::splat(0.0);
-        for lanes in values {
-            let value = V::load(lanes);
-            let is_above = value.gt(at);
-            let is_below = value.lt(at);
-            above += V::bitmask(is_above).count_ones();
-            equal += 8 - (V::bitmask(is_above) | V::bitmask(is_below)).count_ones();
-            next_up = next_up.min(V::select(is_above, value, next_up));
-            next_down = next_down.max(V::select(is_below, value, next_down));
+        let mut scan = RankScan::<V>::new();
+        for group in values.chunks(8) {
+            scan.count(group, V::splat(candidate));
         }
-        if above as usize >= rank {
-            candidate = next_up.to_array().into_iter().fold(f64::INFINITY, f64::min);
-        } else if (above + equal) as usize >= rank {
+        if scan.above as usize >= rank {
+            candidate = scan.next_up.to_array().into_iter().fold(f64::INFINITY, f64::min);
+        } else if (scan.above + scan.equal) as usize >= rank {
             return candidate;
         } else {
-            let below = next_down.to_array().into_iter().fold(0.0, f64::max);
+            let below = scan.next_down.to_array().into_iter().fold(0.0, f64::max);
             if !(below > 0.0) {
                 return smallest_positive(values);
             }
             candidate = below;
         }
+    }
+}
+
+/// How many values are above and at a candidate, and the nearest on either side, lane by lane.
+struct RankScan<V: Vector> {
+    above: u32,
+    equal: u32,
+    next_up: V,
+    next_down: V,
+}
+
+impl<V: Vector> RankScan<V> {
+    #[inline(always)]
+    fn new() -> Self {
+        Self { above: 0, equal: 0, next_up: V::splat(f64::INFINITY), next_down: V::splat(0.0) }
+    }
+
+    /// Adds up to eight chunks, whose bits are counted together.
+    #[inline(always)]
+    fn count(&mut self, group: &[Lanes8], candidate: V) {
+        let (mut above, mut below) = (0u64, 0u64);
+        for (i, lanes) in group.iter().enumerate() {
+            let value = V::load(lanes);
+            let (is_above, is_below) = (value.gt(candidate), value.lt(candidate));
+            above |= u64::from(V::bitmask(is_above)) << (8 * i);
+            below |= u64::from(V::bitmask(is_below)) << (8 * i);
+            self.next_up = V::select(is_above, value, V::splat(f64::INFINITY)).min(self.next_up);
+            self.next_down = V::select(is_below, value, V::splat(0.0)).max(self.next_down);
+        }
+        self.above += above.count_ones();
+        self.equal += (CHUNK_SLOTS * group.len()) as u32 - (above | below).count_ones();
     }
 }
 
@@ -373,6 +414,7 @@ pub struct CoinbaseStep {
 /// cut, server = (ae - cut) / 2, root = rho' server, validator = server - root
 /// ```
 ///
+/// Quotients known at the same time share one division, by the product of their denominators.
 /// rho' is taken where the middle block stands after its injection and mint, which is the chain's own state at K = 1.
 #[inline(always)]
 pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
@@ -380,100 +422,158 @@ pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
     step: &CoinbaseStep,
     buffers: &mut StepBuffers,
 ) {
+    injection_pass::<V, EQUAL>(chunks, step, buffers);
+    emission_pass::<V, EQUAL>(chunks, step, buffers);
+    sale_pass::<V, EQUAL>(chunks, buffers);
+    log_pass::<V, EQUAL>(chunks.len(), buffers);
+}
+
+/// What the chain puts into each pool, and what it mints. Leaves `1 / price_open` in `coinbase_move`.
+#[inline(always)]
+fn injection_pass<V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    step: &CoinbaseStep,
+    buffers: &mut StepBuffers,
+) {
     let one = V::splat(1.0);
-    let half = V::splat(0.5);
     let blocks = V::splat(step.blocks);
     let root = V::splat(step.weighted_root_tao);
-    let root_kept = V::splat(if step.sell_flag { 1.0 } else { 0.0 });
+    let to_middle = V::splat(0.5 * (step.blocks + 1.0));
     for (i, chunk) in chunks.iter_mut().enumerate() {
         let x = V::load(&chunk.reserve_alpha);
         let y = V::load(&chunk.reserve_tao);
-        let w2 = V::load(&chunk.weight_tao);
-        let w1 = one - w2;
-        let staked = V::load(&chunk.staked_alpha);
-        let protocol = V::load(&chunk.protocol_alpha);
-        let burned = V::load(&chunk.burned_alpha);
-        let unclaimed = V::load(&chunk.unclaimed_root_alpha);
-        let started = V::load(&chunk.started);
         let share = V::load(&buffers.share.0[i]);
+        let inside = V::load(&chunk.staked_alpha) + V::load(&chunk.protocol_alpha);
+        let issuance = x + (inside + (V::load(&chunk.burned_alpha) + V::load(&chunk.unclaimed_root_alpha)));
+        let diluted = root + issuance;
+        let w2 = V::load(&chunk.weight_tao);
+        let (xw, yw) = if EQUAL { (x, y) } else { (w2 * x, (one - w2) * y) };
+        let inverse = one / ((diluted * xw) * yw);
+        let rho = root * ((xw * yw) * inverse);
+        let price = yw * ((diluted * yw) * inverse);
+        let per_price = xw * ((diluted * xw) * inverse);
 
-        // Terms from the opening state.
-        let issuance = x + ((staked + protocol) + (burned + unclaimed));
-        let rho = root / (root + issuance);
-        let price = if EQUAL { y / x } else { (w1 * y) / (w2 * x) };
         let mut rate = V::load(&chunk.alpha_emission);
         let near = (issuance + (blocks + blocks)).ge(V::load(&chunk.halving_issuance));
-        let first = injected::<V>(share, step.emission_tao[0], rho * rate * price);
         if V::bitmask(near) != 0 {
-            rate = cross_halvings::<V>(chunk, issuance, rate + first.0 / price, step.blocks);
+            let first = injected::<V>(share, step.emission_tao[0], rho * rate * price);
+            rate = cross_halvings::<V>(chunk, issuance, rate + first.0 * per_price, step.blocks);
         }
-        rate = rate * started;
-        let cap = rho * rate * price;
-        let (injected_tao, excess) = blend_parts::<V>(share, step, cap);
-        let injected_alpha = injected_tao / price;
-        let (injected_k, excess_k) = (blocks * injected_tao, blocks * excess);
-        let alpha_k = blocks * injected_alpha;
+        rate = rate * V::load(&chunk.started);
+        let (injected_tao, excess) = blend_parts::<V>(share, step, rho * rate * price);
+        let injected_alpha = injected_tao * per_price;
+        let excess_k = blocks * excess;
 
-        // Weights for the injection, chain buy on the old reserves, then the injection itself.
-        let w2_new = if EQUAL {
-            w2
-        } else {
-            let growth = w1 * (alpha_k / x);
-            (w2 + growth) / (one + growth + growth)
-        };
-        let ratio = if EQUAL { one } else { w2_new / (one - w2_new) };
+        price.store(&mut buffers.price_open.0[i]);
+        per_price.store(&mut buffers.coinbase_move.0[i]);
+        excess_k.store(&mut buffers.excess_tao.0[i]);
+        blocks.mul_add(injected_tao, excess_k).store(&mut buffers.spent_tao.0[i]);
+        (blocks * injected_alpha).store(&mut buffers.injected_alpha.0[i]);
+        (blocks * rate).store(&mut buffers.minted_alpha.0[i]);
+        (diluted + (injected_alpha + rate) * to_middle).store(&mut buffers.diluted.0[i]);
+    }
+}
+
+/// Weights for the injection, the chain buy on the old reserves, who gets the minted alpha and who sells of it.
+/// Leaves the alpha reserve after injection in `reserve_alpha_mid`.
+#[inline(always)]
+fn emission_pass<V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    step: &CoinbaseStep,
+    buffers: &mut StepBuffers,
+) {
+    let one = V::splat(1.0);
+    let half = V::splat(0.5);
+    let root = V::splat(step.weighted_root_tao);
+    let root_kept = V::splat(if step.sell_flag { 1.0 } else { 0.0 });
+    let sales = &step.sales;
+    for (i, chunk) in chunks.iter_mut().enumerate() {
+        let x = V::load(&chunk.reserve_alpha);
+        let y = V::load(&chunk.reserve_tao);
+        let excess_k = V::load(&buffers.excess_tao.0[i]);
+        let alpha_k = V::load(&buffers.injected_alpha.0[i]);
+        let middle = V::load(&buffers.diluted.0[i]);
+        let y_bought = y + excess_k;
+        let inverse = one / (y_bought * middle);
         let bought = if EQUAL {
-            x * (excess_k / (y + excess_k))
+            x * (excess_k * (middle * inverse))
         } else {
-            -(x * math::exp_m1(-(ratio * math::ln_1p(excess_k / y))))
+            let w2 = V::load(&chunk.weight_tao);
+            let growth = (one - w2) * (alpha_k / x);
+            let w2_new = (w2 + growth) / (one + growth + growth);
+            w2_new.store(&mut chunk.weight_tao);
+            -(x * math::exp_m1(-((w2_new / (one - w2_new)) * math::ln_1p(excess_k / y))))
         };
-        let x2 = (x - bought) + alpha_k;
-        let y2 = (y + excess_k) + injected_k;
-        let price2 = if EQUAL { y2 / x2 } else { y2 / (ratio * x2) };
 
-        // Alpha emission and its splits.
-        let minted = blocks * rate;
+        let minted = V::load(&buffers.minted_alpha.0[i]);
         let cut = minted * V::splat(step.owner_cut);
         let server = (minted - cut) * half;
-        let middle = issuance + (injected_alpha + rate) * V::splat(0.5 * (step.blocks + 1.0));
-        let root_alpha = server * (root / (root + middle));
+        let root_alpha = server * (root * (y_bought * inverse));
         let validator = server - root_alpha;
         let withheld = server * V::load(&chunk.miner_burned).min(one);
         let miner = server - withheld;
         let accrued = root_alpha * root_kept;
-
-        // Sales by owners, miners, validators; root claims.
-        let sales = &step.sales;
         let sold = cut * V::splat(sales.owner) + miner * V::splat(sales.miner) + validator * V::splat(sales.validator);
+        let unclaimed = V::load(&chunk.unclaimed_root_alpha);
         let claimed = unclaimed * V::splat(sales.claim_of_stock) + accrued * V::splat(sales.claim_of_new);
         let swapped = claimed * V::splat(sales.root_swap);
-        let xa = x2 + sold;
-        let xb = xa + swapped;
-        let (ya, yb) = if EQUAL {
-            let invariant = x2 * y2;
-            (invariant / xa, invariant / xb)
-        } else {
-            let power = -(one / ratio);
-            (y2 * math::exp(power * math::ln_1p(sold / x2)), y2 * math::exp(power * math::ln_1p((sold + swapped) / x2)))
-        };
-        let price_b = if EQUAL { yb / xb } else { yb / (ratio * xb) };
 
-        price.store(&mut buffers.price_open.0[i]);
-        math::ln(price2 / price).store(&mut buffers.coinbase_move.0[i]);
-        math::ln(price_b / price2).store(&mut buffers.sale_move.0[i]);
+        let staked = V::load(&chunk.staked_alpha);
         staked.store(&mut buffers.staked_open.0[i]);
         validator.store(&mut buffers.validator_alpha.0[i]);
+        sold.store(&mut buffers.sold_alpha.0[i]);
+        swapped.store(&mut buffers.swapped_alpha.0[i]);
+        ((x - bought) + alpha_k).store(&mut buffers.reserve_alpha_mid.0[i]);
+        (staked + (((cut + miner) + (validator - sold)) + (claimed - swapped))).store(&mut chunk.staked_alpha);
+        (V::load(&chunk.protocol_alpha) + bought).store(&mut chunk.protocol_alpha);
+        (V::load(&chunk.burned_alpha) + withheld).store(&mut chunk.burned_alpha);
+        (unclaimed + (accrued - claimed)).store(&mut chunk.unclaimed_root_alpha);
+    }
+}
+
+/// Sales of emission, then of claimed root alpha, through the pool after injection. Leaves price ratios in
+/// `coinbase_move` and, at equal weights, the square root of one in `sale_move`.
+#[inline(always)]
+fn sale_pass<V: Vector, const EQUAL: bool>(chunks: &[ChainChunk], buffers: &mut StepBuffers) {
+    let one = V::splat(1.0);
+    for (i, chunk) in chunks.iter().enumerate() {
+        let x = V::load(&buffers.reserve_alpha_mid.0[i]);
+        let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[i]);
+        let sold = V::load(&buffers.sold_alpha.0[i]);
+        let swapped = V::load(&buffers.swapped_alpha.0[i]);
+        let xa = x + sold;
+        let xb = xa + swapped;
+        let inverse = one / ((x * xa) * xb);
+        let per_x = (xa * xb) * inverse;
+        let (ya, yb, price, sale) = if EQUAL {
+            let part = (x * y) * (x * inverse);
+            (part * xb, part * xa, y * per_x, xb * per_x)
+        } else {
+            let ratio = weight_ratio::<V, EQUAL>(chunk);
+            let power = -(one / ratio);
+            let grown = math::ln_1p((sold + swapped) * per_x);
+            let ya = y * math::exp(power * math::ln_1p(sold * per_x));
+            (ya, y * math::exp(power * grown), y * per_x / ratio, (power - one) * grown)
+        };
+        (price * V::load(&buffers.coinbase_move.0[i])).store(&mut buffers.coinbase_move.0[i]);
+        sale.store(&mut buffers.sale_move.0[i]);
         (ya - yb).store(&mut buffers.root_tao.0[i]);
-        (y2 - ya).store(&mut buffers.sold_tao.0[i]);
-        (injected_k + excess_k).store(&mut buffers.spent_tao.0[i]);
+        (y - ya).store(&mut buffers.sold_tao.0[i]);
         xb.store(&mut buffers.reserve_alpha_mid.0[i]);
         yb.store(&mut buffers.reserve_tao_mid.0[i]);
+    }
+}
 
-        w2_new.store(&mut chunk.weight_tao);
-        (staked + (((cut + miner) + (validator - sold)) + (claimed - swapped))).store(&mut chunk.staked_alpha);
-        (protocol + bought).store(&mut chunk.protocol_alpha);
-        (burned + withheld).store(&mut chunk.burned_alpha);
-        (unclaimed + (accrued - claimed)).store(&mut chunk.unclaimed_root_alpha);
+/// Price ratios to log moves.
+#[inline(always)]
+fn log_pass<V: Vector, const EQUAL: bool>(live: usize, buffers: &mut StepBuffers) {
+    for lanes in &mut buffers.coinbase_move.0[..live] {
+        math::ln_near_one(V::load(lanes)).store(lanes);
+    }
+    if EQUAL {
+        for lanes in &mut buffers.sale_move.0[..live] {
+            (V::splat(-2.0) * math::ln_near_one(V::load(lanes))).store(lanes);
+        }
     }
 }
 
@@ -632,19 +732,26 @@ fn effective_price<V: Vector>(opening: V, coinbase: V, trades: V, age: &AgeChunk
     let k = V::splat(blocks);
     let inverse_k = V::splat(1.0 / blocks);
     let total = (coinbase + trades) - V::load(&age.log_keep);
-    let (s0, s1) = geometric_sums::<V>(total, total * inverse_k, k, blocks);
+    let (rate, coinbase_rate) = (total * inverse_k, coinbase * inverse_k);
+    let tiny = V::splat(1.0 / 1024.0);
+    let (rate_growth, coinbase_growth) = if V::bitmask(rate.abs().lt(tiny) & coinbase_rate.abs().lt(tiny)) == 0xff {
+        (math::exp_m1_tiny(rate), math::exp_m1_tiny(coinbase_rate))
+    } else {
+        (math::exp_m1(rate), math::exp_m1(coinbase_rate))
+    };
+    let (s0, s1) = geometric_sums::<V>(total, rate, rate_growth, k, blocks);
     let centred = s1 - V::splat(0.5 * (blocks - 1.0)) * s0;
     let numerator = V::load(&age.tilt).mul_add(centred, s0);
-    (opening * math::exp(coinbase * inverse_k)) * (numerator * V::load(&age.inverse_denominator))
+    opening.mul_add(coinbase_growth, opening) * (numerator * V::load(&age.inverse_denominator))
 }
 
-/// `S0` and `S1` of [`effective_price`], by their series where `|K r|` is below 1e-4. Shared with the age table.
+/// `S0` and `S1` of [`effective_price`], by their series where `|K r|` is below 1e-4. `rate_growth`: `expm1(r)`.
+/// Shared with the age table.
 #[inline(always)]
-pub(crate) fn geometric_sums<L: crate::simd::Lanes>(total: L, rate: L, k: L, blocks: f64) -> (L, L) {
+pub(crate) fn geometric_sums<L: crate::simd::Lanes>(total: L, rate: L, rate_growth: L, k: L, blocks: f64) -> (L, L) {
     let one = L::splat(1.0);
     let small = total.abs().lt(L::splat(1e-4));
     let growth = math::exp_m1(total);
-    let rate_growth = math::exp_m1(rate);
     let inverse = one / L::select(small, one, rate_growth);
     let s0 = growth * inverse;
     let s1 = (k * (growth + one) - (rate_growth + one) * s0) * inverse;
@@ -652,4 +759,167 @@ pub(crate) fn geometric_sums<L: crate::simd::Lanes>(total: L, rate: L, k: L, blo
     let series0 = k * (one + rate * (L::splat(0.5 * (blocks - 1.0)) + rate * quadratic));
     let series1 = L::splat(0.5 * blocks * (blocks - 1.0)) * (one + rate * L::splat((2.0 * blocks - 1.0) / 3.0));
     (L::select(small, series0, s0), L::select(small, series1, s1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Backend;
+    use crate::simd::Kernel;
+    use crate::simd::dispatch;
+
+    const CHUNKS: usize = 16;
+
+    /// Pools from tiny to large, one in nine not started.
+    fn slots() -> Vec<ChainChunk> {
+        let mut chunks = vec![ChainChunk::empty(); CHUNKS];
+        for slot in 0..CHUNKS * CHUNK_SLOTS {
+            let (chunk, lane) = (&mut chunks[slot / CHUNK_SLOTS], slot % CHUNK_SLOTS);
+            let size = slot as f64;
+            chunk.reserve_alpha[lane] = 30_000.0 + 20_000.0 * size;
+            chunk.reserve_tao[lane] = 400.0 + 3.0 * size * size;
+            chunk.staked_alpha[lane] = 15_000.0 * size;
+            chunk.protocol_alpha[lane] = 100.0 * size;
+            chunk.burned_alpha[lane] = 50.0;
+            chunk.unclaimed_root_alpha[lane] = 10.0 * size;
+            chunk.moving_price[lane] = 0.001 * size;
+            chunk.miner_burned[lane] = if slot % 5 == 0 { 1.0 } else { 0.2 };
+            chunk.alpha_emission[lane] = 1.0;
+            chunk.started[lane] = if slot % 9 == 0 { 0.0 } else { 1.0 };
+            chunk.enabled[lane] = 1.0;
+        }
+        chunks
+    }
+
+    fn shares() -> StepBuffers {
+        let mut buffers = StepBuffers::new();
+        (0..CHUNKS * CHUNK_SLOTS).for_each(|slot| buffers.share.set(slot, slot as f64 / 8_128.0));
+        buffers
+    }
+
+    fn step(emission_tao: f64) -> CoinbaseStep {
+        let sales = EmissionSales {
+            owner: 0.5,
+            miner: 0.6,
+            validator: 0.1,
+            root_swap: 0.7,
+            claim_of_stock: 0.4,
+            claim_of_new: 0.2,
+        };
+        CoinbaseStep {
+            blocks: 7_200.0,
+            emission_tao: [emission_tao, 0.5 * emission_tao],
+            emission_part: [0.75, 0.25],
+            weighted_root_tao: 990_000.0,
+            sell_flag: true,
+            owner_cut: 0.18,
+            sales,
+        }
+    }
+
+    struct Coinbase<const EQUAL: bool>(f64);
+
+    impl<const EQUAL: bool> Kernel for Coinbase<EQUAL> {
+        type Output = (Vec<ChainChunk>, StepBuffers);
+
+        #[inline(always)]
+        fn run<V: Vector>(self) -> Self::Output {
+            let (mut chunks, mut buffers) = (slots(), shares());
+            coinbase_pass::<V, EQUAL>(&mut chunks, &step(self.0), &mut buffers);
+            (chunks, buffers)
+        }
+    }
+
+    fn outputs((chunks, buffers): &(Vec<ChainChunk>, StepBuffers), slot: usize) -> [f64; 13] {
+        let (chunk, lane) = (&chunks[slot / CHUNK_SLOTS], slot % CHUNK_SLOTS);
+        [
+            buffers.price_open.get(slot),
+            buffers.coinbase_move.get(slot),
+            buffers.sale_move.get(slot),
+            buffers.validator_alpha.get(slot),
+            buffers.root_tao.get(slot),
+            buffers.sold_tao.get(slot),
+            buffers.spent_tao.get(slot),
+            buffers.reserve_alpha_mid.get(slot),
+            buffers.reserve_tao_mid.get(slot),
+            chunk.staked_alpha[lane],
+            chunk.protocol_alpha[lane],
+            chunk.burned_alpha[lane],
+            chunk.unclaimed_root_alpha[lane],
+        ]
+    }
+
+    /// The formulas of [`coinbase_pass`] at equal weights as they are written, every quotient with its own division.
+    fn plain(step: &CoinbaseStep, slot: usize) -> [f64; 13] {
+        let (chunks, buffers) = (slots(), shares());
+        let (chunk, lane) = (&chunks[slot / CHUNK_SLOTS], slot % CHUNK_SLOTS);
+        let (x, y, staked) = (chunk.reserve_alpha[lane], chunk.reserve_tao[lane], chunk.staked_alpha[lane]);
+        let (issuance, root) = (chunk.issuance_alpha(lane), step.weighted_root_tao);
+        let rate = chunk.alpha_emission[lane] * chunk.started[lane];
+        let (price, cap) = (y / x, root / (root + issuance) * rate * (y / x));
+        let (mut spent, mut injected) = (0.0, 0.0);
+        for (emission, part) in step.emission_tao.iter().zip(step.emission_part) {
+            spent += step.blocks * part * buffers.share.get(slot) * emission;
+            injected += step.blocks * part * (buffers.share.get(slot) * emission).min(cap);
+        }
+        let excess = spent - injected;
+        let bought = x * (excess / (y + excess));
+        let (x2, y2) = (x - bought + injected / price, y + spent);
+        let cut = step.blocks * rate * step.owner_cut;
+        let server = (step.blocks * rate - cut) / 2.0;
+        let middle = issuance + (injected / price / step.blocks + rate) * (step.blocks + 1.0) / 2.0;
+        let accrued = server * (root / (root + middle));
+        let (validator, withheld) = (server - accrued, server * chunk.miner_burned[lane]);
+        let miner = server - withheld;
+        let sales = &step.sales;
+        let sold = sales.owner * cut + sales.miner * miner + sales.validator * validator;
+        let unclaimed = chunk.unclaimed_root_alpha[lane];
+        let claimed = unclaimed * sales.claim_of_stock + accrued * sales.claim_of_new;
+        let swapped = claimed * sales.root_swap;
+        let (xa, xb) = (x2 + sold, x2 + sold + swapped);
+        let (ya, yb) = (x2 * y2 / xa, x2 * y2 / xb);
+        [
+            price,
+            (y2 / x2 / price).ln(),
+            (yb / xb / (y2 / x2)).ln(),
+            validator,
+            ya - yb,
+            y2 - ya,
+            spent,
+            xb,
+            yb,
+            staked + cut + miner + validator - sold + claimed - swapped,
+            chunk.protocol_alpha[lane] + bought,
+            chunk.burned_alpha[lane] + withheld,
+            unclaimed + accrued - claimed,
+        ]
+    }
+
+    /// Relative to the value, or to one where it is a difference of larger ones (a log move, TAO of a pool).
+    fn assert_close(results: [f64; 13], expected: [f64; 13], pool_tao: f64, context: &str) {
+        for (i, (result, expected)) in results.iter().zip(expected).enumerate() {
+            let size = match i {
+                1 | 2 => 1.0,
+                4 | 5 => pool_tao,
+                _ => expected.abs(),
+            };
+            assert!((result - expected).abs() <= 1e-12 * size, "{context}, output {i}: {result}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn shared_divisions_agree_with_the_formulas() {
+        for backend in Backend::available() {
+            for emission_tao in [0.0, 0.5, 20.0] {
+                let equal = dispatch(backend, Coinbase::<true>(emission_tao));
+                let general = dispatch(backend, Coinbase::<false>(emission_tao));
+                for slot in 0..CHUNKS * CHUNK_SLOTS {
+                    let expected = plain(&step(emission_tao), slot);
+                    let context = format!("{backend}, {emission_tao} TAO, slot {slot}");
+                    assert_close(outputs(&equal, slot), expected, expected[8], &context);
+                    assert_close(outputs(&general, slot), expected, expected[8], &format!("{context}, general"));
+                }
+            }
+        }
+    }
 }

@@ -89,7 +89,8 @@ impl AgeRule {
         }
         let tilt = (high - low) / (L::splat(half_width) * (high + low));
         let total = -log_keep;
-        let (s0, s1) = geometric_sums(total, total * L::splat(1.0 / k), L::splat(k), k);
+        let rate = total * L::splat(1.0 / k);
+        let (s0, s1) = geometric_sums(total, rate, math::exp_m1(rate), L::splat(k), k);
         let denominator = tilt.mul_add(s1 - L::splat(0.5 * (k - 1.0)) * s0, s0);
         AgeFactors { log_keep, keep, gain, tilt, inverse_denominator: L::splat(1.0) / denominator }
     }

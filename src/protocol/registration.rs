@@ -125,7 +125,8 @@ pub fn median_of(prices: &mut [f64]) -> f64 {
         return 1.0;
     }
     let odd = prices.len() % 2 == 1;
-    let (below, upper, _) = prices.select_nth_unstable_by(prices.len() / 2, f64::total_cmp);
+    // Bits of positive numbers ascend with them.
+    let (below, upper, _) = prices.select_nth_unstable_by_key(prices.len() / 2, |price| price.to_bits());
     if odd { *upper } else { 0.5 * (below.iter().fold(0.0, |most, &price| f64::max(most, price)) + *upper) }
 }
 

@@ -36,24 +36,50 @@ fn box_muller<S: Singles>(radius: S::Words, angle: S::Words) -> (S, S) {
     (radius * cosine, radius * sine)
 }
 
-/// Draws of the eight slots from `first_slot` on, at index 0 of `purpose`.
+/// Random words of eight slots, paired as Box-Muller reads them: words 0 and 2 in `radii`, 1 and 3 in `angles`, the
+/// first of each in low halves.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotWords<V: Vector> {
+    /// Words 0 and 2.
+    pub radii: V::Words,
+    /// Words 1 and 3.
+    pub angles: V::Words,
+}
+
+/// Words of the eight slots from `first_slot` on, at index 0 of `purpose`.
 #[inline(always)]
-pub fn slot_draws<V: Vector>(seed: u64, path: u32, step: u32, purpose: Purpose, first_slot: u32) -> SlotDraws<V> {
+pub fn slot_words<V: Vector>(seed: u64, path: u32, step: u32, purpose: Purpose, first_slot: u32) -> SlotWords<V> {
     let [path, step, slot, purpose] = Address { path, step, slot: first_slot, purpose, index: 0 }.counter();
     let splat = |word: u32| V::Words::splat(u64::from(word));
     let slots = V::load_words(&[0, 1, 2, 3, 4, 5, 6, 7]) + splat(slot);
     let [x0, x1, x2, x3] = philox4x32_lanes::<V>([splat(path), splat(step), slots, splat(purpose)], key(seed));
-    let pairs = |first: V::Words, second: V::Words| V::halves((first & splat(u32::MAX)) | second.shift_left::<32>());
-    let (cosine, sine) = box_muller::<V::Singles>(pairs(x0, x2), pairs(x1, x3));
-    let low = splat(0xff);
-    let residue =
-        (x0 & low) | (x1 & low).shift_left::<8>() | (x2 & low).shift_left::<16>() | (x3 & low).shift_left::<24>();
-    let mut wide = [0; LANES];
-    V::store_words(residue, &mut wide);
-    SlotDraws {
-        normals: [V::widen_even(cosine), V::widen_even(sine), V::widen_odd(cosine)],
-        residue: wide.map(|word| word as u32),
-    }
+    let pair = |first: V::Words, second: V::Words| (first & splat(u32::MAX)) | second.shift_left::<32>();
+    SlotWords { radii: pair(x0, x2), angles: pair(x1, x3) }
+}
+
+/// Three independent standard normals per slot.
+#[inline(always)]
+pub fn slot_normals<V: Vector>(words: &SlotWords<V>) -> [V; 3] {
+    let (cosine, sine) = box_muller::<V::Singles>(V::halves(words.radii), V::halves(words.angles));
+    [V::widen_even(cosine), V::widen_even(sine), V::widen_odd(cosine)]
+}
+
+/// The bits that the normals leave of one slot's words: 32, uniform.
+#[inline(always)]
+pub fn residue(radii: u64, angles: u64) -> u32 {
+    let [r, a] = [radii.to_le_bytes(), angles.to_le_bytes()];
+    u32::from_le_bytes([r[0], a[0], r[4], a[4]])
+}
+
+/// Draws of the eight slots from `first_slot` on, at index 0 of `purpose`.
+#[inline(always)]
+pub fn slot_draws<V: Vector>(seed: u64, path: u32, step: u32, purpose: Purpose, first_slot: u32) -> SlotDraws<V> {
+    let words = slot_words::<V>(seed, path, step, purpose, first_slot);
+    let [mut radii, mut angles] = [[0; LANES]; 2];
+    V::store_words(words.radii, &mut radii);
+    V::store_words(words.angles, &mut angles);
+    let residue = std::array::from_fn(|lane| residue(radii[lane], angles[lane]));
+    SlotDraws { normals: slot_normals(&words), residue }
 }
 
 /// The draws of one slot: the scalar twin of [`slot_draws`].

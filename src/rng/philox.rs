@@ -35,12 +35,12 @@ pub fn philox4x32_lanes<L: Lanes>(counter: [L::Words; 4], key: [u32; 2]) -> [L::
     let mut round = 0;
     while round < ROUNDS {
         let [k0, k1] = round_key(key, round);
-        // A product reads low halves only, so nothing clears the high halves of its low word.
+        // A product reads low halves only, so nothing clears high halves.
         let p0 = L::multiply_low(x0, m0);
         let p1 = L::multiply_low(x2, m1);
-        x0 = p1.shift_right::<32>() ^ x1 ^ L::Words::splat(u64::from(k0));
+        x0 = L::swap_halves(p1) ^ x1 ^ L::Words::splat(u64::from(k0));
         x1 = p1;
-        x2 = p0.shift_right::<32>() ^ x3 ^ L::Words::splat(u64::from(k1));
+        x2 = L::swap_halves(p0) ^ x3 ^ L::Words::splat(u64::from(k1));
         x3 = p0;
         round += 1;
     }

@@ -6,6 +6,8 @@ use rand::TryRng;
 
 use crate::rng::address::Address;
 use crate::rng::address::words;
+use crate::simd::Lanes;
+use crate::simd::Words;
 use crate::simd::math;
 
 /// A uniform draw strictly inside (0, 1): the midpoint of one of 2^32 equal cells.
@@ -14,9 +16,19 @@ pub fn open_unit(word: u32) -> f64 {
     (f64::from(word) + 0.5) * (1.0 / 4_294_967_296.0)
 }
 
+/// [`open_unit`] of the low halves of words.
+#[inline(always)]
+pub fn open_unit_lanes<L: Lanes>(words: L::Words) -> L {
+    // A word in the low bits of 2^52 reads as 2^52 and the word.
+    let two_52: f64 = 4503599627370496.0;
+    let low = words & L::Words::splat(u64::from(u32::MAX));
+    let integer = L::from_words(low | L::Words::splat(two_52.to_bits())) - L::splat(two_52);
+    (integer + L::splat(0.5)) * L::splat(1.0 / 4_294_967_296.0)
+}
+
 /// Exponential draw of mean 1 from a uniform one: `-ln u`. At most 22.9 from a draw of [`open_unit`].
 #[inline(always)]
-pub fn exponential(u: f64) -> f64 {
+pub fn exponential<L: Lanes>(u: L) -> L {
     -math::ln(u)
 }
 

@@ -207,6 +207,13 @@ impl Lanes for Doubles {
     }
 
     #[inline(always)]
+    fn swap_halves(words: DoubleWords) -> DoubleWords {
+        DoubleWords(unsafe {
+            [_mm256_shuffle_epi32::<0b10_11_00_01>(words.0[0]), _mm256_shuffle_epi32::<0b10_11_00_01>(words.0[1])]
+        })
+    }
+
+    #[inline(always)]
     fn lookup(table: &[f64; 16], index: DoubleWords) -> Self {
         let index = index & DoubleWords::splat(15);
         let table = table.as_ptr();

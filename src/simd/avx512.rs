@@ -169,6 +169,11 @@ impl Lanes for Doubles {
     }
 
     #[inline(always)]
+    fn swap_halves(words: DoubleWords) -> DoubleWords {
+        DoubleWords(unsafe { _mm512_shuffle_epi32::<0b10_11_00_01>(words.0) })
+    }
+
+    #[inline(always)]
     fn lookup(table: &[f64; 16], index: DoubleWords) -> Self {
         let table = table.as_ptr();
         Self(unsafe { _mm512_permutex2var_pd(_mm512_loadu_pd(table), index.0, _mm512_loadu_pd(table.add(LANES))) })

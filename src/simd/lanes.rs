@@ -115,6 +115,9 @@ pub trait Lanes:
     /// Products of the low halves: 32 x 32 to 64 bits.
     fn multiply_low(left: Self::Words, right: Self::Words) -> Self::Words;
 
+    /// Low and high half of each word exchanged: a shuffle, which is on another port than shifts and products.
+    fn swap_halves(words: Self::Words) -> Self::Words;
+
     /// `table[index mod 16]` in each lane.
     fn lookup(table: &[f64; 16], index: Self::Words) -> Self;
 }

@@ -5,6 +5,7 @@
 //! own error is below a tenth of a unit.
 
 use crate::simd::lanes::Lanes;
+use crate::simd::lanes::Vector;
 use crate::simd::lanes::Words;
 
 /// `ln 2` to 42 fractional bits, so that its products with exponents are exact, and the rest.
@@ -175,11 +176,37 @@ fn ln_sum<L: Lanes>(k: L, minus_ln_c: L, r: L) -> L {
 /// Natural logarithm. At most 1.5 units in the last place; minus infinity at 0 and at subnormal arguments, NaN below.
 #[inline(always)]
 pub fn ln<L: Lanes>(x: L) -> L {
+    let value = ln_normal(x);
+    at_edges(x.ge(L::splat(f64::MIN_POSITIVE)), x, value, x)
+}
+
+/// [`ln`] of normal positive lanes, without the edges: anything else gives nonsense.
+#[inline(always)]
+pub fn ln_normal<L: Lanes>(x: L) -> L {
     let Binary { offset, k, m } = split(x);
     let index = offset.shift_right::<48>();
     let r = m.mul_add(L::lookup(&RECIPROCAL, index), L::splat(-1.0));
-    let value = ln_sum(k, L::lookup(&MINUS_LN_RECIPROCAL, index), r);
-    at_edges(x.ge(L::splat(f64::MIN_POSITIVE)), x, value, x)
+    ln_sum(k, L::lookup(&MINUS_LN_RECIPROCAL, index), r)
+}
+
+/// [`ln`] of vectors that are mostly near 1: the same bits, and half the work where every lane is in the table's
+/// interval of 1.
+#[inline(always)]
+pub fn ln_near_one<V: Vector>(x: V) -> V {
+    let r = x - V::splat(1.0);
+    let near = r.ge(V::splat(-1.0 / 64.0)) & r.lt(V::splat(1.0 / 32.0));
+    if V::bitmask(near) == 0xff {
+        let r_squared = r * r;
+        return r + r_squared * polynomial(r, r_squared, &LN);
+    }
+    ln(x)
+}
+
+/// `e^x - 1` for `|x| < 2^-10`, where four terms of the series beyond the first are exact to 1e-18.
+#[inline(always)]
+pub fn exp_m1_tiny<L: Lanes>(x: L) -> L {
+    let cubic = x.mul_add(L::splat(1.0 / 120.0), L::splat(1.0 / 24.0)).mul_add(x, L::splat(1.0 / 6.0));
+    (x * x).mul_add(cubic.mul_add(x, L::splat(0.5)), x)
 }
 
 /// `ln(1 + x)`, accurate also for small `x`. At most 2 units in the last place; minus infinity at -1, NaN below.
@@ -213,4 +240,51 @@ fn at_edges<L: Lanes>(inside: L::Mask, argument: L, value: L, itself: L) -> L {
 #[inline(always)]
 pub fn pow<L: Lanes>(x: L, y: L) -> L {
     exp(y * ln(x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Backend;
+    use crate::simd::Kernel;
+    use crate::simd::LANES;
+    use crate::simd::dispatch;
+
+    struct NearOne([f64; LANES]);
+
+    impl Kernel for NearOne {
+        type Output = [[f64; LANES]; 2];
+
+        #[inline(always)]
+        fn run<V: Vector>(self) -> Self::Output {
+            let x = V::load(&self.0);
+            [ln_near_one(x), ln(x)].map(V::to_array)
+        }
+    }
+
+    #[test]
+    fn logarithm_near_one_has_the_bits_of_the_logarithm() {
+        let edges = [1.0, 0.984375, 0.984374, 1.03124, 1.03125, 1.0 + 1e-12, f64::NAN, 0.0];
+        for backend in Backend::available() {
+            for width in [1e-3, 0.015, 0.1, 1.0] {
+                let near = std::array::from_fn(|lane| 1.0 + width * (lane as f64 / 4.0 - 0.99));
+                let [short, full] = dispatch(backend, NearOne(near));
+                assert_eq!(short.map(f64::to_bits), full.map(f64::to_bits), "{backend}, {width}");
+            }
+            for edge in edges {
+                let [short, full] = dispatch(backend, NearOne([edge; LANES]));
+                assert_eq!(short.map(f64::to_bits), full.map(f64::to_bits), "{backend}, {edge}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_series_agrees_with_exp_m1() {
+        for i in 1..=1_000 {
+            for x in [f64::from(i) / 1_024_000.0, -f64::from(i) / 1_024_000.0] {
+                let (short, full) = (exp_m1_tiny(x), exp_m1(x));
+                assert!((short - full).abs() <= 3.0 * f64::EPSILON * full.abs(), "{x}: {short}, not {full}");
+            }
+        }
+    }
 }

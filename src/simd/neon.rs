@@ -178,6 +178,13 @@ impl Lanes for Doubles {
     }
 
     #[inline(always)]
+    fn swap_halves(words: DoubleWords) -> DoubleWords {
+        let singles = FloatWords(each!(vreinterpretq_u32_u64(words)));
+        let swapped = FloatWords(each!(vrev64q_u32(singles)));
+        DoubleWords(each!(vreinterpretq_u64_u32(swapped)))
+    }
+
+    #[inline(always)]
     fn lookup(table: &[f64; 16], index: DoubleWords) -> Self {
         let mut indices = [0; LANES];
         Self::store_words(index, &mut indices);

@@ -150,6 +150,11 @@ impl Lanes for Doubles {
     }
 
     #[inline(always)]
+    fn swap_halves(words: Self::Words) -> Self::Words {
+        words.map(f64::swap_halves)
+    }
+
+    #[inline(always)]
     fn lookup(table: &[f64; 16], index: Self::Words) -> Self {
         index.map(|i| f64::lookup(table, i))
     }

@@ -87,6 +87,11 @@ impl Lanes for f64 {
     }
 
     #[inline(always)]
+    fn swap_halves(words: Wrapping<u64>) -> Wrapping<u64> {
+        Wrapping(words.0.rotate_left(32))
+    }
+
+    #[inline(always)]
     fn lookup(table: &[f64; 16], index: Wrapping<u64>) -> Self {
         table[(index.0 & 15) as usize]
     }

@@ -18,16 +18,28 @@ const CAPACITY: usize = 256;
 pub fn sum_slots<V: Vector>(values: &[f64]) -> f64 {
     let (chunks, rest) = values.as_chunks::<LANES>();
     assert!(rest.is_empty() && values.len() <= CAPACITY, "{} values are not whole chunks of 256 slots", values.len());
-    let mut tree = [V::splat(0.0); CAPACITY / LANES];
-    for (node, chunk) in tree.iter_mut().zip(chunks) {
-        *node = V::load(chunk);
+    let mut tree = [V::splat(0.0); 8];
+    // Half of a path's slots, or fewer, leaves the upper half of the tree zero.
+    if chunks.len() <= CAPACITY / LANES / 2 {
+        for (i, sum) in tree.iter_mut().enumerate() {
+            *sum = node::<V>(chunks, i) + node::<V>(chunks, i + 8);
+        }
+    } else {
+        for (i, sum) in tree.iter_mut().enumerate() {
+            let even = node::<V>(chunks, i) + node::<V>(chunks, i + 16);
+            *sum = even + (node::<V>(chunks, i + 8) + node::<V>(chunks, i + 24));
+        }
     }
-    let mut width = tree.len() / 2;
-    while width > 0 {
+    for width in [4, 2, 1] {
         for i in 0..width {
             tree[i] = tree[i] + tree[i + width];
         }
-        width /= 2;
     }
-    tree[0].sum_halving()
+    tree[0].sum_halving() + 0.0
+}
+
+/// A leaf of the tree: zero beyond the values.
+#[inline(always)]
+fn node<V: Vector>(chunks: &[[f64; LANES]], i: usize) -> V {
+    if i < chunks.len() { V::load(&chunks[i]) } else { V::splat(0.0) }
 }

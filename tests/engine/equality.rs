@@ -45,7 +45,7 @@ impl Kernel for BlockRun<'_> {
         let plan = self.plan;
         let (mut path, mut state, mut work) = (PathState::new(plan), BlockState::new(plan), Workspace::default());
         let held = SlotValues::splat(0.0);
-        path.reset(plan, self.path);
+        path.reset::<V>(plan, self.path);
         let mut kept = vec![(path.clone(), Vec::new())];
         let mut events = Vec::new();
         for step in 0..plan.input.steps {

@@ -167,7 +167,7 @@ impl Kernel for Planted<'_> {
         let plan = self.plan;
         let (mut path, mut work) = (PathState::new(plan), Workspace::default());
         let mut row = [AgeChunk::frozen(); MAX_CHUNKS];
-        path.reset(plan, self.path);
+        path.reset::<V>(plan, self.path);
         for step in 0..=self.sound_steps {
             if step == self.sound_steps {
                 let (chunk, lane) = locate(self.slot);
