@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn shares_are_zero_without_a_price_or_a_started_subnet() {
-        assert_eq!(shares(ShareRule::E2, 0.0, &[]), []);
+        assert!(shares(ShareRule::E2, 0.0, &[]).is_empty());
         assert_eq!(
             shares(ShareRule::E2, 0.0, &[input(0.0, 0.0, true, true), input(0.5, 0.0, false, true)]),
             [0.0, 0.0]

@@ -98,9 +98,10 @@ pub struct EmissionShares {
 
 /// Stake that counts in consensus: `alpha + tao_weight * root_tao` (tokens), both as inherited from parents and children.
 ///
+/// The weight is truncated to 2^-32, as on chain, which takes up to 2e-9 of the root part.
 /// Source: `get_stake_weights_for_network`.
 pub fn combined_stake(alpha: f64, root_tao: f64, tao_weight: f64) -> f64 {
-    alpha + tao_weight * root_tao
+    alpha + floor_32(tao_weight) * root_tao
 }
 
 /// Amount of a share of `emission_rao` (rao), truncated. Requires `share` in [0, 1], a multiple of 2^-32.
@@ -294,8 +295,8 @@ mod tests {
     fn self_weights_are_the_owners_alone() {
         assert_eq!(clipped(&[SETTLED; 2], None), arr2(&[[0.0, 1.0], [0.0, 0.0]]));
         assert_eq!(clipped(&[SETTLED; 2], Some(0)), arr2(&[[0.5, 0.5], [0.0, 0.0]]));
-        // The owner needs no permit; consensus is then the smaller weight of the two, or 0.
-        assert_eq!(clipped(&[SETTLED; 2], Some(1)), arr2(&[[0.0, 0.25], [0.0, 0.25]]));
+        // The owner needs no permit. Each holds half of the stake, which is a majority: nothing is clipped.
+        assert_eq!(clipped(&[SETTLED; 2], Some(1)), arr2(&[[0.0, 1.0], [0.75, 0.25]]));
     }
 
     #[test]
