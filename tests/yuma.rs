@@ -13,6 +13,8 @@ use ndarray::arr2;
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use serde_json::Value;
+use taorisk::input::document::Document;
+use taorisk::input::matrix::read_staked_weights;
 use taorisk::protocol::yuma::BondsRule;
 use taorisk::protocol::yuma::LiquidSmoothing;
 use taorisk::protocol::yuma::YumaParams;
@@ -102,7 +104,8 @@ proptest! {
         }
         prop_assert!(outcome.incentive.sum() > 0.0 || outcome.dividends.sum() == 0.0);
         let emission = 360_000_000_000;
-        let paid: u64 = outcome.emission.server.iter().chain(&outcome.emission.validator).map(|&s| share_rao(s, emission)).sum();
+        let shares = outcome.emission.server.iter().chain(&outcome.emission.validator);
+        let paid: u64 = shares.map(|&share| share_rao(share, emission)).sum();
         prop_assert!(paid <= emission);
     }
 
@@ -149,8 +152,27 @@ proptest! {
     }
 }
 
-/// A group holds `share` of the stake, in `size` equal parts, and gives everything to the last uid; one honest validator with
-/// the rest gives that miner `honest` and the other miner the remainder.
+proptest! {
+    /// Whatever the bytes: a square matrix of usable numbers, or an error with the file's name.
+    #[test]
+    fn the_reader_meets_anything(changes in prop::collection::vec((0..WEIGHTS.len(), any::<u8>()), 1..6)) {
+        let mut bytes = WEIGHTS.as_bytes().to_vec();
+        for (place, byte) in changes {
+            bytes[place] = byte;
+        }
+        let document = Document { name: "w.csv".to_owned(), path: None, bytes: bytes.into() };
+        match read_staked_weights(&document, "stake") {
+            Ok(read) => {
+                prop_assert_eq!(read.weights.dim(), (read.stake.len(), read.stake.len()));
+                prop_assert!(read.weights.iter().chain(&read.stake).all(|value| value.is_finite() && *value >= 0.0));
+            }
+            Err(error) => prop_assert!(error.to_string().starts_with("w.csv"), "{error}"),
+        }
+    }
+}
+
+/// A group holds `share` of the stake, in `size` equal parts, and gives everything to the last uid; one honest validator
+/// with the rest gives that miner `honest` and the other miner the remainder.
 fn collusion(params: &YumaParams, share: f64, honest: f64, size: usize) -> YumaOutcome {
     let uids = size + 3;
     let mut stake = vec![share / size as f64; size];
@@ -317,7 +339,7 @@ fn the_tables_are_aligned() {
             "    1  0.173108  0.432769  0.259662",
             "    2  0.000000  0.432769  0.259662",
             "    3  0.173108  0.173108  0.173108",
-            "    4  0.000000  0.000000  0.130685",
+            "    4  0.000000  0.000000  0.132389",
         ]
     );
 }

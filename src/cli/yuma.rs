@@ -68,7 +68,7 @@ impl Epoch {
     fn tables(&self) -> String {
         let size = self.permits.len();
         let mut text = format!(
-            "{}, kappa {}, {} of {size} uids with a permit. All columns are fractions.\n",
+            "{}, kappa {:.6}, {} of {size} uids with a permit. All columns are fractions.\n",
             self.rule_name(),
             self.params.kappa,
             self.permits.iter().filter(|permit| **permit).count(),

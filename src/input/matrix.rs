@@ -6,7 +6,8 @@
 //! | `0`, `1`, ... | relative within the row | weight that the row's uid gives to this uid; an empty cell is 0 |
 //! | `uid` (optional) | | uid of the row, for the reader; must count up from 0 |
 //!
-//! Row `k`, counted from 0, is uid `k`: as many rows as weight columns. Bonds are read from the same shape, in parts of 65535.
+//! Row `k`, counted from 0, is uid `k`: as many rows as weight columns. Bonds are read from the same shape, in parts of
+//! 65535.
 
 use ndarray::Array2;
 

@@ -151,7 +151,8 @@ const EXPONENTIAL_TERMS: u32 = 96;
 
 /// `exp(x)` by the chain's Taylor series, each term truncated to 2^-32.
 ///
-/// Within 1e-8 of `exp`, relative, up to an argument of 5; a bond moves by less. Source: substrate-fixed, `transcendental::exp`.
+/// Within 1e-8 of `exp`, relative, up to an argument of 5; a bond moves by less.
+/// Source: substrate-fixed, `transcendental::exp`.
 fn exp_32(x: f64) -> f64 {
     let size = x.abs().min(EXPONENT_MAX);
     let (mut sum, mut term) = (1.0 + size, size);
@@ -206,7 +207,8 @@ mod tests {
 
     #[test]
     fn two_validators_by_hand() {
-        // Miner 1 earns everything; stakes 3 : 1, weights equal, no bonds before. Yuma2: bonds 3 : 1. Yuma3: bonds equal, dividends by stake.
+        // Miner 1 earns everything; stakes 3 : 1, weights equal, no bonds before.
+        // Yuma2: bonds 3 : 1. Yuma3: bonds equal, dividends by stake.
         let weights = arr2(&[[0.0, 1.0], [0.0, 1.0]]);
         let held = Array2::zeros((2, 2));
         let (stake, incentive) = (arr1(&[0.75, 0.25]), arr1(&[0.0, 1.0]));

@@ -27,8 +27,8 @@ pub fn top_stakes(stake: ArrayView1<'_, f64>, limit: usize) -> Vec<bool> {
 /// C_j = max { v in {w_ij} : sum of S_i over w_ij >= v  is at least  kappa }
 /// ```
 ///
-/// Over validators `i` with `S_i > 0`, whose stakes are normalised again; a weight not given is 0. Where all active stake falls short
-/// of `kappa` by rounding it is the smallest weight. Source: `weighted_median_col_sparse`.
+/// Over validators `i` with `S_i > 0`, whose stakes are normalised again; a weight not given is 0. Where all active stake
+/// falls short of `kappa` by rounding it is the smallest weight. Source: `weighted_median_col_sparse`.
 pub fn consensus(weights: &Array2<f64>, active_stake: ArrayView1<'_, f64>, kappa: f64) -> Array1<f64> {
     let uids: Vec<usize> = (0..active_stake.len()).filter(|&uid| active_stake[uid] > 0.0).collect();
     let mut stake: Array1<f64> = uids.iter().map(|&uid| active_stake[uid]).collect();
@@ -43,10 +43,11 @@ pub fn consensus(weights: &Array2<f64>, active_stake: ArrayView1<'_, f64>, kappa
     weights.columns().into_iter().map(column).collect()
 }
 
-/// The score at which the stake counted from below first exceeds `minority`; the largest score where it never does, 0 of none.
+/// The score at which the stake counted from below first exceeds `minority`; the largest where it never does, 0 of none.
 ///
-/// `scores` are pairs of score and stake, and are left sorted. The chain finds the same by partition around pivots: it goes to the lower part where the stake
-/// below the pivot exceeds `minority`, and to the upper where the stake up to the pivot does not. Source: `weighted_median`.
+/// `scores` are pairs of score and stake, and are left sorted. The chain finds the same by partition around pivots: it goes
+/// to the lower part where the stake below the pivot exceeds `minority`, and to the upper where the stake up to the pivot
+/// does not. Source: `weighted_median`.
 pub fn weighted_median(scores: &mut [(f64, f64)], minority: f64) -> f64 {
     scores.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut counted = 0.0;

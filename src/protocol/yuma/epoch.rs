@@ -24,7 +24,7 @@ pub struct Neuron {
     pub registered_at: u64,
     /// Block at which it last set weights.
     pub last_update: u64,
-    /// Block of its earliest commit of weights that is neither revealed nor expired; `None` without commit-reveal or commits.
+    /// Block of its earliest commit of weights neither revealed nor expired; `None` without commit-reveal or commits.
     pub committed_at: Option<u64>,
 }
 
@@ -111,8 +111,9 @@ pub fn share_rao(share: f64, emission_rao: u64) -> u64 {
 
 /// The weights that an epoch uses under commit-reveal.
 ///
-/// `committed[k]` are the weights committed while the subnet's epoch index was `k`, and the epoch closes the last index. With
-/// a reveal period of 1 they are those of that index, with `r` those of `r - 1` indices before: the reveal precedes the epoch in its block.
+/// `committed[k]` are the weights committed while the subnet's epoch index was `k`, and the epoch closes the last index.
+/// With a reveal period of 1 they are those of that index, with `r` those of `r - 1` indices before: the reveal precedes the
+/// epoch in its block.
 /// `None` where nothing is revealed yet, or for a period of 0, which the chain refuses.
 /// Source: `coinbase/reveal_commits.rs`, `reveal_crv3_commits_for_subnet`.
 pub fn weights_in_force<W>(committed: &[W], reveal_period: usize) -> Option<&W> {
@@ -204,8 +205,8 @@ fn active_stake(stake: &Array1<f64>, active: &[bool], permits: &[bool]) -> Array
 
 /// Weights that count, rows normalised.
 ///
-/// Not counted: those of uids without permit; on oneself, but for the owner; on uids registered since (or in the block of) the last
-/// update; on uids registered after a commit still hidden, which meant their predecessors.
+/// Not counted: those of uids without permit; on oneself, but for the owner; on uids registered in the block of the last
+/// update or since; on uids registered after a commit still hidden, which meant their predecessors.
 fn masked_weights(inputs: &YumaInputs<'_>, permits: &[bool]) -> Array2<f64> {
     let counts = |from: usize, to: usize| {
         let (neuron, registered_at) = (&inputs.neurons[from], inputs.neurons[to].registered_at);

@@ -1,7 +1,7 @@
 //! The Yuma epoch of one subnet: from validators' stakes and weights to what miners and validators are paid.
 //!
-//! Source: subtensor@14bc6f9 `pallets/subtensor/src/epoch/{run_epoch,math}.rs`. Everything that decides is a pure function of
-//! one epoch's inputs; what carries over to the next one is [`epoch::YumaState`].
+//! Source: subtensor@14bc6f9 `pallets/subtensor/src/epoch/{run_epoch,math}.rs`. Everything is a pure function of one
+//! epoch's inputs and of what carries over from the one before, [`epoch::YumaState`].
 //!
 //! | Chain | Here |
 //! |---|---|
@@ -14,16 +14,19 @@
 //! | `compute_bonds_sparse`, `mat_ema_alpha_sparse`, `alpha_sigmoid` | [`bonds::yuma3`] |
 //! | `reveal_crv3_commits_for_subnet` | [`epoch::weights_in_force`] |
 //!
-//! Proportions are `f64` that are truncated to 2^-32 wherever the chain truncates (its I32F32). Sums of them are then exact in
-//! an `f64`, and the outcome equals the chain's to the last bit on every golden vector; without the truncation, stored bonds
-//! drift by up to 65 parts of 65,535 and dividends by 2e-6 within three epochs. Matrices have a row per validator and a column per miner,
-//! both over all uids.
+//! Matrices have a row per validator and a column per miner, both over all uids. Proportions are `f64` that are truncated to
+//! 2^-32 wherever the chain truncates (its I32F32). Sums of them are then exact in an `f64`, and the outcome equals the
+//! chain's to the last bit on every golden vector; without the truncation, stored bonds drift by up to 65 parts of 65,535 and
+//! what validators are paid by 2e-6 within three epochs. What remains is the rounding of a product in `f64` before it is
+//! truncated: a step of 2^-32 in less than one product of a million.
 //!
 //! # Not modelled
 //!
 //! - Several mechanisms in one subnet: run an epoch for each on its part of the emission and add the results.
-//! - Parents and children: the stake is what a hotkey inherits, after both; dividends are those of the uid, before their split.
-//! - The quantisation of weights to u16 when they are set: weights are taken as given; rounding them moves consensus by at most 1/65535.
+//! - Parents and children: the stake is what a hotkey inherits, after both; dividends are those of the uid, before their
+//!   split.
+//! - The quantisation of weights to u16 when they are set: weights are taken as given; rounding them moves consensus by at
+//!   most 1/65535.
 //! - Saturation: proportions stay within [0, 1], where the chain's saturating operations do not saturate.
 
 use ndarray::ArrayViewMut1;
