@@ -48,6 +48,19 @@ Examples:
   taorisk init           scenario.toml and positions.csv here
   taorisk init my-book   the same in the directory my-book";
 
+const YUMA_EXAMPLES: &str = "\
+The matrix is CSV or Parquet with a row per uid, in order from 0, and the columns
+  stake       stake of the row's uid that counts in consensus: alpha plus weighted root stake, any unit
+  0, 1, ...   weight that the row's uid gives to uid 0, 1, ...; relative within the row, empty is 0
+  uid         optional, for the reader; counts up from 0
+The uids with the largest stakes have permits. Every uid is active and registered long ago.
+
+Examples:
+  taorisk yuma weights.csv                                 what each uid earns under Yuma2
+  taorisk yuma weights.parquet --yuma3 --liquid-alpha      the same with bonds of newer subnets
+  taorisk yuma weights.csv --stake stakes.csv --kappa 0.6  stakes from a file of their own
+  taorisk yuma weights.csv --owner 0 --json > epoch.json";
+
 /// The version, with the commit where the build knew it.
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("TAORISK_COMMIT"), ")");
 
@@ -86,6 +99,9 @@ pub enum Command {
     /// Write a scenario and a positions file to start from
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
+    /// Run one epoch of Yuma consensus on a matrix of weights and print what each uid earns
+    #[command(after_help = YUMA_EXAMPLES)]
+    Yuma(YumaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page (roff): taorisk man | man -l -
@@ -220,6 +236,66 @@ pub struct InitArgs {
     pub force: bool,
 }
 
+/// Arguments of `yuma`.
+#[derive(Clone, Debug, Args)]
+pub struct YumaArgs {
+    /// Weights, CSV or Parquet: a row and a column per uid
+    #[arg(value_name = "MATRIX")]
+    pub matrix: PathBuf,
+    /// Column of stakes, or a file (.csv, .parquet) with a column `stake`
+    #[arg(long, value_name = "COLUMN|FILE", default_value = "stake")]
+    pub stake: String,
+    /// Bonds of the epoch before, as stored (0 to 65535), in a file shaped as MATRIX [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub bonds: Option<PathBuf>,
+    /// Bonds rule of newer subnets instead of Yuma2
+    #[arg(long)]
+    pub yuma3: bool,
+    /// Smooth each bond by its distance from consensus
+    #[arg(long, requires = "yuma3")]
+    pub liquid_alpha: bool,
+    /// Smallest weight of a bond's newest value [default: 45875/65535]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "liquid_alpha")]
+    pub alpha_low: Option<f64>,
+    /// Largest weight of a bond's newest value [default: 58982/65535]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "liquid_alpha")]
+    pub alpha_high: Option<f64>,
+    /// Slope of the smoothing, a hundredth of AlphaSigmoidSteepness [default: 10]
+    #[arg(long, value_name = "SLOPE", value_parser = amount, requires = "liquid_alpha")]
+    pub alpha_steepness: Option<f64>,
+    /// Share of stake that must support a weight [default: 32767/65535]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    pub kappa: Option<f64>,
+    /// How far weights above consensus are clipped for bonds [default: 1]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    pub bonds_penalty: Option<f64>,
+    /// Part of the old bonds that is kept [default: 0.9]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    pub bonds_moving_average: Option<f64>,
+    /// Uid of the subnet owner: always has a permit, may weight itself
+    #[arg(long, value_name = "UID")]
+    pub owner: Option<usize>,
+    /// Most validators with a permit [default: 64]
+    #[arg(long, value_name = "N")]
+    pub validators: Option<usize>,
+    /// Stake below which a uid counts for nothing, in the unit of the stakes [default: 0]
+    #[arg(long, value_name = "STAKE", value_parser = amount)]
+    pub stake_threshold: Option<f64>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "must be a fraction from 0 to 1".to_owned())
+}
+
+fn amount(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+    value.ok_or_else(|| "must be a finite number >= 0".to_owned())
+}
+
 /// Arguments of `completions`.
 #[derive(Clone, Debug, Args)]
 pub struct CompletionsArgs {
@@ -256,6 +332,11 @@ mod tests {
             &["taorisk", "no-such-command"],
             &["taorisk", "summarize"],
             &["taorisk", "--paths", "5", "check"],
+            &["taorisk", "yuma"],
+            &["taorisk", "yuma", "m.csv", "--kappa", "1.1"],
+            &["taorisk", "yuma", "m.csv", "--kappa", "NaN"],
+            &["taorisk", "yuma", "m.csv", "--liquid-alpha"],
+            &["taorisk", "yuma", "m.csv", "--stake-threshold", "inf"],
         ] {
             assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
         }

@@ -18,6 +18,7 @@ pub mod init;
 pub mod run;
 pub mod summarize;
 pub mod table;
+pub mod yuma;
 
 /// Does what the command line asks; without a command, runs the built-in base scenario.
 ///
@@ -30,6 +31,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Summarize(args)) => summarize::summarize(&args.run_directory, args.json),
         Some(Command::Init(args)) => init::init(&args),
+        Some(Command::Yuma(args)) => yuma::yuma(&args),
         Some(Command::Completions(args)) => print_result(&completions(args.shell)),
         Some(Command::Man) => print_result(&man_page()?),
     }

@@ -54,11 +54,11 @@ const SCHEMA: &[Column] = &[
     optional("owner_locked_alpha"),
 ];
 
-const fn required(name: &'static str) -> Column {
+const fn required(name: &'static str) -> Column<'static> {
     Column { name, kind: Kind::Number, required: true }
 }
 
-const fn optional(name: &'static str) -> Column {
+const fn optional(name: &'static str) -> Column<'static> {
     Column { name, kind: Kind::Number, required: false }
 }
 

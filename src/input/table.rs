@@ -29,9 +29,9 @@ pub(super) enum Kind {
 
 /// One column that a file may have.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
+pub(super) struct Column<'a> {
     /// Name in the header.
-    pub name: &'static str,
+    pub name: &'a str,
     /// What its cells are.
     pub kind: Kind,
     /// Whether a file without it is refused.
@@ -42,7 +42,7 @@ pub(super) struct Column {
 #[derive(Debug)]
 pub(super) struct Table {
     file: String,
-    columns: Vec<(&'static str, Cells)>,
+    columns: Vec<(String, Cells)>,
     /// Line of each row in a CSV file; empty for Parquet.
     lines: Vec<u64>,
     rows: usize,
@@ -59,12 +59,17 @@ impl Table {
     ///
     /// # Errors
     /// Not a whole file of its format, an unknown or missing column, a cell of the wrong type, no rows.
-    pub fn read(document: &Document, schema: &[Column]) -> Result<Self, InputError> {
+    pub fn read(document: &Document, schema: &[Column<'_>]) -> Result<Self, InputError> {
         let table = if document.is_parquet() { read_parquet(document, schema)? } else { read_csv(document, schema)? };
         if table.rows == 0 {
             return Err(refused(&table.file, "has no rows; give at least one"));
         }
         Ok(table)
+    }
+
+    /// Number of rows.
+    pub fn height(&self) -> usize {
+        self.rows
     }
 
     /// The rows in order.
@@ -73,7 +78,7 @@ impl Table {
     }
 
     fn cells(&self, column: &str) -> Option<&Cells> {
-        self.columns.iter().find(|(name, _)| *name == column).map(|(_, cells)| cells)
+        self.columns.iter().find(|(name, _)| name == column).map(|(_, cells)| cells)
     }
 }
 
@@ -190,12 +195,12 @@ fn refused(file: &str, problem: impl Into<String>) -> InputError {
 }
 
 /// The columns of `schema` in the order of the header.
-fn match_header<'a>(
+fn match_header<'a, 'b>(
     file: &str,
     header: impl Iterator<Item = &'a str>,
-    schema: &[Column],
-) -> Result<Vec<Column>, InputError> {
-    let mut found: Vec<Column> = Vec::new();
+    schema: &[Column<'b>],
+) -> Result<Vec<Column<'b>>, InputError> {
+    let mut found: Vec<Column<'b>> = Vec::new();
     for name in header {
         let Some(column) = schema.iter().find(|column| column.name == name) else {
             return Err(refused(file, format!("unknown column `{name}` (allowed: {})", names(schema))));
@@ -211,15 +216,32 @@ fn match_header<'a>(
     }
 }
 
-fn names(schema: &[Column]) -> String {
+fn names(schema: &[Column<'_>]) -> String {
     schema.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
-fn read_csv(document: &Document, schema: &[Column]) -> Result<Table, InputError> {
+/// The names of a document's columns, for a schema that depends on them.
+///
+/// # Errors
+/// Not a whole file of its format.
+pub(super) fn column_names(document: &Document) -> Result<Vec<String>, InputError> {
+    if document.is_parquet() {
+        let schema = read_batch(document)?.schema();
+        return Ok(schema.fields().iter().map(|field| field.name().clone()).collect());
+    }
+    let headers = csv_reader(document).headers().map_err(|error| csv_problem(&document.name, &error))?.clone();
+    Ok(headers.iter().map(str::to_owned).collect())
+}
+
+fn csv_reader(document: &Document) -> csv::Reader<&[u8]> {
+    let bytes = document.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&document.bytes);
+    csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(bytes)
+}
+
+fn read_csv(document: &Document, schema: &[Column<'_>]) -> Result<Table, InputError> {
     let file = &document.name;
     let not_csv = |error: csv::Error| csv_problem(file, &error);
-    let bytes = document.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&document.bytes);
-    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(bytes);
+    let mut reader = csv_reader(document);
     let header = match_header(file, reader.headers().map_err(not_csv)?.iter(), schema)?;
     let records: Vec<StringRecord> = reader.records().collect::<Result<_, _>>().map_err(not_csv)?;
     let lines: Vec<u64> =
@@ -227,7 +249,7 @@ fn read_csv(document: &Document, schema: &[Column]) -> Result<Table, InputError>
     let columns = header
         .iter()
         .enumerate()
-        .map(|(index, column)| Ok((column.name, csv_cells(file, &records, &lines, index, *column)?)))
+        .map(|(index, column)| Ok((column.name.to_owned(), csv_cells(file, &records, &lines, index, *column)?)))
         .collect::<Result<_, InputError>>()?;
     Ok(Table { file: file.clone(), columns, rows: records.len(), lines })
 }
@@ -247,7 +269,7 @@ fn csv_cells(
     records: &[StringRecord],
     lines: &[u64],
     index: usize,
-    column: Column,
+    column: Column<'_>,
 ) -> Result<Cells, InputError> {
     let texts = records.iter().map(|record| Some(&record[index]).filter(|text| !text.is_empty()));
     if column.kind == Kind::Text {
@@ -274,7 +296,7 @@ fn parse_number(text: &str) -> Option<f64> {
     }
 }
 
-fn read_parquet(document: &Document, schema: &[Column]) -> Result<Table, InputError> {
+fn read_parquet(document: &Document, schema: &[Column<'_>]) -> Result<Table, InputError> {
     let file = &document.name;
     let batch = read_batch(document)?;
     let batch_schema = batch.schema();
@@ -282,7 +304,7 @@ fn read_parquet(document: &Document, schema: &[Column]) -> Result<Table, InputEr
     let columns = header
         .iter()
         .zip(batch.columns())
-        .map(|(column, array)| Ok((column.name, parquet_cells(file, array.as_ref(), *column)?)))
+        .map(|(column, array)| Ok((column.name.to_owned(), parquet_cells(file, array.as_ref(), *column)?)))
         .collect::<Result<_, InputError>>()?;
     Ok(Table { file: file.clone(), columns, lines: Vec::new(), rows: batch.num_rows() })
 }
@@ -312,7 +334,7 @@ fn decode(file: File) -> Result<RecordBatch, ParquetError> {
     Ok(concat_batches(&schema, &batches)?)
 }
 
-fn parquet_cells(file: &str, array: &dyn Array, column: Column) -> Result<Cells, InputError> {
+fn parquet_cells(file: &str, array: &dyn Array, column: Column<'_>) -> Result<Cells, InputError> {
     let (wanted, fits, words) = match column.kind {
         Kind::Number => (DataType::Float64, is_number(array.data_type()), "numbers"),
         Kind::Text => (DataType::Utf8, is_text(array.data_type()), "text"),

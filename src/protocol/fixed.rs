@@ -33,7 +33,7 @@ impl Rounding {
 /// Raw bits of 1 in U64F64.
 pub(super) const ONE_U64F64: u128 = 1 << 64;
 /// Scale of 32 fractional bits (U96F32, I96F32).
-const SCALE_32: f64 = 4_294_967_296.0;
+pub(super) const SCALE_32: f64 = 4_294_967_296.0;
 
 /// `value` truncated to 32 fractional bits, which is how the chain keeps prices, proportions and moving prices.
 /// Requires `0 <= value < 2^53 / 2^32` for an exact result.

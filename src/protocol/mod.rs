@@ -14,6 +14,7 @@
 //! | `coinbase/block_emission.rs`, `get_block_emission_for_issuance` | [`emission::block_emission`], [`emission::block_emission_rao`] |
 //! | `coinbase/subnet_emissions.rs`, `get_shares`, `get_subnet_block_emissions` | [`emission::emission_shares`] |
 //! | `coinbase/block_step.rs`, `root_proportion` | [`root::root_proportion`] |
+//! | `epoch/run_epoch.rs`, `epoch_mechanism` | [`yuma::epoch::run_epoch`], a subnet by itself: no block calls it |
 //! | `coinbase/root.rs`, `get_network_lock_cost` | [`registration::lock_cost`], [`registration::LockCostRao`] |
 //! | `coinbase/root.rs`, `get_network_to_prune` | [`registration::prune_target`] |
 //! | `subnets/subnet.rs`, `do_register_network`, `init_new_network` | [`registration::new_subnet`], [`registration::rate_limited`] |
@@ -30,7 +31,7 @@
 //! - Pendings. Alpha out is credited when it is minted, not at the epoch: `staked_alpha` runs ahead by at most one tempo,
 //!   360 alpha, and a dissolution pays on up to that much more; miner alpha is withheld at the rate of the epoch before.
 //!   The alpha outside the pool is exact.
-//! - Who within a subnet is paid (Yuma, takes, parents and children): `miner_burned` is an input of [`block::BlockInputs`].
+//! - Who within a subnet is paid (takes, parents and children; [`yuma`] by itself): `miner_burned` is an input of [`block::BlockInputs`].
 //! - Miners get half of what the epoch distributes; with the sell flag off that is half the root alpha less than their part
 //!   here, and the difference belongs to nobody. Up to 0.2 alpha per block and subnet while the flag is off.
 //! - Root claims, automatic or not: unclaimed root alpha accrues and is sold by whoever drives the blocks.
@@ -60,3 +61,4 @@ pub mod state;
 #[cfg(test)]
 mod test_support;
 pub mod trade;
+pub mod yuma;

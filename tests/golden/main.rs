@@ -2,6 +2,7 @@
 
 mod amm;
 mod emission;
+mod epoch;
 mod flow;
 mod lifecycle;
 mod moving_price;
