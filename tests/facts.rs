@@ -44,6 +44,8 @@ const REAL_ROWS: &[u8] = include_bytes!("reference/daily_flows.csv.gz");
 const PATHS: u64 = 200;
 const ON_DATA_PATHS: u32 = 200;
 const DAYS: u32 = 313;
+/// From 2025-07-01 to 2026-05-20.
+const DAYS_OF_DATA: usize = 324;
 /// Rows that a subnet needs to enter a statistic per subnet.
 const ROWS_MIN: usize = 60;
 /// Rounding of the expected means.
@@ -425,10 +427,19 @@ fn the_data_have_the_facts_of_the_model_s_table() {
     }
 }
 
-/// The organic flow on the pools and ages of the data: one slot for each subnet, one step for each day.
+/// The days of the data, each with the slot of every row: one slot for each subnet.
+fn days_of(panel: &[SubnetDay]) -> Vec<Vec<(usize, SubnetDay)>> {
+    let mut days = vec![Vec::new(); DAYS_OF_DATA];
+    for (slot, rows) in panel.chunk_by(|a, b| a.subnet == b.subnet).enumerate() {
+        rows.iter().for_each(|row| days[row.day as usize].push((slot, *row)));
+    }
+    days
+}
+
+/// The organic flow on the pools and ages of the data, one step for each day.
 struct OnData<'a> {
-    panel: &'a [SubnetDay],
-    plan: &'a Plan,
+    days: &'a [Vec<(usize, SubnetDay)>],
+    input: &'a PlanInput,
     path: u32,
 }
 
@@ -437,31 +448,27 @@ impl Kernel for OnData<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Vec<SubnetDay> {
-        let input = &self.plan.input;
-        let (step, outside_step) =
-            (FlowStep::new(&input.model.flow, BLOCKS_PER_DAY), OutsideStep::new(&input.model, BLOCKS_PER_DAY));
+        let input = self.input;
+        let step = FlowStep::new(&input.model.flow, BLOCKS_PER_DAY);
+        let outside_step = OutsideStep::new(&input.model, BLOCKS_PER_DAY);
         let mut outside = Outside { tao_usd: input.tao_usd, log_willingness: 0.0 };
         let mut chain = [ChainChunk::empty(); MAX_CHUNKS];
         let mut behaviour = initial_behaviour(input, self.path);
         let (mut buffers, mut flow) = (FlowBuffers::default(), SlotValues::splat(0.0));
-        let mut slots: Vec<(u16, u64)> = self.panel.iter().map(|row| row.subnet).collect();
-        slots.dedup();
-        let slot_of =
-            |row: &SubnetDay| slots.iter().position(|&subnet| subnet == row.subnet).expect("a subnet of the data");
-        let block = 2 * 365 * BLOCKS_PER_DAY;
-        let mut panel = Vec::with_capacity(self.panel.len());
-        for day in 0..=self.panel.iter().map(|row| row.day).max().unwrap_or(0) {
+        let mut panel = Vec::new();
+        for (day, rows) in self.days.iter().enumerate() {
             chain.iter_mut().for_each(|chunk| chunk.started = [0.0; 8]);
-            for row in self.panel.iter().filter(|row| row.day == day) {
-                let (chunk, lane) = locate(slot_of(row));
+            for (slot, row) in rows {
+                let (chunk, lane) = locate(*slot);
                 (chain[chunk].started[lane], chain[chunk].reserve_tao[lane]) = (1.0, row.pool_tao);
-                behaviour[chunk].registered_at[lane] = block as f64 - (row.age_days - 1.0) * BLOCKS_PER_DAY as f64;
+                // The day opens at block 0.
+                behaviour[chunk].registered_at[lane] = (1.0 - row.age_days) * BLOCKS_PER_DAY as f64;
             }
-            let draw = Draw { seed: input.seed, path: self.path, step: day, block: block as f64 };
+            let draw = Draw { seed: input.seed, path: self.path, step: day as u32, block: 0.0 };
             let common = outside_step.advance(draw, &mut outside);
             model_kernel::flow_draws::<V>(&step, draw, common, &chain, &mut behaviour, &mut buffers, &mut flow);
-            panel.extend(self.panel.iter().filter(|row| row.day == day).map(|row| {
-                let flow = flow.get(slot_of(row));
+            panel.extend(rows.iter().map(|(slot, row)| {
+                let flow = flow.get(*slot);
                 // Weights of one half: the price moves twice as far as the reserve.
                 SubnetDay { flow_tao: row.pool_tao * flow.exp_m1(), log_price_change: 2.0 * flow, ..*row }
             }));
@@ -503,9 +510,10 @@ fn spread(paths: &[Vec<f64>], index: usize) -> Spread {
 #[test]
 fn simulated_paths_have_the_facts() {
     let data = real_panel();
+    let days = days_of(&data);
     let back = plan(Some(DRIFT_OF_THE_DATA));
     let on_data: Vec<Vec<f64>> = (0..ON_DATA_PATHS)
-        .map(|path| facts(&dispatch(Backend::detect(), OnData { panel: &data, plan: &back, path })))
+        .map(|path| facts(&dispatch(Backend::detect(), OnData { days: &days, input: &back.input, path })))
         .collect();
     let (rows, forward): (Vec<usize>, Vec<Vec<f64>>) = simulated(&plan(None)).into_iter().unzip();
     println!("\nrows a path from the snapshot: {} (data: {})\n", rows.iter().sum::<usize>() / rows.len(), data.len());
