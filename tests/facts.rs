@@ -517,9 +517,7 @@ fn simulated_paths_have_the_facts() {
         .collect();
     let (rows, forward): (Vec<usize>, Vec<Vec<f64>>) = simulated(&plan(None)).into_iter().unzip();
     println!("\nrows a path from the snapshot: {} (data: {})\n", rows.iter().sum::<usize>() / rows.len(), data.len());
-    println!(
-        "| fact | data | NumPy reference | flow on the data's pools and ages (5 % to 95 % of paths) | engine from the snapshot (5 % to 95 %) |"
-    );
+    println!("| fact | data | NumPy reference | flow on the data's pools and ages | engine from the snapshot |");
     println!("|---|---|---|---|---|");
     let mut outside = Vec::new();
     for (index, (fact, real)) in FACTS.iter().zip(facts(&data)).enumerate() {
