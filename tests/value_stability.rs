@@ -1,5 +1,10 @@
-//! Nobody changed the random numbers unawares: first draws as literals.
+//! Nobody changed the numbers unawares: first draws, and the result hash of a small run of each shipped scenario.
+//!
+//! When a change moves results on purpose, run `cargo test --release --test value_stability`, put the hashes that it
+//! prints into [`RESULT_HASHES`], and say in the commit why the numbers moved. First draws never move.
 
+use assert_cmd::Command;
+use taorisk::output::manifest::Manifest;
 use taorisk::rng::Address;
 use taorisk::rng::Purpose;
 use taorisk::rng::exponential;
@@ -7,6 +12,13 @@ use taorisk::rng::normals4;
 use taorisk::rng::open_unit;
 use taorisk::rng::slot_draws_scalar;
 use taorisk::rng::words;
+use tempfile::TempDir;
+
+/// Scenario file, number of paths, `result_hash`. The same on every machine and backend.
+const RESULT_HASHES: [(&str, &str, &str); 2] = [
+    ("configs/base.toml", "256", "b08fe35b5ba0573c6feaec3dd617821368b7ad88a01340857d44316a955e9b8b"),
+    ("configs/smoke.toml", "1000", "aedbe957063392e55849c0f295ed83d8fdbc81baae0141c13e9fae34d905dba1"),
+];
 
 const SEED: u64 = 0x0123_4567_89ab_cdef;
 const ADDRESS: Address = Address { path: 1, step: 2, slot: 3, purpose: Purpose::SlotNormals, index: 0 };
@@ -47,5 +59,24 @@ fn purposes_keep_their_numbers() {
     for (number, purpose) in purposes.into_iter().enumerate() {
         let counter = Address { path: 5, step: 6, slot: 7, purpose, index: 9 }.counter();
         assert_eq!(counter, [5, 6, 7, (number as u32) << 16 | 9]);
+    }
+}
+
+#[test]
+fn shipped_scenarios_keep_their_results() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let found = RESULT_HASHES.map(|(scenario, paths, _)| {
+        let out = directory.path().join(scenario.replace('/', "-"));
+        Command::new(env!("CARGO_BIN_EXE_taorisk"))
+            .args(["run", scenario, "--paths", paths, "--quiet", "--out"])
+            .arg(&out)
+            .assert()
+            .success();
+        let manifest = Manifest::read(&out).expect("a readable manifest").expect("a finished run");
+        println!("{scenario}, {paths} paths: {}", manifest.result_hash);
+        manifest.result_hash
+    });
+    for ((scenario, paths, expected), found) in RESULT_HASHES.into_iter().zip(&found) {
+        assert_eq!(expected, found, "{scenario} with {paths} paths");
     }
 }

@@ -1,5 +1,8 @@
 //! Limits with known answers: little money, little stake, no flow, one subnet, one step, empty slots, faults.
 
+use std::fs;
+
+use assert_cmd::Command;
 use taorisk::engine::path;
 use taorisk::engine::path::PathFault;
 use taorisk::engine::path::PathState;
@@ -16,6 +19,7 @@ use taorisk::simd::Kernel;
 use taorisk::simd::Vector;
 use taorisk::simd::dispatch;
 use taorisk::units::NetUid;
+use tempfile::TempDir;
 
 use crate::drive::deviation;
 use crate::drive::plan;
@@ -211,4 +215,26 @@ fn a_fault_ends_the_run_and_says_how_to_repeat_it() {
     assert!(matches!(error, RunError::Fault(PathFault { path: 0, step: 1, netuid: NetUid(7), seed: 1 })));
     let text = error.to_string();
     assert!(text.starts_with("path 0, step 1, SN7: ") && text.contains("`--seed 1 --paths 1` repeats it"), "{text}");
+}
+
+/// A scale of the flow that overflows, through the program.
+#[test]
+fn a_fault_ends_the_program_with_code_1_and_leaves_nothing() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let scenario = "[run]\npaths = 8\nhorizon_days = 3\n[flow]\nsize_exponent = 1e6\n";
+    fs::write(directory.path().join("scenario.toml"), scenario).expect("a scenario file");
+    let output = Command::new(env!("CARGO_BIN_EXE_taorisk"))
+        .current_dir(directory.path())
+        .args(["run", "scenario.toml", "--out", "run", "--quiet"])
+        .output()
+        .expect("the program starts");
+    let message = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.starts_with("error: path 0, step 1, SN"), "{message}");
+    assert!(message.contains("`--seed 1 --paths 1` repeats it"), "{message}");
+    let left: Vec<_> = fs::read_dir(directory.path())
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(left, ["scenario.toml"]);
 }
