@@ -194,7 +194,7 @@ impl PathState {
         let started = plan.chain[chunk].started[lane] > 0.0;
         occupant.start_block = delays.start_blocks.filter(|_| !started).map(|delay| now + delay);
         occupant.enable_delay_blocks = delays.enable_blocks;
-        occupant.enable_block = started.then(|| now + delays.enable_blocks);
+        occupant.enable_block = started.then_some(now + delays.enable_blocks);
         self.wait(slot);
     }
 

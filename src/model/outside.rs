@@ -90,7 +90,6 @@ impl OutsideStep {
     }
 
     #[inline(always)]
-
     fn common_jump(&self, draw: Draw, count: usize) -> f64 {
         let jump = &self.common;
         (1..=count as u16)
@@ -100,7 +99,6 @@ impl OutsideStep {
     }
 
     #[inline(always)]
-
     fn tao_usd_jump(&self, draw: Draw, count: usize) -> f64 {
         (0..count as u16)
             .map(|index| global_words(draw, Purpose::GlobalJumps, TAO_USD_JUMP_INDEX + index))
@@ -110,7 +108,6 @@ impl OutsideStep {
 }
 
 #[inline(always)]
-
 fn global_words(draw: Draw, purpose: Purpose, index: u16) -> [u32; 4] {
     rng::words(draw.seed, Address { path: draw.path, step: draw.step, slot: 0, purpose, index })
 }

@@ -46,7 +46,6 @@ impl CostLine {
     }
 
     #[inline(always)]
-
     fn blocks_to_floor(&self) -> f64 {
         if self.fall_per_block > 0.0 { ((self.start_tao - self.floor_tao) / self.fall_per_block).max(0.0) } else { 0.0 }
     }
@@ -100,13 +99,11 @@ impl RegistrationHazard {
     }
 
     #[inline(always)]
-
     fn power(&self, cost: f64, exponent: f64) -> f64 {
         math::pow(self.willingness_tao / cost, exponent)
     }
 
     #[inline(always)]
-
     fn falling_hazard(&self, cost: CostLine, end_cost: f64) -> f64 {
         let scale = self.per_block * self.willingness_tao / cost.fall_per_block;
         let excess = self.elasticity - 1.0;
@@ -117,7 +114,6 @@ impl RegistrationHazard {
     }
 
     #[inline(always)]
-
     fn falling_time(&self, cost: CostLine, hazard: f64) -> f64 {
         let scale = self.per_block * self.willingness_tao / cost.fall_per_block;
         let excess = self.elasticity - 1.0;
