@@ -123,8 +123,10 @@ fn prune_target(plan: &Plan, path: &PathState, block: u64) -> Option<usize> {
         }
     }
     let lowest = lowest.into_iter().fold(f64::INFINITY, f64::min);
-    let candidates = (0..path.chain.len() * CHUNK_SLOTS).filter_map(|slot| {
-        let (chunk, lane) = locate(slot);
+    let has_lowest = |chunk: &usize| path.chain[*chunk].moving_price.iter().any(|price| *price <= lowest);
+    let lanes = |chunk| (0..CHUNK_SLOTS).map(move |lane| (chunk, lane));
+    let candidates = (0..path.chain.len()).filter(has_lowest).flat_map(lanes).filter_map(|(chunk, lane)| {
+        let slot = chunk * CHUNK_SLOTS + lane;
         let moving_price = path.chain[chunk].moving_price[lane];
         let is_lowest = path.behaviour[chunk].registered_at[lane] <= last && moving_price <= lowest;
         let occupant = path.occupants[slot].filter(|_| is_lowest)?;

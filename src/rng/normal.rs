@@ -53,8 +53,14 @@ pub fn slot_words<V: Vector>(seed: u64, path: u32, step: u32, purpose: Purpose, 
     let splat = |word: u32| V::Words::splat(u64::from(word));
     let slots = V::load_words(&[0, 1, 2, 3, 4, 5, 6, 7]) + splat(slot);
     let [x0, x1, x2, x3] = philox4x32_lanes::<V>([splat(path), splat(step), slots, splat(purpose)], key(seed));
-    let pair = |first: V::Words, second: V::Words| (first & splat(u32::MAX)) | second.shift_left::<32>();
-    SlotWords { radii: pair(x0, x2), angles: pair(x1, x3) }
+    SlotWords { radii: pair::<V>(x0, x2), angles: pair::<V>(x1, x3) }
+}
+
+/// Low halves of both. By a shuffle: a shift would be merged with the product before it into a slow 64-bit one.
+#[inline(always)]
+fn pair<V: Vector>(first: V::Words, second: V::Words) -> V::Words {
+    let low = V::Words::splat(u64::from(u32::MAX));
+    (first & low) | (V::swap_halves(second) & V::Words::splat(!u64::from(u32::MAX)))
 }
 
 /// Three independent standard normals per slot.
