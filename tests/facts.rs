@@ -22,7 +22,7 @@ use taorisk::engine::recorder::Recorder;
 use taorisk::engine::recorder::StepView;
 use taorisk::engine::run;
 use taorisk::engine::run::RunOptions;
-use taorisk::model::entrants;
+use taorisk::model::entrants::Nature;
 use taorisk::model::kernel as model_kernel;
 use taorisk::model::kernel::BehaviourChunk;
 use taorisk::model::kernel::Draw;
@@ -453,7 +453,7 @@ impl Kernel for OnData<'_> {
         let outside_step = OutsideStep::new(&input.model, BLOCKS_PER_DAY);
         let mut outside = Outside { tao_usd: input.tao_usd, log_willingness: 0.0 };
         let mut chain = [ChainChunk::empty(); MAX_CHUNKS];
-        let mut behaviour = initial_behaviour(input, self.path);
+        let mut behaviour = initial_behaviour::<V>(&step, input, self.path);
         let (mut buffers, mut flow) = (FlowBuffers::default(), SlotValues::splat(0.0));
         let mut panel = Vec::new();
         for (day, rows) in self.days.iter().enumerate() {
@@ -478,17 +478,17 @@ impl Kernel for OnData<'_> {
 }
 
 /// Every slot as an incumbent's.
-fn initial_behaviour(input: &PlanInput, path: u32) -> [BehaviourChunk; MAX_CHUNKS] {
-    let mut behaviour = [BehaviourChunk::empty(); MAX_CHUNKS];
-    for slot in 0..SLOT_CAPACITY {
-        let (model, (chunk, lane)) = (&input.model, locate(slot));
-        let drawn = entrants::draw_incumbent(&model.flow, &model.entrants, input.seed, path, slot, 0.0);
-        let chunk = &mut behaviour[chunk];
-        (chunk.log_scale[lane], chunk.loading[lane]) = (drawn.log_scale, drawn.loading);
-        chunk.own_loading[lane] = (1.0 - drawn.loading * drawn.loading).sqrt();
-        chunk.log_volatility[0][lane] = drawn.log_volatility[0];
-        chunk.log_volatility[1][lane] = drawn.log_volatility[1];
-    }
+#[inline(always)]
+fn initial_behaviour<V: Vector>(step: &FlowStep, input: &PlanInput, path: u32) -> [BehaviourChunk; MAX_CHUNKS] {
+    let nature = Nature::median(&input.model.flow);
+    let median = BehaviourChunk {
+        log_scale: [nature.log_scale; 8],
+        loading: [nature.loading; 8],
+        own_loading: [(1.0 - nature.loading * nature.loading).sqrt(); 8],
+        ..BehaviourChunk::empty()
+    };
+    let mut behaviour = [median; MAX_CHUNKS];
+    step.draw_volatility::<V>(input.seed, path, &mut behaviour);
     behaviour
 }
 
