@@ -154,12 +154,15 @@ fn empty_slots_stay_empty() {
     assert_eq!(last.occupants.iter().flatten().count(), plan.input.start.subnets.len());
 }
 
+/// Writes a value into a lane of a chunk.
+type Plant = fn(&mut PathState, usize, usize);
+
 /// Plants a value in a path after `sound_steps` steps and advances once more.
 struct Planted<'a> {
     plan: &'a Plan,
     path: u32,
     sound_steps: u32,
-    plant: fn(&mut PathState, usize, usize),
+    plant: Plant,
     slot: usize,
 }
 
@@ -187,7 +190,7 @@ impl Kernel for Planted<'_> {
 #[test]
 fn a_planted_nan_or_negative_value_is_found_where_it_is() {
     let plan = plan(7_200, 10, |input| input.seed = 77);
-    let plants: [(&str, fn(&mut PathState, usize, usize)); 7] = [
+    let plants: [(&str, Plant); 7] = [
         ("reserve TAO NaN", |path, chunk, lane| path.chain[chunk].reserve_tao[lane] = f64::NAN),
         ("reserve TAO negative", |path, chunk, lane| path.chain[chunk].reserve_tao[lane] = -5.0),
         ("reserve alpha NaN", |path, chunk, lane| path.chain[chunk].reserve_alpha[lane] = f64::NAN),
