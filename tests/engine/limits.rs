@@ -154,7 +154,7 @@ fn empty_slots_stay_empty() {
     assert_eq!(last.occupants.iter().flatten().count(), plan.input.start.subnets.len());
 }
 
-/// Changes a path at a chunk and lane.
+/// Writes a value into a lane of a chunk.
 type Plant = fn(&mut PathState, usize, usize);
 
 /// Plants a value in a path after `sound_steps` steps and advances once more.
