@@ -5,9 +5,9 @@ use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::protocol::emission;
-use crate::protocol::kernel::ChainChunk;
-use crate::protocol::kernel::StepBuffers;
 use crate::protocol::root;
+use crate::protocol::slots::ChainChunk;
+use crate::protocol::slots::StepBuffers;
 use crate::units::NetUid;
 
 /// Largest gap of a slot's books in one step, relative to its alpha issuance or TAO reserve.

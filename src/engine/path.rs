@@ -11,12 +11,14 @@ use crate::model::kernel::FlowBuffers;
 use crate::model::outside::Outside;
 use crate::model::registration::RegistrationClock;
 use crate::protocol::kernel;
-use crate::protocol::kernel::ChainChunk;
 use crate::protocol::kernel::CoinbaseStep;
-use crate::protocol::kernel::MAX_CHUNKS;
-use crate::protocol::kernel::SlotValues;
-use crate::protocol::kernel::StepBuffers;
 use crate::protocol::moving_price_table::AgeChunk;
+use crate::protocol::share_kernel;
+use crate::protocol::slots;
+use crate::protocol::slots::ChainChunk;
+use crate::protocol::slots::MAX_CHUNKS;
+use crate::protocol::slots::SlotValues;
+use crate::protocol::slots::StepBuffers;
 use crate::simd::Vector;
 use crate::simd::math;
 use crate::units::NetUid;
@@ -311,9 +313,9 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     let coinbase = coinbase_step(plan, path, price_sum > 1.0);
     kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, &coinbase, buffers);
     let live = path.chain.len();
-    path.issuance_tao += kernel::sum_slots::<V>(&buffers.spent_tao.0[..live]);
-    path.root_stake_tao += kernel::sum_slots::<V>(&buffers.root_tao.0[..live]);
-    path.free_tao += kernel::sum_slots::<V>(&buffers.sold_tao.0[..live]);
+    path.issuance_tao += slots::sum_slots::<V>(&buffers.spent_tao.0[..live]);
+    path.root_stake_tao += slots::sum_slots::<V>(&buffers.root_tao.0[..live]);
+    path.free_tao += slots::sum_slots::<V>(&buffers.sold_tao.0[..live]);
     trade_flows::<V, EQUAL>(path, held, buffers);
     let ages = patch_ages(plan, step, row, path, &mut work.ages);
     let blocks = plan.input.blocks_per_step as f64;
@@ -326,7 +328,7 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
 
 #[inline(always)]
 fn shares<V: Vector>(plan: &Plan, opening: u64, path: &mut PathState, buffers: &mut StepBuffers) -> f64 {
-    let price_sum = kernel::raw_shares::<V>(&path.chain, buffers);
+    let price_sum = share_kernel::raw_shares::<V>(&path.chain, buffers);
     let (exponent, threshold) = match plan.gate() {
         None => (1, 0.0),
         Some((rank, exponent)) => {
@@ -334,13 +336,13 @@ fn shares<V: Vector>(plan: &Plan, opening: u64, path: &mut PathState, buffers: &
             if interval != path.gate_interval {
                 let live = path.chain.len();
                 path.gate_threshold =
-                    kernel::ranked_value::<V>(&buffers.raw_share.0[..live], rank, path.gate_threshold);
+                    share_kernel::ranked_value::<V>(&buffers.raw_share.0[..live], rank, path.gate_threshold);
                 path.gate_interval = interval;
             }
             (exponent, path.gate_threshold)
         }
     };
-    kernel::final_shares::<V>(&path.chain, exponent, threshold, buffers);
+    share_kernel::final_shares::<V>(&path.chain, exponent, threshold, buffers);
     price_sum
 }
 
@@ -367,12 +369,12 @@ fn coinbase_step(plan: &Plan, path: &PathState, sell_flag: bool) -> CoinbaseStep
 fn trade_flows<V: Vector, const EQUAL: bool>(path: &mut PathState, held: &SlotValues, buffers: &mut StepBuffers) {
     let live = path.chain.len();
     kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
-    let mut cost = kernel::sum_slots::<V>(&buffers.flow_tao.0[..live]);
+    let mut cost = slots::sum_slots::<V>(&buffers.flow_tao.0[..live]);
     while cost > path.free_tao.max(0.0) {
         let factor = if cost.is_finite() { 0.99 * path.free_tao.max(0.0) / cost } else { 0.0 };
         kernel::rescale_flows(&mut path.chain, factor, buffers);
         kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
-        cost = kernel::sum_slots::<V>(&buffers.flow_tao.0[..live]);
+        cost = slots::sum_slots::<V>(&buffers.flow_tao.0[..live]);
     }
     path.free_tao -= cost;
 }
@@ -413,6 +415,6 @@ fn find_fault(plan: &Plan, step: u32, path: &PathState) -> PathFault {
             && chain.moving_price[lane] >= 0.0;
         !sound
     };
-    let slot = (0..path.chain.len() * kernel::CHUNK_SLOTS).find(unsound).unwrap_or(0);
+    let slot = (0..path.chain.len() * slots::CHUNK_SLOTS).find(unsound).unwrap_or(0);
     PathFault { path: path.path, step: step + 1, netuid: NetUid::from_slot(slot), seed: plan.input.seed }
 }

@@ -3,8 +3,8 @@
 use crate::engine::path::LifecycleEvent;
 use crate::engine::path::PathState;
 use crate::engine::plan::Plan;
-use crate::protocol::kernel::SlotValues;
-use crate::protocol::kernel::StepBuffers;
+use crate::protocol::slots::SlotValues;
+use crate::protocol::slots::StepBuffers;
 
 /// One path after one step, or at its start.
 pub struct StepView<'a> {

@@ -3,11 +3,11 @@
 use crate::model::entrants::Nature;
 use crate::model::params::FlowParams;
 use crate::model::params::JumpParams;
-use crate::protocol::kernel::CHUNK_SLOTS;
-use crate::protocol::kernel::ChainChunk;
-use crate::protocol::kernel::Lanes8;
-use crate::protocol::kernel::MAX_CHUNKS;
-use crate::protocol::kernel::SlotValues;
+use crate::protocol::slots::CHUNK_SLOTS;
+use crate::protocol::slots::ChainChunk;
+use crate::protocol::slots::Lanes8;
+use crate::protocol::slots::MAX_CHUNKS;
+use crate::protocol::slots::SlotValues;
 use crate::rng;
 use crate::rng::Purpose;
 use crate::rng::SlotWords;

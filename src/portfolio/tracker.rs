@@ -7,8 +7,8 @@ use crate::engine::record::PathRow;
 use crate::engine::recorder::StepView;
 use crate::portfolio::position::Book;
 use crate::portfolio::valuation;
-use crate::protocol::kernel::SlotValues;
-use crate::protocol::kernel::StepBuffers;
+use crate::protocol::slots::SlotValues;
+use crate::protocol::slots::StepBuffers;
 
 /// Follows books over the paths of a batch. The first book is the market's: its alpha is not for sale by others.
 #[derive(Clone, Debug)]

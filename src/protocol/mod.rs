@@ -57,6 +57,8 @@ pub mod pool;
 pub mod pool_rao;
 pub mod registration;
 pub mod root;
+pub mod share_kernel;
+pub mod slots;
 pub mod state;
 #[cfg(test)]
 mod test_support;

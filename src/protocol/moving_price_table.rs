@@ -1,9 +1,9 @@
 //! Factors of the moving price that depend on age alone, computed once for all paths of a batch.
 
-use crate::protocol::kernel::CHUNK_SLOTS;
-use crate::protocol::kernel::Lanes8;
 use crate::protocol::kernel::geometric_sums;
 use crate::protocol::params::ProtocolParams;
+use crate::protocol::slots::CHUNK_SLOTS;
+use crate::protocol::slots::Lanes8;
 use crate::simd::Lanes;
 use crate::simd::Vector;
 use crate::simd::math;

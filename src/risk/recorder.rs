@@ -11,7 +11,7 @@ use crate::engine::record::SampleRow;
 use crate::engine::recorder::Recorder;
 use crate::engine::recorder::StepView;
 use crate::portfolio::tracker::BookTracker;
-use crate::protocol::kernel::SlotValues;
+use crate::protocol::slots::SlotValues;
 use crate::risk::histogram::Metric;
 use crate::risk::histogram::SubnetCube;
 use crate::units::NetUid;

@@ -7,7 +7,7 @@ use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
 use taorisk::engine::record::EventKind;
 use taorisk::protocol::emission;
-use taorisk::protocol::kernel::SlotValues;
+use taorisk::protocol::slots::SlotValues;
 use taorisk::units::SLOT_CAPACITY;
 
 use crate::drive::days;

@@ -15,7 +15,7 @@ use taorisk::engine::recorder::StepView;
 use taorisk::engine::run;
 use taorisk::engine::run::RunError;
 use taorisk::engine::run::RunOptions;
-use taorisk::protocol::kernel::SlotValues;
+use taorisk::protocol::slots::SlotValues;
 use taorisk::simd::Backend;
 use taorisk::units::BLOCKS_PER_DAY;
 

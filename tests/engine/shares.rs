@@ -4,11 +4,11 @@ use proptest::prelude::*;
 use taorisk::input::snapshot::Snapshot;
 use taorisk::protocol::emission;
 use taorisk::protocol::emission::ShareInput;
-use taorisk::protocol::kernel;
-use taorisk::protocol::kernel::CHUNK_SLOTS;
-use taorisk::protocol::kernel::ChainChunk;
-use taorisk::protocol::kernel::StepBuffers;
 use taorisk::protocol::params::ShareRule;
+use taorisk::protocol::share_kernel;
+use taorisk::protocol::slots::CHUNK_SLOTS;
+use taorisk::protocol::slots::ChainChunk;
+use taorisk::protocol::slots::StepBuffers;
 use taorisk::simd::Backend;
 use taorisk::simd::Kernel;
 use taorisk::simd::Vector;
@@ -41,11 +41,11 @@ impl Kernel for KernelShares<'_> {
     fn run<V: Vector>(self) -> Outcome {
         let live = self.chunks.len();
         let mut buffers = StepBuffers::new();
-        let price_sum = kernel::raw_shares::<V>(self.chunks, &mut buffers);
+        let price_sum = share_kernel::raw_shares::<V>(self.chunks, &mut buffers);
         let raw = buffers.raw_share.0[..live].as_flattened().to_vec();
-        let ranked = kernel::ranked_value::<V>(&buffers.raw_share.0[..live], self.rank, self.guess);
+        let ranked = share_kernel::ranked_value::<V>(&buffers.raw_share.0[..live], self.rank, self.guess);
         let threshold = if self.gated { ranked } else { 0.0 };
-        kernel::final_shares::<V>(self.chunks, self.exponent, threshold, &mut buffers);
+        share_kernel::final_shares::<V>(self.chunks, self.exponent, threshold, &mut buffers);
         Outcome { price_sum, raw, threshold: ranked, shares: buffers.share.0[..live].as_flattened().to_vec() }
     }
 }

@@ -1,0 +1,198 @@
+//! The state of a path's slots in chunks of eight, fields side by side, and the buffers between passes.
+
+use crate::simd::Vector;
+use crate::simd::sum;
+use crate::units::SLOT_CAPACITY;
+
+/// Slots in a chunk: one vector.
+pub const CHUNK_SLOTS: usize = 8;
+/// Chunks of a full path.
+pub const MAX_CHUNKS: usize = SLOT_CAPACITY / CHUNK_SLOTS;
+
+/// One value for each slot of a chunk.
+pub type Lanes8 = [f64; CHUNK_SLOTS];
+
+/// One value for each slot of a path.
+#[repr(C, align(64))]
+#[derive(Clone, Debug)]
+pub struct SlotValues(pub [Lanes8; MAX_CHUNKS]);
+
+impl SlotValues {
+    /// The same value in every slot.
+    pub fn splat(value: f64) -> Self {
+        Self([[value; CHUNK_SLOTS]; MAX_CHUNKS])
+    }
+
+    /// Value at `slot`.
+    #[inline(always)]
+    pub fn get(&self, slot: usize) -> f64 {
+        self.0[slot / CHUNK_SLOTS][slot % CHUNK_SLOTS]
+    }
+
+    /// Sets the value at `slot`.
+    #[inline(always)]
+    pub fn set(&mut self, slot: usize, value: f64) {
+        self.0[slot / CHUNK_SLOTS][slot % CHUNK_SLOTS] = value;
+    }
+}
+
+/// What the chain knows of eight slots, fields side by side. Amounts in TAO and alpha tokens.
+///
+/// An empty slot is not started and has reserves of 1, so that no lane divides by zero.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct ChainChunk {
+    /// Pool reserve (alpha).
+    pub reserve_alpha: Lanes8,
+    /// Pool reserve (TAO).
+    pub reserve_tao: Lanes8,
+    /// Pool weight of TAO.
+    pub weight_tao: Lanes8,
+    /// Alpha staked by wallets.
+    pub staked_alpha: Lanes8,
+    /// Alpha bought by the chain.
+    pub protocol_alpha: Lanes8,
+    /// Alpha burned in place.
+    pub burned_alpha: Lanes8,
+    /// Root alpha accrued and not claimed.
+    pub unclaimed_root_alpha: Lanes8,
+    /// Moving price (TAO per alpha).
+    pub moving_price: Lanes8,
+    /// Withheld part of miner emission.
+    pub miner_burned: Lanes8,
+    /// Alpha minted per block.
+    pub alpha_emission: Lanes8,
+    /// Alpha issuance at which `alpha_emission` halves next.
+    pub halving_issuance: Lanes8,
+    /// 1 after start_call, else 0.
+    pub started: Lanes8,
+    /// 1 where root has enabled TAO emission, else 0.
+    pub enabled: Lanes8,
+}
+
+impl ChainChunk {
+    /// Eight empty slots.
+    pub fn empty() -> Self {
+        Self {
+            reserve_alpha: [1.0; 8],
+            reserve_tao: [1.0; 8],
+            weight_tao: [0.5; 8],
+            staked_alpha: [0.0; 8],
+            protocol_alpha: [0.0; 8],
+            burned_alpha: [0.0; 8],
+            unclaimed_root_alpha: [0.0; 8],
+            moving_price: [0.0; 8],
+            miner_burned: [0.0; 8],
+            alpha_emission: [0.0; 8],
+            halving_issuance: [f64::INFINITY; 8],
+            started: [0.0; 8],
+            enabled: [0.0; 8],
+        }
+    }
+
+    /// Alpha in the pool and outside it, of one lane.
+    pub fn issuance_alpha(&self, lane: usize) -> f64 {
+        self.reserve_alpha[lane] + self.outstanding_alpha(lane)
+    }
+
+    /// Alpha outside the pool, of one lane.
+    pub fn outstanding_alpha(&self, lane: usize) -> f64 {
+        self.staked_alpha[lane] + self.protocol_alpha[lane] + self.burned_alpha[lane] + self.unclaimed_root_alpha[lane]
+    }
+
+    /// Spot price (TAO per alpha) of one lane.
+    #[inline(always)]
+    pub fn price(&self, lane: usize) -> f64 {
+        let weight = self.weight_tao[lane];
+        ((1.0 - weight) * self.reserve_tao[lane]) / (weight * self.reserve_alpha[lane])
+    }
+}
+
+/// What one step of K blocks leaves behind for later passes and for recorders.
+#[derive(Clone, Debug)]
+pub struct StepBuffers {
+    /// Share of the TAO emission.
+    pub share: SlotValues,
+    /// Scratch of the share rule: the share before the gate.
+    pub raw_share: SlotValues,
+    /// Spot price at the step's opening (TAO per alpha).
+    pub price_open: SlotValues,
+    /// Log price move made by the coinbase.
+    pub coinbase_move: SlotValues,
+    /// Log price move made by sales of emission and root claims.
+    pub sale_move: SlotValues,
+    /// Staked alpha at the step's opening.
+    pub staked_open: SlotValues,
+    /// Alpha paid to validators and their stakers over the step, before takes.
+    pub validator_alpha: SlotValues,
+    /// TAO paid for root claims.
+    pub root_tao: SlotValues,
+    /// TAO paid to owners, miners and validators for emission they sold.
+    pub sold_tao: SlotValues,
+    /// TAO that the chain put into the pool: injection and chain buy.
+    pub spent_tao: SlotValues,
+    /// Reserves before the organic flow.
+    pub reserve_tao_mid: SlotValues,
+    /// Reserves before the organic flow.
+    pub reserve_alpha_mid: SlotValues,
+    /// Organic net flow, a log move of the TAO reserve.
+    pub flow: SlotValues,
+    /// TAO that the organic flow put into the pool.
+    pub flow_tao: SlotValues,
+    /// TAO reserve at the step's end, for its sum.
+    pub reserve_tao_end: SlotValues,
+    /// Scratch of the coinbase: TAO of the chain buy.
+    pub excess_tao: SlotValues,
+    /// Scratch of the coinbase: injected alpha.
+    pub injected_alpha: SlotValues,
+    /// Scratch of the coinbase: weighted root TAO and the issuance of the middle block.
+    pub diluted: SlotValues,
+    /// Scratch of the coinbase: alpha minted to holders.
+    pub minted_alpha: SlotValues,
+    /// Scratch of the coinbase: alpha of the emission that is sold.
+    pub sold_alpha: SlotValues,
+    /// Scratch of the coinbase: root alpha that is claimed and sold.
+    pub swapped_alpha: SlotValues,
+}
+
+impl StepBuffers {
+    /// All zero.
+    pub fn new() -> Self {
+        let zero = SlotValues::splat(0.0);
+        Self {
+            share: zero.clone(),
+            raw_share: zero.clone(),
+            price_open: zero.clone(),
+            coinbase_move: zero.clone(),
+            sale_move: zero.clone(),
+            staked_open: zero.clone(),
+            validator_alpha: zero.clone(),
+            root_tao: zero.clone(),
+            sold_tao: zero.clone(),
+            spent_tao: zero.clone(),
+            reserve_tao_mid: zero.clone(),
+            reserve_alpha_mid: zero.clone(),
+            flow: zero.clone(),
+            flow_tao: zero.clone(),
+            reserve_tao_end: zero.clone(),
+            excess_tao: zero.clone(),
+            injected_alpha: zero.clone(),
+            diluted: zero.clone(),
+            minted_alpha: zero.clone(),
+            sold_alpha: zero.clone(),
+            swapped_alpha: zero,
+        }
+    }
+}
+
+impl Default for StepBuffers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Sums over all chunks in a fixed order: a halving tree over [`SLOT_CAPACITY`] padded slots.
+#[inline(always)]
+pub fn sum_slots<V: Vector>(values: &[Lanes8]) -> f64 {
+    sum::sum_slots::<V>(values.as_flattened())
+}
