@@ -18,7 +18,6 @@ use crate::protocol::block::SubnetReport;
 use crate::protocol::fixed::Rounding;
 use crate::protocol::kernel::SELLABLE_PART;
 use crate::protocol::pool::Pool;
-use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::SlotValues;
 use crate::protocol::state::ChainState;
 use crate::protocol::state::SubnetState;
@@ -71,7 +70,7 @@ pub fn advance_block<V: Vector>(
         let slot = subnet.netuid.slot();
         path.free_tao -= trade_flow(subnet, work.buffers.flow.get(slot), held.get(slot));
         let (chunk, lane) = locate(slot);
-        write_lane(&mut path.chain[chunk], lane, subnet);
+        path.chain[chunk].set_lane(lane, subnet);
     }
     work.events.clear();
     lifecycle::end_step(plan, step, path, work);
@@ -92,39 +91,8 @@ fn read_slots(plan: &Plan, opening: u64, path: &PathState, chain: &mut ChainStat
         };
         let netuid = NetUid::from_slot(slot);
         let registered_at = occupant.registered_at;
-        chain.subnets.push(SubnetState {
-            registered_at,
-            first_emission_block,
-            ..read_lane(&path.chain[chunk], lane, netuid)
-        });
+        chain.subnets.push(SubnetState { registered_at, first_emission_block, ..path.chain[chunk].lane(lane, netuid) });
     }
-}
-
-fn read_lane(chunk: &ChainChunk, lane: usize, netuid: NetUid) -> SubnetState {
-    SubnetState {
-        emission_enabled: chunk.enabled[lane] > 0.0,
-        reserve_tao: chunk.reserve_tao[lane],
-        reserve_alpha: chunk.reserve_alpha[lane],
-        weight_tao: chunk.weight_tao[lane],
-        staked_alpha: chunk.staked_alpha[lane],
-        protocol_alpha: chunk.protocol_alpha[lane],
-        burned_alpha: chunk.burned_alpha[lane],
-        unclaimed_root_alpha: chunk.unclaimed_root_alpha[lane],
-        moving_price: chunk.moving_price[lane],
-        miner_burned: chunk.miner_burned[lane],
-        ..SubnetState::empty(netuid)
-    }
-}
-
-fn write_lane(chunk: &mut ChainChunk, lane: usize, subnet: &SubnetState) {
-    chunk.reserve_tao[lane] = subnet.reserve_tao;
-    chunk.reserve_alpha[lane] = subnet.reserve_alpha;
-    chunk.weight_tao[lane] = subnet.weight_tao;
-    chunk.staked_alpha[lane] = subnet.staked_alpha;
-    chunk.protocol_alpha[lane] = subnet.protocol_alpha;
-    chunk.burned_alpha[lane] = subnet.burned_alpha;
-    chunk.unclaimed_root_alpha[lane] = subnet.unclaimed_root_alpha;
-    chunk.moving_price[lane] = subnet.moving_price;
 }
 
 /// The coinbase, with the gate's threshold recomputed where the step engine recomputes it.

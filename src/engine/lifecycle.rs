@@ -9,9 +9,7 @@ use crate::engine::path::Occupant;
 use crate::engine::path::PathState;
 use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
-use crate::engine::plan::alpha_emission;
 use crate::engine::plan::chunks_for;
-use crate::engine::plan::fill_lane;
 use crate::engine::plan::locate;
 use crate::engine::record::EventKind;
 use crate::model::entrants;
@@ -20,6 +18,7 @@ use crate::model::registration::CostLine;
 use crate::model::registration::RegistrationClock;
 use crate::model::registration::RegistrationHazard;
 use crate::protocol::dissolve;
+use crate::protocol::emission;
 use crate::protocol::registration;
 use crate::protocol::registration::PruneCandidate;
 use crate::protocol::slots::CHUNK_SLOTS;
@@ -68,7 +67,7 @@ fn run_clock(plan: &Plan, path: &mut PathState, from: u64, blocks: f64) -> Optio
 #[inline(always)]
 fn cost_line(plan: &Plan, path: &PathState, block: u64) -> CostLine {
     let protocol = &plan.input.protocol;
-    let (emission, _) = alpha_emission(path.issuance_tao);
+    let emission = emission::block_emission(path.issuance_tao);
     let interval = (protocol.lock_reduction_interval_blocks as f64 * emission).floor();
     CostLine {
         start_tao: lock_cost(plan, path, block),
@@ -79,7 +78,7 @@ fn cost_line(plan: &Plan, path: &PathState, block: u64) -> CostLine {
 
 #[inline(always)]
 fn lock_cost(plan: &Plan, path: &PathState, block: u64) -> f64 {
-    let (emission, _) = alpha_emission(path.issuance_tao);
+    let emission = emission::block_emission(path.issuance_tao);
     registration::lock_cost(&plan.input.protocol, path.last_lock_tao, path.last_lock_block, block, emission)
 }
 
@@ -158,7 +157,7 @@ fn dissolve_slot(plan: &Plan, path: &mut PathState, slot: usize, block: u64, wor
     path.waiting.retain(|&waiting| usize::from(waiting) != slot);
     path.started_here.retain(|&started| usize::from(started) != slot);
     path.behaviour[chunk].registered_at[lane] = f64::INFINITY;
-    fill_lane(&mut path.chain[chunk], lane, &SubnetState::empty(NetUid::from_slot(slot)));
+    path.chain[chunk].set_lane(lane, &SubnetState::empty(NetUid::from_slot(slot)));
 }
 
 /// Puts an entrant into a free slot, its pool seeded with the lock at the median price (MECHANICS 9.3).
@@ -172,7 +171,7 @@ fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f6
     let mut subnet = registration::new_subnet(&input.protocol, NetUid::from_slot(slot), block, cost, median);
     subnet.miner_burned = character.miner_burned;
     let (chunk, lane) = locate(slot);
-    fill_lane(&mut path.chain[chunk], lane, &subnet);
+    path.chain[chunk].set_lane(lane, &subnet);
     path.behaviour[chunk].settle(lane, block, &character.nature);
     path.behaviour[chunk].set_volatility(lane, character.log_volatility);
     let occupant = Occupant {

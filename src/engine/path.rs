@@ -24,8 +24,8 @@ use crate::simd::math;
 use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
 
-use crate::engine::plan::alpha_emission;
 use crate::engine::record::EventKind;
+use crate::protocol::emission;
 
 /// Blocks between two updates of the gate's threshold (MECHANICS Appendix A).
 pub(crate) const GATE_INTERVAL_BLOCKS: u64 = 360;
@@ -350,7 +350,8 @@ fn shares<V: Vector>(plan: &Plan, opening: u64, path: &mut PathState, buffers: &
 fn coinbase_step(plan: &Plan, path: &PathState, sell_flag: bool) -> CoinbaseStep {
     let protocol = &plan.input.protocol;
     let blocks = plan.input.blocks_per_step as f64;
-    let (emission, halving) = alpha_emission(path.issuance_tao);
+    let emission = emission::block_emission(path.issuance_tao);
+    let halving = emission::next_halving(path.issuance_tao);
     let before =
         if emission > 0.0 { ((halving - path.issuance_tao) / emission).ceil().clamp(0.0, blocks) } else { blocks };
     CoinbaseStep {

@@ -18,7 +18,6 @@ use crate::protocol::state::ChainState;
 use crate::protocol::state::SubnetState;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::SLOT_CAPACITY;
-use crate::units::SUPPLY_CAP;
 
 /// Slots come in groups of this many, so that a vector of 16 single-precision lanes is always full.
 const SLOT_GROUP: usize = 16;
@@ -73,7 +72,7 @@ impl Plan {
         let mut start_age_offset = vec![[f64::INFINITY; CHUNK_SLOTS]; chunks];
         for subnet in &input.start.subnets {
             let (chunk, lane) = locate(subnet.netuid.slot());
-            fill_lane(&mut chain[chunk], lane, subnet);
+            chain[chunk].set_lane(lane, subnet);
             behaviour[chunk].settle(lane, subnet.registered_at, &Nature::median(&input.model.flow));
             occupants[subnet.netuid.slot()] = Some(incumbent(subnet));
             if let Some(first) = subnet.first_emission_block {
@@ -133,34 +132,6 @@ fn incumbent(subnet: &SubnetState) -> Occupant {
         enable_delay_blocks: 0.0,
         enable_block: None,
     }
-}
-
-/// Writes a subnet into a lane, empty slots' values gone.
-pub(crate) fn fill_lane(chunk: &mut ChainChunk, lane: usize, subnet: &SubnetState) {
-    chunk.reserve_alpha[lane] = subnet.reserve_alpha;
-    chunk.reserve_tao[lane] = subnet.reserve_tao;
-    chunk.weight_tao[lane] = subnet.weight_tao;
-    chunk.staked_alpha[lane] = subnet.staked_alpha;
-    chunk.protocol_alpha[lane] = subnet.protocol_alpha;
-    chunk.burned_alpha[lane] = subnet.burned_alpha;
-    chunk.unclaimed_root_alpha[lane] = subnet.unclaimed_root_alpha;
-    chunk.moving_price[lane] = subnet.moving_price;
-    chunk.miner_burned[lane] = subnet.miner_burned;
-    chunk.started[lane] = if subnet.is_started() { 1.0 } else { 0.0 };
-    chunk.enabled[lane] = if subnet.emission_enabled { 1.0 } else { 0.0 };
-    let (emission, halving) = alpha_emission(subnet.issuance_alpha());
-    chunk.alpha_emission[lane] = emission;
-    chunk.halving_issuance[lane] = halving;
-}
-
-/// Emission per block at an issuance, and the issuance of the next halving (tokens; MECHANICS 2 and 3).
-pub fn alpha_emission(issuance: f64) -> (f64, f64) {
-    let (mut emission, mut halving) = (1.0, 0.5 * SUPPLY_CAP);
-    while issuance >= halving && halving < SUPPLY_CAP {
-        emission *= 0.5;
-        halving = 0.5 * (halving + SUPPLY_CAP);
-    }
-    if issuance >= SUPPLY_CAP { (0.0, f64::INFINITY) } else { (emission, halving) }
 }
 
 fn emission_sales(model: &ModelParams, blocks: u64) -> EmissionSales {

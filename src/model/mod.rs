@@ -1,7 +1,13 @@
 //! What chance and people decide: flows, sales, registrations, TAO/USD.
+//!
+//! Not modelled yet: feedback of prices on flows, revenue and buybacks, market states, flows of root stake, clusters of
+//! subnets with one operator. [`facts`] compares what is modelled with the data.
 
 pub mod entrants;
 pub mod kernel;
 pub mod outside;
 pub mod params;
 pub mod registration;
+
+#[doc = include_str!("FACTS.md")]
+pub mod facts {}

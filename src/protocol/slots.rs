@@ -1,7 +1,10 @@
 //! The state of a path's slots in chunks of eight, fields side by side, and the buffers between passes.
 
+use crate::protocol::emission;
+use crate::protocol::state::SubnetState;
 use crate::simd::Vector;
 use crate::simd::sum;
+use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
 
 /// Slots in a chunk: one vector.
@@ -87,6 +90,41 @@ impl ChainChunk {
             halving_issuance: [f64::INFINITY; 8],
             started: [0.0; 8],
             enabled: [0.0; 8],
+        }
+    }
+
+    /// Writes a subnet into a lane.
+    pub fn set_lane(&mut self, lane: usize, subnet: &SubnetState) {
+        let issuance = subnet.issuance_alpha();
+        self.reserve_alpha[lane] = subnet.reserve_alpha;
+        self.reserve_tao[lane] = subnet.reserve_tao;
+        self.weight_tao[lane] = subnet.weight_tao;
+        self.staked_alpha[lane] = subnet.staked_alpha;
+        self.protocol_alpha[lane] = subnet.protocol_alpha;
+        self.burned_alpha[lane] = subnet.burned_alpha;
+        self.unclaimed_root_alpha[lane] = subnet.unclaimed_root_alpha;
+        self.moving_price[lane] = subnet.moving_price;
+        self.miner_burned[lane] = subnet.miner_burned;
+        self.alpha_emission[lane] = emission::block_emission(issuance);
+        self.halving_issuance[lane] = emission::next_halving(issuance);
+        self.started[lane] = if subnet.is_started() { 1.0 } else { 0.0 };
+        self.enabled[lane] = if subnet.emission_enabled { 1.0 } else { 0.0 };
+    }
+
+    /// What a lane knows of its subnet: all but dates and the lock.
+    pub fn lane(&self, lane: usize, netuid: NetUid) -> SubnetState {
+        SubnetState {
+            emission_enabled: self.enabled[lane] > 0.0,
+            reserve_tao: self.reserve_tao[lane],
+            reserve_alpha: self.reserve_alpha[lane],
+            weight_tao: self.weight_tao[lane],
+            staked_alpha: self.staked_alpha[lane],
+            protocol_alpha: self.protocol_alpha[lane],
+            burned_alpha: self.burned_alpha[lane],
+            unclaimed_root_alpha: self.unclaimed_root_alpha[lane],
+            moving_price: self.moving_price[lane],
+            miner_burned: self.miner_burned[lane],
+            ..SubnetState::empty(netuid)
         }
     }
 
