@@ -5,7 +5,6 @@ use std::path::Path;
 
 use ndarray::Array2;
 use ndarray::ArrayView1;
-use serde_json::json;
 
 use crate::cli::args::YumaArgs;
 use crate::cli::error::BadInput;
@@ -13,6 +12,9 @@ use crate::cli::print_result;
 use crate::input::document::Document;
 use crate::input::matrix;
 use crate::input::matrix::StakedWeights;
+use crate::output::epoch;
+use crate::output::epoch::EpochDocument;
+use crate::output::epoch::UidOutcome;
 use crate::protocol::yuma::BondsRule;
 use crate::protocol::yuma::LiquidSmoothing;
 use crate::protocol::yuma::YumaParams;
@@ -112,21 +114,29 @@ impl Epoch {
     }
 
     fn json(&self) -> String {
-        let uid_json = |uid: usize| {
-            let [stake, consensus, incentive, trust, dividend, server, validator] = self.figures(uid);
-            json!({
-                "uid": uid, "permit": self.permits[uid], "stake": stake, "consensus": consensus, "incentive": incentive,
-                "validator_trust": trust, "dividend": dividend, "server_emission": server, "validator_emission": validator,
-            })
+        let outcome = |uid: usize| {
+            let [stake, consensus, incentive, validator_trust, dividend, server_emission, validator_emission] =
+                self.figures(uid);
+            UidOutcome {
+                uid,
+                permit: self.permits[uid],
+                stake,
+                consensus,
+                incentive,
+                validator_trust,
+                dividend,
+                server_emission,
+                validator_emission,
+            }
         };
-        let value = json!({
-            "rule": self.rule_name(),
-            "kappa": self.params.kappa,
-            "uids": (0..self.permits.len()).map(uid_json).collect::<Vec<_>>(),
-            "clipped_weights": self.outcome.clipped.rows().into_iter().map(|row| row.to_vec()).collect::<Vec<_>>(),
-            "bonds_u16": self.outcome.next.bonds.rows().into_iter().map(|row| row.to_vec()).collect::<Vec<_>>(),
-        });
-        format!("{value:#}\n")
+        EpochDocument {
+            rule: self.rule_name(),
+            kappa: self.params.kappa,
+            uids: (0..self.permits.len()).map(outcome).collect(),
+            clipped_weights: epoch::rows(&self.outcome.clipped),
+            bonds_u16: epoch::rows(&self.outcome.next.bonds),
+        }
+        .to_json()
     }
 
     fn rule_name(&self) -> &'static str {

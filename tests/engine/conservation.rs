@@ -1,13 +1,23 @@
-//! TAO and alpha are conserved, with halvings, prunes, starts and more slots inside.
+//! TAO and alpha are conserved, with halvings, prunes, starts, more slots and changes of the rules inside.
 
+use taorisk::engine::audit::Audit;
+use taorisk::engine::path;
 use taorisk::engine::path::LifecycleEvent;
 use taorisk::engine::path::PathState;
+use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
 use taorisk::engine::record::EventKind;
 use taorisk::protocol::emission;
+use taorisk::protocol::moving_price_table::AgeChunk;
+use taorisk::protocol::params::ShareRule;
+use taorisk::protocol::slots::MAX_CHUNKS;
 use taorisk::protocol::slots::SlotValues;
+use taorisk::simd::Backend;
+use taorisk::simd::Kernel;
+use taorisk::simd::Vector;
+use taorisk::simd::dispatch;
 use taorisk::units::SLOT_CAPACITY;
 
 use crate::drive::days;
@@ -173,4 +183,64 @@ fn recycled_root_alpha_is_minted_for_nobody() {
 #[test]
 fn the_shipped_scenario_conserves_tao_and_alpha() {
     assert_conserved("shipped", 7_200, 90, |_| {});
+}
+
+/// One path whose rules change under way: each plan holds for so many steps. Every step is audited.
+struct Upgraded<'a> {
+    plans: &'a [(Plan, u32)],
+    path: u32,
+}
+
+impl Kernel for Upgraded<'_> {
+    /// The path at its end, and how many subnets were pruned.
+    type Output = (PathState, usize);
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Self::Output {
+        let mut state = PathState::new(&self.plans[0].0);
+        state.reset::<V>(&self.plans[0].0, self.path);
+        let (held, mut work, mut audit) = (SlotValues::splat(0.0), Workspace::default(), Audit::default());
+        let mut row = [AgeChunk::frozen(); MAX_CHUNKS];
+        let (mut step, mut pruned) = (0, 0);
+        for (plan, steps) in self.plans {
+            for _ in 0..*steps {
+                path::fill_ages::<V>(plan, step, &mut row);
+                audit.open(&state);
+                path::advance::<V>(plan, step, &row, &mut state, &held, &mut work).expect("a sound path");
+                audit.close(plan, step, &state, &work).expect("balanced books");
+                pruned += work.events.iter().filter(|event| event.kind == EventKind::Deregistered).count();
+                step += 1;
+            }
+        }
+        (state, pruned)
+    }
+}
+
+#[test]
+fn upgrades_under_way_conserve_tao_and_alpha() {
+    let ruled = |rule, limit, owner_cut, tao_weight| {
+        plan(7_200, 120, |input| {
+            eventful(input);
+            let protocol = &mut input.protocol;
+            (protocol.share_rule, protocol.subnet_limit) = (rule, limit);
+            (protocol.owner_cut, protocol.tao_weight) = (owner_cut, tao_weight);
+            protocol.tao_in_refund_block += 10_000_000 * limit as u64 / 256;
+        })
+    };
+    let gated = |rank| ShareRule::E2H { rank, exponent: 3 };
+    let plans = [
+        (ruled(gated(32), 128, 0.18, 0.18), 40),
+        (ruled(ShareRule::E2, 150, 0.10, 0.30), 40),
+        (ruled(gated(64), 256, 0.18, 0.05), 40),
+    ];
+    for path in 0..4 {
+        let (end, pruned) = dispatch(Backend::detect(), Upgraded { plans: &plans, path });
+        let imbalance = end.tao_imbalance().abs();
+        println!(
+            "path {path}: {pruned} prunes, {} subnets, imbalance {imbalance:.1e}",
+            end.occupants.iter().flatten().count()
+        );
+        assert!(imbalance < 1e-9 && pruned >= 10, "path {path}: {imbalance:e} of issuance, {pruned} prunes");
+        assert!(end.occupants.iter().flatten().count() > 150 && end.issuance_tao > 15.75e6);
+    }
 }
