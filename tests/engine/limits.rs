@@ -217,11 +217,12 @@ fn a_fault_ends_the_run_and_says_how_to_repeat_it() {
     assert!(text.starts_with("path 0, step 1, SN7: ") && text.contains("`--seed 1 --paths 1` repeats it"), "{text}");
 }
 
-/// A scale of the flow that overflows, through the program.
+/// Jumps that overflow, times scales that underflow, through the program.
 #[test]
 fn a_fault_ends_the_program_with_code_1_and_leaves_nothing() {
     let directory = TempDir::new().expect("a temporary directory");
-    let scenario = "[run]\npaths = 8\nhorizon_days = 3\n[flow]\nsize_exponent = 1e6\n";
+    let jumps = "[flow.jumps]\nup_mean = 1.7e308\ndown_mean = 1.7e308\n";
+    let scenario = format!("[run]\npaths = 8\nhorizon_days = 3\n[flow]\nsize_exponent = 1e6\n{jumps}");
     fs::write(directory.path().join("scenario.toml"), scenario).expect("a scenario file");
     let output = Command::new(env!("CARGO_BIN_EXE_taorisk"))
         .current_dir(directory.path())
