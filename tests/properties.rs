@@ -1,43 +1,38 @@
 //! What holds for every pool and every set of subnets: conservation, bounds, no free lunch.
 
 use proptest::prelude::*;
+use proptest::sample::select;
 use taorisk::protocol::block;
 use taorisk::protocol::block::BlockReport;
 use taorisk::protocol::block::HillGate;
 use taorisk::protocol::dissolve;
 use taorisk::protocol::emission;
-use taorisk::protocol::emission::ShareInput;
+use taorisk::protocol::emission::InjectionRule;
+use taorisk::protocol::emission::InjectionTerms;
 use taorisk::protocol::fixed::Rounding;
+use taorisk::protocol::params::HillGateParams;
 use taorisk::protocol::params::ProtocolParams;
-use taorisk::protocol::params::ShareRule;
+use taorisk::protocol::params::TaoFlowParams;
 use taorisk::protocol::pool::Pool;
+use taorisk::protocol::pool::PoolRule;
 use taorisk::protocol::pool_rao::PoolRao;
 use taorisk::protocol::pool_rao::Side;
 use taorisk::protocol::pool_rao::SwapRequest;
 use taorisk::protocol::root;
+use taorisk::protocol::root::RootAlpha;
+use taorisk::protocol::root::RootRule;
+use taorisk::protocol::rule_names::RuleVersion;
+use taorisk::protocol::share_rules;
+use taorisk::protocol::share_rules::FlowAverages;
+use taorisk::protocol::share_rules::ShareInput;
+use taorisk::protocol::share_rules::ShareRule;
 use taorisk::protocol::state::ChainState;
+use taorisk::protocol::state::FlowState;
 use taorisk::protocol::state::SubnetState;
 use taorisk::protocol::trade;
 use taorisk::protocol::trade::Order;
+use taorisk::protocol::upgrades;
 use taorisk::units::NetUid;
-
-fn params(share_rule: ShareRule) -> ProtocolParams {
-    ProtocolParams {
-        share_rule,
-        tao_weight: 0.18,
-        owner_cut: 0.18,
-        fee_rate: 33.0 / 65_535.0,
-        moving_price_smoothing: 0.0003,
-        moving_price_age_blocks: 201_600.0,
-        lock_cost_min_tao: 1.0,
-        lock_reduction_interval_blocks: 115_200,
-        registration_rate_limit_blocks: 14_400,
-        immunity_period_blocks: 864_000,
-        subnet_limit: 128,
-        tao_in_refund_block: 8_334_450,
-        registration_start_block: 6_573_966,
-    }
-}
 
 /// A number spread evenly in its logarithm.
 fn log_uniform(low: f64, high: f64) -> impl Strategy<Value = f64> {
@@ -53,16 +48,34 @@ fn any_pool() -> impl Strategy<Value = Pool> {
 fn any_share_input() -> impl Strategy<Value = ShareInput> {
     let moving_price = prop_oneof![Just(0.0), log_uniform(1e-8, 1.0)];
     let miner_burned = prop_oneof![Just(0.0), Just(1.0), 0.0..1.2];
-    (moving_price, miner_burned, any::<bool>(), any::<bool>()).prop_map(
-        |(moving_price, miner_burned, started, enabled)| ShareInput { moving_price, miner_burned, started, enabled },
+    let flow = || prop_oneof![Just(0.0), -1.0..1.0];
+    (moving_price, miner_burned, 0.0..1.0, (flow(), flow()), any::<bool>(), any::<bool>()).prop_map(
+        |(moving_price, miner_burned, root_proportion, (user, protocol), started, enabled)| {
+            let flow = FlowAverages { user, protocol };
+            ShareInput { moving_price, miner_burned, root_proportion, flow, started, enabled }
+        },
     )
 }
 
-fn any_rule() -> impl Strategy<Value = ShareRule> {
-    prop_oneof![
-        Just(ShareRule::E2),
-        (1_usize..40, 1_u32..5).prop_map(|(rank, exponent)| ShareRule::E2H { rank, exponent })
-    ]
+/// Every version of every rule with every other, and any parameters of the gate and of flows.
+fn any_rules() -> impl Strategy<Value = ProtocolParams> {
+    let gate = (1_usize..40, 0.1..1.0, 1_u32..5);
+    let flow = (prop_oneof![Just(0.0), -0.5..0.5], prop_oneof![Just(1.0), 0.5..3.0]);
+    let pools = (select(PoolRule::ALL), select(InjectionRule::ALL), select(RootRule::ALL));
+    (select(ShareRule::ALL), pools, gate, flow).prop_map(
+        |(share_rule, (pool_rule, injection_rule, root_rule), (rank, quantile, exponent), (cutoff_tao, power))| {
+            let current = upgrades::current_params();
+            ProtocolParams {
+                share_rule,
+                pool_rule,
+                injection_rule,
+                root_rule,
+                hill_gate: HillGateParams { rank, quantile, exponent },
+                tao_flow: TaoFlowParams { cutoff_tao, exponent: power, ..current.tao_flow },
+                ..current
+            }
+        },
+    )
 }
 
 fn any_subnet() -> impl Strategy<Value = SubnetState> {
@@ -80,6 +93,7 @@ fn any_subnet() -> impl Strategy<Value = SubnetState> {
         unclaimed_root_alpha: 0.0,
         moving_price: share.moving_price,
         miner_burned: share.miner_burned,
+        flow: FlowState { averages: Some(share.flow), ..FlowState::default() },
         subnet_locked_tao: 0.0,
     })
 }
@@ -187,10 +201,10 @@ proptest! {
 
     #[test]
     fn shares_are_fractions_that_sum_to_one_or_zero(
-        rule in any_rule(), threshold in 0.0..0.5, inputs in prop::collection::vec(any_share_input(), 0..200),
+        rules in any_rules(), threshold in 0.0..0.5, inputs in prop::collection::vec(any_share_input(), 0..200),
     ) {
         let mut shares = Vec::new();
-        emission::emission_shares(rule, threshold, &inputs, &mut shares);
+        share_rules::emission_shares(&rules, threshold, &inputs, &mut shares);
         prop_assert_eq!(shares.len(), inputs.len());
         let sum: f64 = shares.iter().sum();
         prop_assert!(sum == 0.0 || (sum - 1.0).abs() < 1e-13, "sum {}", sum);
@@ -202,11 +216,19 @@ proptest! {
 
     #[test]
     fn injection_and_chain_buy_spend_the_emission(
-        emission_tao in 0.0..1.0, price in log_uniform(1e-6, 1e3), cap in 0.0..1.0,
+        rule in select(InjectionRule::ALL), share in 0.0..1.0, price in log_uniform(1e-6, 1e3),
+        root_proportion in 0.0..1.0, alpha_emission in select(vec![1.0, 0.5, 0.25]),
+        block_emission_tao in select(vec![1.0, 0.5, 0.25]),
     ) {
-        let terms = emission::inject(emission_tao, price, cap);
-        prop_assert!((terms.tao + terms.excess_tao - emission_tao).abs() < 1e-15);
-        prop_assert!(terms.alpha <= cap && terms.tao >= 0.0 && terms.excess_tao >= 0.0);
+        let emission_tao = share * block_emission_tao;
+        let terms = InjectionTerms { emission_tao, price, root_proportion, alpha_emission, block_emission_tao };
+        let split = emission::inject(rule, &terms);
+        prop_assert!((split.tao + split.excess_tao - emission_tao).abs() < 1e-15);
+        prop_assert!(split.alpha <= terms.cap_alpha(rule).max(alpha_emission));
+        prop_assert!(split.tao >= 0.0 && split.excess_tao >= 0.0);
+        if rule.keeps_price() {
+            prop_assert!((split.alpha * price - split.tao).abs() <= 1e-15 * split.tao);
+        }
     }
 
     #[test]
@@ -221,18 +243,20 @@ proptest! {
     /// TAO: what is minted is in the pools. Alpha: per subnet what the report names and nothing else. An f64 at 1e7
     /// tokens steps by 1.9e-9, some of which add up.
     #[test]
-    fn a_coinbase_conserves_tao_and_alpha(rule in any_rule(), mut state in any_chain()) {
-        let params = params(rule);
+    fn a_coinbase_conserves_tao_and_alpha(params in any_rules(), mut state in any_chain()) {
         let before = state.clone();
         let (mut gate, mut report) = (HillGate::of(&params, &state), BlockReport::default());
         block::coinbase(&params, Rounding::Continuous, &mut state, &mut gate, &[], &mut report);
-        let into_pools = tao_in_pools(&state) - tao_in_pools(&before);
+        let into_root = state.root_stake_tao - before.root_stake_tao;
+        let into_pools = tao_in_pools(&state) - tao_in_pools(&before) + into_root;
         prop_assert!((into_pools + report.recycled_tao - report.minted_tao).abs() < 1e-8);
         prop_assert!((state.issuance_tao - before.issuance_tao - into_pools).abs() < 1e-8);
         for ((after, before), emitted) in state.subnets.iter().zip(&before.subnets).zip(&report.subnets) {
             let split = emitted.alpha_out;
-            let kept_root = if report.sell_flag { split.root } else { 0.0 };
-            let minted = emitted.injected_alpha + split.owner + split.server + split.validator + kept_root;
+            let fate = params.root_rule.root_alpha(report.sell_flag, emitted.excess_tao > 0.0);
+            let kept_root = if fate == RootAlpha::Recycled { 0.0 } else { split.root };
+            let recycled = if params.injection_rule.keeps_bought_alpha() { 0.0 } else { emitted.bought_alpha };
+            let minted = emitted.injected_alpha + split.owner + split.server + split.validator + kept_root - recycled;
             prop_assert!((after.issuance_alpha() - before.issuance_alpha() - minted).abs() < 1e-8);
             prop_assert!(after.reserve_tao > 0.0 && after.reserve_alpha > 0.0);
             prop_assert!((0.0..=1.0).contains(&after.moving_price));
@@ -242,7 +266,7 @@ proptest! {
 
     #[test]
     fn orders_conserve_tao_and_alpha(mut state in any_chain(), part in log_uniform(1e-6, 0.5), is_buy in any::<bool>()) {
-        let params = params(ShareRule::E2);
+        let params = upgrades::current_params();
         let before = state.subnets[0].clone();
         let netuid = before.netuid;
         let order = if is_buy {

@@ -185,7 +185,8 @@ fn inputs(scenario: &Scenario) -> BTreeMap<String, String> {
 pub fn plan_of(scenario: &Scenario) -> Plan {
     Plan::new(PlanInput {
         seed: scenario.seed,
-        protocol: scenario.protocol.clone(),
+        protocol: scenario.protocol,
+        switches: scenario.switches.clone(),
         model: scenario.model.clone(),
         start: scenario.start.clone(),
         tao_usd: scenario.tao_usd_start,

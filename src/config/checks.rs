@@ -11,15 +11,9 @@ use crate::model::params::RegistrationParams;
 use crate::model::params::SaleParams;
 use crate::model::params::TaoUsdParams;
 use crate::model::params::VolatilityPart;
-use crate::protocol::params::ProtocolParams;
-use crate::protocol::params::ShareRule;
-use crate::units::SLOT_CAPACITY;
 
 /// Largest block number, and number of blocks, that is believed: 380 years of chain.
 const BLOCK_MAX: u64 = 1_000_000_000;
-
-/// Largest steepness of the Hill gate.
-const HILL_EXPONENT_MAX: u64 = 64;
 
 /// A scenario as written, with where each key was set.
 #[derive(Clone, Copy)]
@@ -100,36 +94,6 @@ impl Checks<'_> {
         levels.sort_by(f64::total_cmp);
         levels.dedup();
         Ok(levels)
-    }
-}
-
-/// The chain's rules and hyperparameters.
-pub(super) fn protocol_params(checks: &Checks<'_>) -> Result<ProtocolParams, ConfigError> {
-    let slots = SLOT_CAPACITY as u64;
-    Ok(ProtocolParams {
-        share_rule: share_rule(checks)?,
-        tao_weight: checked!(checks.fraction(protocol.tao_weight)),
-        owner_cut: checked!(checks.fraction(protocol.owner_cut)),
-        fee_rate: checked!(checks.fraction(protocol.fee_rate)),
-        moving_price_smoothing: checked!(checks.fraction(protocol.moving_price_smoothing)),
-        moving_price_age_blocks: checked!(checks.not_negative(protocol.moving_price_age_blocks)),
-        lock_cost_min_tao: checked!(checks.positive(protocol.lock_cost_min_tao)),
-        lock_reduction_interval_blocks: checked!(checks.blocks(protocol.lock_reduction_interval_blocks)),
-        registration_rate_limit_blocks: checked!(checks.blocks(protocol.registration_rate_limit_blocks)),
-        immunity_period_blocks: checked!(checks.blocks(protocol.immunity_period_blocks)),
-        subnet_limit: checked!(checks.whole(protocol.subnet_limit, 1, slots)) as usize,
-        tao_in_refund_block: checked!(checks.blocks(protocol.tao_in_refund_block)),
-        registration_start_block: checked!(checks.blocks(protocol.registration_start_block)),
-    })
-}
-
-fn share_rule(checks: &Checks<'_>) -> Result<ShareRule, ConfigError> {
-    let rank = checked!(checks.whole(protocol.hill_rank, 1, SLOT_CAPACITY as u64)) as usize;
-    let exponent = checked!(checks.whole(protocol.hill_exponent, 1, HILL_EXPONENT_MAX)) as u32;
-    match checks.file.protocol.share_rule.as_str() {
-        "E2" => Ok(ShareRule::E2),
-        "E2H" => Ok(ShareRule::E2H { rank, exponent }),
-        other => Err(checks.refuse("protocol.share_rule", format!("{other:?}"), "\"E2\" or \"E2H\"")),
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) struct ScenarioFile {
     pub tao_usd: TaoUsdSection,
     pub registration: RegistrationSection,
     pub entrants: EntrantsSection,
+    pub switches: Vec<SwitchSection>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -77,9 +78,19 @@ pub(super) struct ChainSection {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProtocolSection {
+    pub rules: String,
     pub share_rule: String,
     pub hill_rank: i64,
+    pub hill_quantile: f64,
     pub hill_exponent: i64,
+    pub flow_smoothing: f64,
+    pub flow_cutoff_tao: f64,
+    pub flow_exponent: f64,
+    pub injection_rule: String,
+    pub root_rule: String,
+    pub pool_rule: String,
+    pub dissolve_rule: String,
+    pub seed_rule: String,
     pub tao_weight: f64,
     pub owner_cut: f64,
     pub fee_rate: f64,
@@ -89,9 +100,43 @@ pub(super) struct ProtocolSection {
     pub lock_reduction_interval_blocks: i64,
     pub registration_rate_limit_blocks: i64,
     pub immunity_period_blocks: i64,
+    pub start_call_delay_blocks: i64,
+    pub entrants_enabled: bool,
     pub subnet_limit: i64,
     pub tao_in_refund_block: i64,
     pub registration_start_block: i64,
+}
+
+/// A change of rules: when, and new values of keys of [`ProtocolSection`].
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SwitchSection {
+    pub day: Option<f64>,
+    pub block: Option<i64>,
+    pub hazard_per_day: Option<f64>,
+    pub probability: Option<f64>,
+    pub rules: Option<String>,
+    pub share_rule: Option<String>,
+    pub hill_rank: Option<i64>,
+    pub hill_quantile: Option<f64>,
+    pub hill_exponent: Option<i64>,
+    pub flow_smoothing: Option<f64>,
+    pub flow_cutoff_tao: Option<f64>,
+    pub flow_exponent: Option<f64>,
+    pub injection_rule: Option<String>,
+    pub root_rule: Option<String>,
+    pub pool_rule: Option<String>,
+    pub dissolve_rule: Option<String>,
+    pub seed_rule: Option<String>,
+    pub tao_weight: Option<f64>,
+    pub owner_cut: Option<f64>,
+    pub lock_cost_min_tao: Option<f64>,
+    pub lock_reduction_interval_blocks: Option<i64>,
+    pub registration_rate_limit_blocks: Option<i64>,
+    pub immunity_period_blocks: Option<i64>,
+    pub start_call_delay_blocks: Option<i64>,
+    pub entrants_enabled: Option<bool>,
+    pub subnet_limit: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -180,6 +225,11 @@ impl Origins {
     /// Records that `flag` has set `key`.
     pub fn set(&mut self, key: &str, flag: &str) {
         self.0.insert(key.to_owned(), flag.to_owned());
+    }
+
+    /// Whether `key` has its built-in value.
+    pub fn is_built_in(&self, key: &str) -> bool {
+        self.of(key).starts_with(BASE_NAME)
     }
 
     /// Where `key` was set.
@@ -286,9 +336,18 @@ fn collect_keys(table: &DeTable<'_>, prefix: &str, keys: &mut Vec<Key>) {
     for (name, value) in table {
         let path = format!("{prefix}{}", name.get_ref());
         let nested = format!("{path}.");
-        keys.push(Key { path, key: name.span(), value: value.span() });
-        if let DeValue::Table(table) = value.get_ref() {
-            collect_keys(table, &nested, keys);
+        keys.push(Key { path: path.clone(), key: name.span(), value: value.span() });
+        match value.get_ref() {
+            DeValue::Table(table) => collect_keys(table, &nested, keys),
+            DeValue::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let DeValue::Table(table) = item.get_ref() {
+                        keys.push(Key { path: format!("{path}[{index}]"), key: item.span(), value: item.span() });
+                        collect_keys(table, &format!("{path}[{index}]."), keys);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -311,6 +370,7 @@ fn type_words(expected: &str) -> String {
     match expected {
         "i64" => "a whole number".to_owned(),
         "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
         "a string" => "a text in quotes".to_owned(),
         "a sequence" => "a list, such as [1, 7, 30]".to_owned(),
         _ if expected.starts_with("struct ") => "a table of keys".to_owned(),

@@ -11,6 +11,7 @@ use crate::input::InputError;
 
 mod checks;
 pub mod file;
+mod rules;
 pub mod scenario;
 mod start;
 

@@ -13,11 +13,13 @@ use crate::config::ConfigError;
 use crate::config::checks::Checks;
 use crate::config::checks::checked;
 use crate::config::checks::model_params;
-use crate::config::checks::protocol_params;
 use crate::config::file::EMBEDDED;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
 use crate::config::file::parse_overlay;
+use crate::config::rules::name_rules;
+use crate::config::rules::protocol_params;
+use crate::config::rules::switches;
 use crate::config::start::Globals;
 use crate::config::start::chain_start;
 use crate::input::InputError;
@@ -26,6 +28,7 @@ use crate::input::positions;
 use crate::input::positions::TAKE_MAX;
 use crate::input::snapshot::Snapshot;
 use crate::model::params::ModelParams;
+use crate::model::switches::RuleSwitch;
 use crate::portfolio::position::Book;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::state::ChainState;
@@ -97,8 +100,10 @@ pub struct Scenario {
     pub event_paths: u64,
     /// The first so many paths write their state after every step.
     pub sample_paths: u64,
-    /// The chain's rules.
+    /// The chain's rules at the start.
     pub protocol: ProtocolParams,
+    /// Changes of rules that may come.
+    pub switches: Vec<RuleSwitch>,
     /// Parameters of chance and behaviour.
     pub model: ModelParams,
     /// State in which every path starts.
@@ -137,6 +142,7 @@ impl Scenario {
         let (mut file, mut origins) = parse_overlay(name, text)?;
         resolve_inputs(&mut file, directory);
         apply_overrides(&mut file, &mut origins, overrides);
+        name_rules(&mut file, &mut origins)?;
         build(file, &origins)
     }
 
@@ -235,6 +241,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
 
     let (snapshot, snapshot_file) = read_snapshot(&file)?;
     let globals = globals(checks, &snapshot, &protocol)?;
+    let switches = switches(checks, snapshot.block, snapshot.subnets.len())?;
     let start = chain_start(&snapshot, globals, &protocol, &model.sales);
     let (books, positions_file) = read_books(checks, &snapshot)?;
     let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
@@ -250,6 +257,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
         event_paths,
         sample_paths,
         protocol,
+        switches,
         model,
         start,
         subnet_names: snapshot.subnets.into_iter().map(|subnet| subnet.name).collect(),
@@ -351,6 +359,7 @@ fn globals(checks: &Checks<'_>, snapshot: &Snapshot, protocol: &ProtocolParams) 
 fn hash_scenario(file: &ScenarioFile, horizons: &[ReportHorizon], snapshot: &Snapshot, books: &[Book]) -> String {
     let mut file = file.clone();
     file.run.name.clear();
+    file.protocol.rules.clear();
     file.run.seed = 0;
     file.run.paths = 0;
     file.run.report_days = horizons.iter().map(|horizon| horizon.days).collect();
@@ -380,7 +389,12 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::params::ShareRule;
+    use crate::model::switches::SwitchTime;
+    use crate::protocol::emission::InjectionRule;
+    use crate::protocol::root::RootRule;
+    use crate::protocol::share_rules::ShareRule;
+    use crate::protocol::upgrades;
+    use crate::protocol::upgrades::Change;
     use crate::units::NetUid;
 
     fn load(text: &str) -> Result<Scenario, ConfigError> {
@@ -397,7 +411,8 @@ mod tests {
         assert_eq!((scenario.paths, scenario.horizon_steps, scenario.blocks_per_step), (100_000, 90, 7_200));
         let steps: Vec<u32> = scenario.report_horizons.iter().map(|horizon| horizon.step).collect();
         assert_eq!(steps, [1, 7, 30, 90]);
-        assert_eq!(scenario.protocol.share_rule, ShareRule::E2H { rank: 32, exponent: 3 });
+        assert_eq!(scenario.protocol, upgrades::current_params());
+        assert_eq!(scenario.protocol.share_rule, ShareRule::E2H);
         assert_eq!(scenario.start.subnets.len(), scenario.subnet_names.len());
         assert_eq!(scenario.subnet_names[3], "Targon");
         assert_eq!(scenario.books.len(), 1);
@@ -471,6 +486,37 @@ mod tests {
     }
 
     #[test]
+    fn rules_have_names_and_single_keys_win_over_them() {
+        let scenario = load("[protocol]\nrules = \"2025-11-20\"\nroot_rule = \"R2\"").unwrap();
+        let named = upgrades::params_named("2025-11-20").unwrap();
+        assert_eq!(scenario.protocol, ProtocolParams { root_rule: RootRule::R2, ..named });
+        let again = load(&scenario.to_toml()).unwrap();
+        assert_eq!((again.hash(), again.protocol), (scenario.hash(), scenario.protocol));
+        let spelled = load("[protocol]\nrules = \"spec 342\"\nroot_rule = \"R2\"").unwrap();
+        assert_eq!(spelled.hash(), scenario.hash(), "the same rules by another name are the same scenario");
+        assert_ne!(load("").unwrap().hash(), scenario.hash());
+    }
+
+    #[test]
+    fn switches_are_times_and_changes() {
+        let scenario = load(
+            "[[switches]]\nday = 1.5\nprobability = 0.5\nsubnet_limit = 256\n\
+             [[switches]]\nhazard_per_day = 0.01\nrules = \"2025-11-20\"\nshare_rule = \"N\"",
+        )
+        .unwrap();
+        let [first, second] = &scenario.switches[..] else { panic!("two switches") };
+        assert_eq!((first.time, first.probability), (SwitchTime::Block(9_184_186 + 10_800), 0.5));
+        assert_eq!(first.changes, [Change::SubnetLimit(256)]);
+        assert_eq!((second.time, second.probability), (SwitchTime::Hazard(0.01), 1.0));
+        let mut params = scenario.protocol;
+        second.apply(&mut params);
+        assert_eq!((params.share_rule, params.injection_rule), (ShareRule::N, InjectionRule::J3));
+        let again = load(&scenario.to_toml()).unwrap();
+        assert_eq!((again.hash(), &again.switches), (scenario.hash(), &scenario.switches));
+        assert_ne!(load("").unwrap().hash(), scenario.hash());
+    }
+
+    #[test]
     fn values_out_of_range_name_key_range_and_line() {
         let cases = [
             ("[run]\npaths = 0", "run.paths = 0 (must be a whole number from 1 to 4294967295) in my.toml:2"),
@@ -499,8 +545,36 @@ mod tests {
             ("[chain]\ntao_usd = -3", "chain.tao_usd = -3 (must be a finite number > 0)"),
             (
                 "[protocol]\nshare_rule = \"E9\"",
-                "protocol.share_rule = \"E9\" (must be \"E2\" or \"E2H\") in my.toml:2",
+                "protocol.share_rule = \"E9\" (must be one of \"P0\", \"F0\", \"F1\", \"F2\", \"N\", \"E1\", \"E2\", \"E2Q\", \
+                 \"E2H\") in my.toml:2",
             ),
+            (
+                "[protocol]\nrules = \"2024-01-01\"",
+                "protocol.rules = \"2024-01-01\" (must be \"current\", a runtime such as",
+            ),
+            (
+                "[[switches]]\nday = 3\nblock = 4\nowner_cut = 0",
+                "switches[0] = no time, or two (must be given exactly one of",
+            ),
+            (
+                "[[switches]]\nday = 3",
+                "switches[0] = nothing changed (must be `rules` or one of the keys of [protocol] that may change, with its new value) \
+                 in my.toml:1",
+            ),
+            (
+                "[[switches]]\nday = 3\nowner_cut = 0\n[[switches]]\nblock = 1\nprobability = 2\nowner_cut = 0",
+                "switches[1].probability = 2 (must be from 0 to 1) in my.toml:6",
+            ),
+            (
+                "[[switches]]\nday = 3\nsubnet_limit = 64",
+                "switches[0].subnet_limit = 64 (must be at least 128, the subnets of the snapshot: a lower limit removes none) \
+                 in my.toml:3",
+            ),
+            (
+                "[[switches]]\nday = 3\nfee_rate = 0",
+                "my.toml:3: unknown key `switches[0].fee_rate` (allowed: day, block,",
+            ),
+            ("[protocol]\nentrants_enabled = 1", "protocol.entrants_enabled = 1 (must be true or false) in my.toml:2"),
             ("[protocol]\nsubnet_limit = 257", "protocol.subnet_limit = 257 (must be a whole number from 1 to 256)"),
             ("[protocol]\nsubnet_limit = 100", "protocol.subnet_limit = 100 (must be at least 128, the subnets"),
             ("[protocol]\nfee_rate = nan", "protocol.fee_rate = NaN (must be from 0 to 1) in my.toml:2"),

@@ -7,6 +7,7 @@ use crate::protocol::emission;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::root;
 use crate::protocol::state::ChainState;
+use crate::protocol::state::FlowState;
 use crate::protocol::state::SubnetState;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::NetUid;
@@ -40,6 +41,7 @@ pub(super) struct Globals {
 /// - Pool weights follow from spot price and reserves: `w_alpha / w_tao = price * alpha / tao`.
 /// - The moving price of a started subnet, where not given, is its spot price, at most 1; of another it is 0.
 /// - The first block with emission, where not given, is [`first_emission_block`].
+/// - Under a pool rule without weights the price is the ratio of the reserves.
 /// - Root claimers hold back `root_alpha * delay`, the stationary stock, but at most half of what is staked.
 pub(super) fn chain_start(
     snapshot: &Snapshot,
@@ -48,6 +50,9 @@ pub(super) fn chain_start(
     sales: &SaleParams,
 ) -> ChainState {
     let mut subnets: Vec<SubnetState> = snapshot.subnets.iter().map(|row| subnet_start(row, snapshot.block)).collect();
+    if !protocol.pool_rule.is_weighted() {
+        subnets.iter_mut().for_each(|subnet| subnet.weight_tao = 0.5);
+    }
     let price_sum: f64 = subnets.iter().map(|subnet| subnet.moving_price).sum();
     if root::sell_flag(price_sum) {
         let delay_blocks = sales.root_claim_delay_days * BLOCKS_PER_DAY as f64;
@@ -83,6 +88,7 @@ fn subnet_start(row: &SnapshotRow, block: u64) -> SubnetState {
         unclaimed_root_alpha: 0.0,
         moving_price: if row.is_started() { row.moving_price.unwrap_or(row.price.min(1.0)) } else { 0.0 },
         miner_burned: row.miner_burned_fraction,
+        flow: FlowState { averages: row.flow_averages(), ..FlowState::default() },
         subnet_locked_tao: row.subnet_locked_tao,
     }
 }
@@ -131,6 +137,8 @@ mod tests {
             moving_price: None,
             first_emission_block: None,
             subnet_locked_tao: 0.0,
+            user_flow_average_tao_per_block: None,
+            protocol_flow_average_tao_per_block: None,
             tao_in_emission_per_block: None,
         }
     }

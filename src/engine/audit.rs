@@ -5,7 +5,11 @@ use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::protocol::emission;
+use crate::protocol::emission::InjectionTerms;
+use crate::protocol::params::ProtocolParams;
+use crate::protocol::pool::Pool;
 use crate::protocol::root;
+use crate::protocol::root::RootAlpha;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::StepBuffers;
 use crate::units::NetUid;
@@ -39,7 +43,7 @@ pub struct Audit {
 
 /// What the slots of a step have in common.
 struct StepTerms<'a> {
-    plan: &'a Plan,
+    params: &'a ProtocolParams,
     emission_tao: f64,
     root_stake_tao: f64,
     sell_flag: bool,
@@ -67,7 +71,7 @@ impl Audit {
             return Ok(());
         }
         let terms = StepTerms {
-            plan,
+            params: &path.protocol,
             emission_tao,
             root_stake_tao: self.root_stake_tao,
             sell_flag: root::sell_flag(self.moving_price_sum()),
@@ -109,15 +113,34 @@ fn alpha_gap(terms: &StepTerms<'_>, before: &ChainChunk, after: &ChainChunk, lan
     if issuance + 2.0 * terms.blocks >= emission::next_halving(issuance) {
         return 0.0;
     }
-    let params = &terms.plan.input.protocol;
+    let params = terms.params;
     let proportion = |issuance| root::root_proportion(params.tao_weight, terms.root_stake_tao, issuance);
-    let price = before.price(lane);
-    let injected = emission::inject(terms.emission_tao * share, price, proportion(issuance) * rate).alpha;
-    let middle = issuance + 0.5 * (terms.blocks + 1.0) * (injected + rate);
+    let injection = InjectionTerms {
+        emission_tao: terms.emission_tao * share,
+        price: before.price(lane),
+        root_proportion: proportion(issuance),
+        alpha_emission: rate,
+        block_emission_tao: terms.emission_tao,
+    };
+    let injected = emission::inject(params.injection_rule, &injection);
+    let middle = issuance + 0.5 * (terms.blocks + 1.0) * (injected.alpha + rate);
     let split = emission::split_alpha(rate, params.owner_cut, proportion(middle));
-    let recycled = if terms.sell_flag { 0.0 } else { split.root };
-    let expected = issuance + terms.blocks * (injected + rate - recycled);
+    let recycled = match params.root_rule.root_alpha(terms.sell_flag, injected.excess_tao > 0.0) {
+        RootAlpha::Recycled => split.root,
+        _ => 0.0,
+    };
+    let bought = recycled_buy(terms, before, after, lane, injected.excess_tao);
+    let expected = issuance + terms.blocks * (injected.alpha + rate - recycled) - bought;
     (after.issuance_alpha(lane) - expected) / expected
+}
+
+/// Alpha that the chain bought and recycled: on the old reserves and the new weight.
+fn recycled_buy(terms: &StepTerms<'_>, before: &ChainChunk, after: &ChainChunk, lane: usize, excess_tao: f64) -> f64 {
+    if terms.params.injection_rule.keeps_bought_alpha() {
+        return 0.0;
+    }
+    let (reserve_tao, reserve_alpha) = (before.reserve_tao[lane], before.reserve_alpha[lane]);
+    Pool { reserve_tao, reserve_alpha, weight_tao: after.weight_tao[lane] }.buy(terms.blocks * excess_tao)
 }
 
 /// The pool's TAO grows by the emission share and the organic flow, less what sales and root claims took.

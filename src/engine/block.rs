@@ -4,7 +4,6 @@
 //! lifecycle are the step engine's own functions; everything the chain decides within a block is not.
 
 use crate::engine::lifecycle;
-use crate::engine::path::GATE_INTERVAL_BLOCKS;
 use crate::engine::path::PathState;
 use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
@@ -13,10 +12,12 @@ use crate::model::kernel as model_kernel;
 use crate::model::kernel::Draw;
 use crate::protocol::block;
 use crate::protocol::block::BlockReport;
+use crate::protocol::block::GATE_PERIOD_BLOCKS;
 use crate::protocol::block::HillGate;
 use crate::protocol::block::SubnetReport;
 use crate::protocol::fixed::Rounding;
 use crate::protocol::kernel::SELLABLE_PART;
+use crate::protocol::params::ProtocolParams;
 use crate::protocol::pool::Pool;
 use crate::protocol::slots::SlotValues;
 use crate::protocol::state::ChainState;
@@ -58,19 +59,26 @@ pub fn advance_block<V: Vector>(
 ) {
     debug_assert_eq!(plan.input.blocks_per_step, 1);
     let opening = plan.opening_block(step);
+    path.switch_rules(plan, opening as f64);
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
     let common = plan.outside.advance(draw, &mut path.outside);
     let flow = &mut work.buffers.flow;
     model_kernel::flow_draws::<V>(&plan.flow, draw, common, &path.chain, &mut path.behaviour, &mut work.flow, flow);
     read_slots(plan, opening, path, &mut state.chain);
-    run_coinbase(plan, opening, state);
+    run_coinbase(&path.protocol, opening, state);
     path.issuance_tao = state.chain.issuance_tao;
+    path.root_stake_tao = state.chain.root_stake_tao;
     for (subnet, report) in state.chain.subnets.iter_mut().zip(&state.report.subnets) {
         sell_emission(plan, path, subnet, report);
         let slot = subnet.netuid.slot();
-        path.free_tao -= trade_flow(subnet, work.buffers.flow.get(slot), held.get(slot));
+        let paid_tao = trade_flow(subnet, work.buffers.flow.get(slot), held.get(slot));
+        subnet.flow.pending.user += paid_tao;
+        path.free_tao -= paid_tao;
         let (chunk, lane) = locate(slot);
         path.chain[chunk].set_lane(lane, subnet);
+        if let Some(flows) = path.flows.get_mut(chunk) {
+            flows.set_lane(lane, &subnet.flow);
+        }
     }
     work.events.clear();
     lifecycle::end_step(plan, step, path, work);
@@ -91,17 +99,18 @@ fn read_slots(plan: &Plan, opening: u64, path: &PathState, chain: &mut ChainStat
         };
         let netuid = NetUid::from_slot(slot);
         let registered_at = occupant.registered_at;
-        chain.subnets.push(SubnetState { registered_at, first_emission_block, ..path.chain[chunk].lane(lane, netuid) });
+        let flow = path.flows.get(chunk).map(|flows| flows.lane(lane)).unwrap_or_default();
+        let subnet = path.chain[chunk].lane(lane, netuid);
+        chain.subnets.push(SubnetState { registered_at, first_emission_block, flow, ..subnet });
     }
 }
 
 /// The coinbase, with the gate's threshold recomputed where the step engine recomputes it.
-fn run_coinbase(plan: &Plan, opening: u64, state: &mut BlockState) {
-    let interval = opening / GATE_INTERVAL_BLOCKS;
+fn run_coinbase(params: &ProtocolParams, opening: u64, state: &mut BlockState) {
+    let interval = opening / GATE_PERIOD_BLOCKS;
     let due = interval != state.gate_interval;
     state.gate_interval = interval;
     state.gate.last_update_block = if due { 0 } else { opening };
-    let params = &plan.input.protocol;
     block::coinbase(params, Rounding::Continuous, &mut state.chain, &mut state.gate, &[], &mut state.report);
 }
 
@@ -112,13 +121,17 @@ fn sell_emission(plan: &Plan, path: &mut PathState, subnet: &mut SubnetState, re
     let paid_to_miners = split.server * (1.0 - subnet.miner_burned.min(1.0));
     let sold = sales.owner * split.owner + sales.miner * paid_to_miners + sales.validator * split.validator;
     subnet.staked_alpha -= sold;
-    path.free_tao += sell(subnet, sold);
+    let proceeds_tao = sell(subnet, sold);
+    path.free_tao += proceeds_tao;
+    subnet.flow.pending.user -= proceeds_tao;
     let delay_blocks = sales.root_claim_delay_days * BLOCKS_PER_DAY as f64;
     let claimed = -(-1.0 / delay_blocks).exp_m1() * subnet.unclaimed_root_alpha;
     let swapped = sales.root_swap_fraction * claimed;
     subnet.unclaimed_root_alpha -= claimed;
     subnet.staked_alpha += claimed - swapped;
-    path.root_stake_tao += sell(subnet, swapped);
+    let root_tao = sell(subnet, swapped);
+    path.root_stake_tao += root_tao;
+    subnet.flow.pending.protocol -= root_tao;
 }
 
 fn sell(subnet: &mut SubnetState, alpha: f64) -> f64 {

@@ -19,11 +19,13 @@ use crate::model::registration::RegistrationClock;
 use crate::model::registration::RegistrationHazard;
 use crate::protocol::dissolve;
 use crate::protocol::emission;
+use crate::protocol::flow_kernel::FlowChunk;
 use crate::protocol::registration;
 use crate::protocol::registration::PruneCandidate;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::StepBuffers;
+use crate::protocol::state::FlowState;
 use crate::protocol::state::SubnetState;
 use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
@@ -35,7 +37,7 @@ use crate::units::SLOT_CAPACITY;
 pub(crate) fn end_step(plan: &Plan, step: u32, path: &mut PathState, work: &mut Workspace) {
     let opening = plan.opening_block(step);
     let closing = opening + plan.input.blocks_per_step;
-    let from = first_allowed_block(plan, path).max(opening);
+    let from = first_allowed_block(path).max(opening);
     if from < closing
         && let Some(blocks) = run_clock(plan, path, from, (closing - from) as f64)
     {
@@ -49,10 +51,10 @@ pub(crate) fn end_step(plan: &Plan, step: u32, path: &mut PathState, work: &mut 
 }
 
 /// First block at which the rate limit allows a registration.
-fn first_allowed_block(plan: &Plan, path: &PathState) -> u64 {
+fn first_allowed_block(path: &PathState) -> u64 {
     match path.last_lock_block {
         0 => 0,
-        last => last + plan.input.protocol.registration_rate_limit_blocks,
+        last => last + path.protocol.registration_rate_limit_blocks,
     }
 }
 
@@ -60,41 +62,41 @@ fn first_allowed_block(plan: &Plan, path: &PathState) -> u64 {
 fn run_clock(plan: &Plan, path: &mut PathState, from: u64, blocks: f64) -> Option<f64> {
     let willingness = plan.outside.willingness_tao(&path.outside);
     let hazard = RegistrationHazard::new(&plan.input.model.registration, willingness);
-    let cost = cost_line(plan, path, from);
+    let cost = cost_line(path, from);
     hazard.run(&mut path.clock, cost, blocks)
 }
 
 #[inline(always)]
-fn cost_line(plan: &Plan, path: &PathState, block: u64) -> CostLine {
-    let protocol = &plan.input.protocol;
+fn cost_line(path: &PathState, block: u64) -> CostLine {
+    let protocol = &path.protocol;
     let emission = emission::block_emission(path.issuance_tao);
     let interval = (protocol.lock_reduction_interval_blocks as f64 * emission).floor();
     CostLine {
-        start_tao: lock_cost(plan, path, block),
+        start_tao: lock_cost(path, block),
         fall_per_block: if interval > 0.0 { path.last_lock_tao / interval } else { 0.0 },
         floor_tao: protocol.lock_cost_min_tao,
     }
 }
 
 #[inline(always)]
-fn lock_cost(plan: &Plan, path: &PathState, block: u64) -> f64 {
+fn lock_cost(path: &PathState, block: u64) -> f64 {
     let emission = emission::block_emission(path.issuance_tao);
-    registration::lock_cost(&plan.input.protocol, path.last_lock_tao, path.last_lock_block, block, emission)
+    registration::lock_cost(&path.protocol, path.last_lock_tao, path.last_lock_block, block, emission)
 }
 
 /// One registration attempt: fails without a free or prunable slot, or when the cost exceeds all wallets.
 #[inline(always)]
 fn attempt(plan: &Plan, path: &mut PathState, block: u64, work: &mut Workspace) {
-    let cost = lock_cost(plan, path, block);
+    let cost = lock_cost(path, block);
     if !(cost <= path.free_tao) {
         return;
     }
-    let slot = if occupied_slots(path) < plan.input.protocol.subnet_limit {
+    let slot = if occupied_slots(path) < path.protocol.subnet_limit {
         path.occupants.iter().position(Option::is_none)
     } else {
-        let target = prune_target(plan, path, block);
+        let target = prune_target(path, block);
         if let Some(slot) = target {
-            dissolve_slot(plan, path, slot, block, work);
+            dissolve_slot(path, slot, block, work);
         }
         target
     };
@@ -111,8 +113,8 @@ fn occupied_slots(path: &PathState) -> usize {
 
 /// The chain's rule, asked only about the subnets whose moving price is the lowest past immunity: mostly one.
 #[inline(always)]
-fn prune_target(plan: &Plan, path: &PathState, block: u64) -> Option<usize> {
-    let immunity = plan.input.protocol.immunity_period_blocks;
+fn prune_target(path: &PathState, block: u64) -> Option<usize> {
+    let immunity = path.protocol.immunity_period_blocks;
     let last = block.checked_sub(immunity)? as f64;
     let mut lowest = [f64::INFINITY; CHUNK_SLOTS];
     for (chain, behaviour) in path.chain.iter().zip(&path.behaviour) {
@@ -135,14 +137,14 @@ fn prune_target(plan: &Plan, path: &PathState, block: u64) -> Option<usize> {
 }
 
 /// Pays the pool's TAO out to stakers, recycles the protocol's part, frees the slot (MECHANICS 10.3).
-fn dissolve_slot(plan: &Plan, path: &mut PathState, slot: usize, block: u64, work: &mut Workspace) {
+fn dissolve_slot(path: &mut PathState, slot: usize, block: u64, work: &mut Workspace) {
     let Some(occupant) = path.occupants[slot] else { return };
     let (chunk, lane) = locate(slot);
     let chain = &path.chain[chunk];
     let staked = chain.staked_alpha[lane];
     let pot = chain.reserve_tao[lane];
     let payout = dissolve::payout_per_alpha(
-        &plan.input.protocol,
+        &path.protocol,
         pot,
         staked,
         chain.reserve_alpha[lane],
@@ -158,6 +160,9 @@ fn dissolve_slot(plan: &Plan, path: &mut PathState, slot: usize, block: u64, wor
     path.started_here.retain(|&started| usize::from(started) != slot);
     path.behaviour[chunk].registered_at[lane] = f64::INFINITY;
     path.chain[chunk].set_lane(lane, &SubnetState::empty(NetUid::from_slot(slot)));
+    if let Some(flows) = path.flows.get_mut(chunk) {
+        flows.set_lane(lane, &FlowState::default());
+    }
 }
 
 /// Puts an entrant into a free slot, its pool seeded with the lock at the median price (MECHANICS 9.3).
@@ -168,7 +173,8 @@ fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f6
     grow(path, slot, &mut work.buffers);
     let median = median_price(path, &mut work.scratch);
     let character = entrants::draw_entrant(&model.flow, &model.entrants, input.seed, path.path, path.clock.ordinal);
-    let mut subnet = registration::new_subnet(&input.protocol, NetUid::from_slot(slot), block, cost, median);
+    let start_call_delay = path.protocol.start_call_delay_blocks as f64;
+    let mut subnet = registration::new_subnet(&path.protocol, NetUid::from_slot(slot), block, cost, median);
     subnet.miner_burned = character.miner_burned;
     let (chunk, lane) = locate(slot);
     path.chain[chunk].set_lane(lane, &subnet);
@@ -178,13 +184,14 @@ fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f6
         registered_at: block,
         incumbent: false,
         started_step: None,
-        start_block: character.delays.start_blocks.map(|delay| block as f64 + delay),
+        start_block: character.delays.start_blocks.map(|delay| block as f64 + delay.max(start_call_delay)),
         enable_delay_blocks: character.delays.enable_blocks,
         enable_block: None,
     };
     path.occupants[slot] = Some(occupant);
     path.wait(slot);
     path.free_tao -= cost;
+    path.issuance_tao -= cost - subnet.reserve_tao;
     path.last_lock_tao = cost;
     path.last_lock_block = block;
     let price = path.price(slot);
@@ -217,6 +224,9 @@ fn grow(path: &mut PathState, slot: usize, buffers: &mut StepBuffers) {
         }
         path.chain.resize(chunks, ChainChunk::empty());
         path.behaviour.resize(chunks, BehaviourChunk::empty());
+        if !path.flows.is_empty() {
+            path.flows.resize(chunks, FlowChunk::default());
+        }
     }
 }
 
@@ -262,9 +272,11 @@ fn act_once(path: &mut PathState, slot: usize, closing: f64, stage: Stage, step:
         return;
     }
     chain.started[lane] = 1.0;
+    let is_enabled = chain.enabled[lane] > 0.0;
     occupant.started_step = Some(step + 1);
-    occupant.enable_block = (chain.enabled[lane] == 0.0).then_some(block + occupant.enable_delay_blocks);
+    occupant.enable_block = (!is_enabled).then_some(block + occupant.enable_delay_blocks);
     path.started_here.push(slot as u16);
+    path.start_flow(slot);
 }
 
 fn event(

@@ -3,6 +3,7 @@
 use crate::engine::lifecycle;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
+use crate::engine::record::EventKind;
 use crate::model::entrants;
 use crate::model::kernel as model_kernel;
 use crate::model::kernel::BehaviourChunk;
@@ -10,25 +11,31 @@ use crate::model::kernel::Draw;
 use crate::model::kernel::FlowBuffers;
 use crate::model::outside::Outside;
 use crate::model::registration::RegistrationClock;
+use crate::model::switches::RuleSwitch;
+use crate::protocol::block::GATE_PERIOD_BLOCKS;
+use crate::protocol::emission;
+use crate::protocol::flow_kernel;
+use crate::protocol::flow_kernel::FlowChunk;
 use crate::protocol::kernel;
 use crate::protocol::kernel::CoinbaseStep;
 use crate::protocol::moving_price_table::AgeChunk;
+use crate::protocol::params::ProtocolParams;
 use crate::protocol::share_kernel;
+use crate::protocol::share_kernel::ShareStep;
+use crate::protocol::share_rules::FlowAverages;
+use crate::protocol::share_rules::FlowLevel;
+use crate::protocol::share_rules::GateThreshold;
+use crate::protocol::share_rules::ShareRule;
 use crate::protocol::slots;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::MAX_CHUNKS;
 use crate::protocol::slots::SlotValues;
 use crate::protocol::slots::StepBuffers;
+use crate::protocol::state::FlowState;
 use crate::simd::Vector;
 use crate::simd::math;
 use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
-
-use crate::engine::record::EventKind;
-use crate::protocol::emission;
-
-/// Blocks between two updates of the gate's threshold (MECHANICS Appendix A).
-pub(crate) const GATE_INTERVAL_BLOCKS: u64 = 360;
 
 /// Who holds a slot, and what is still to come for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,8 +104,12 @@ pub struct PathFault {
 pub struct PathState {
     /// Path index.
     pub path: u32,
+    /// Rules in force.
+    pub protocol: ProtocolParams,
     /// The chain's slots.
     pub chain: Vec<ChainChunk>,
+    /// Flow averages of the slots; none where no rule that may come reads them.
+    pub flows: Vec<FlowChunk>,
     /// The model's slots.
     pub behaviour: Vec<BehaviourChunk>,
     /// Who holds each slot; `None`: free.
@@ -123,6 +134,8 @@ pub struct PathState {
     pub(crate) next_due: f64,
     /// Slots that started on the path: their age is counted in steps.
     pub(crate) started_here: Vec<u16>,
+    /// Blocks at which changes of rules come, in the order of the scenario; infinite where never or passed.
+    switch_blocks: Vec<f64>,
     gate_threshold: f64,
     gate_interval: u64,
 }
@@ -133,7 +146,9 @@ impl PathState {
         let start = &plan.input.start;
         Self {
             path: 0,
+            protocol: plan.input.protocol,
             chain: plan.chain.clone(),
+            flows: Vec::new(),
             behaviour: plan.behaviour.clone(),
             occupants: vec![None; SLOT_CAPACITY],
             issuance_tao: start.issuance_tao,
@@ -146,6 +161,7 @@ impl PathState {
             waiting: Vec::with_capacity(SLOT_CAPACITY),
             next_due: f64::INFINITY,
             started_here: Vec::with_capacity(SLOT_CAPACITY),
+            switch_blocks: Vec::with_capacity(plan.input.switches.len()),
             gate_threshold: 0.0,
             gate_interval: u64::MAX,
         }
@@ -157,6 +173,16 @@ impl PathState {
         let input = &plan.input;
         let registration = &input.model.registration;
         self.path = path;
+        self.protocol = input.protocol;
+        self.flows.clear();
+        if plan.keeps_flows {
+            self.flows.extend_from_slice(&plan.flows);
+        }
+        self.switch_blocks.clear();
+        let switch_block = |(index, switch): (usize, &RuleSwitch)| {
+            switch.draw_block(index, input.seed, path, input.start.block).unwrap_or(f64::INFINITY)
+        };
+        self.switch_blocks.extend(input.switches.iter().enumerate().map(switch_block));
         self.chain.clear();
         self.chain.extend_from_slice(&plan.chain);
         self.behaviour.clear();
@@ -205,6 +231,41 @@ impl PathState {
         if let Some(due) = self.occupants[slot].and_then(|occupant| occupant.due_block()) {
             self.waiting.push(slot as u16);
             self.next_due = self.next_due.min(due);
+        }
+    }
+
+    /// Puts the rules in force that have come by the block `opening`.
+    pub(crate) fn switch_rules(&mut self, plan: &Plan, opening: f64) {
+        for (index, switch) in plan.input.switches.iter().enumerate() {
+            if self.switch_blocks[index] <= opening {
+                self.switch_blocks[index] = f64::INFINITY;
+                let before = self.protocol.share_rule;
+                switch.apply(&mut self.protocol);
+                self.enter_rules(before);
+            }
+        }
+    }
+
+    /// What the chain's migrations do to the state when rules come into force.
+    fn enter_rules(&mut self, before: ShareRule) {
+        self.gate_interval = u64::MAX;
+        if !self.protocol.pool_rule.is_weighted() {
+            self.chain.iter_mut().for_each(|chunk| chunk.weight_tao = [0.5; slots::CHUNK_SLOTS]);
+        }
+        let starts_at_price = matches!(self.protocol.share_rule, ShareRule::F0 | ShareRule::F1);
+        if starts_at_price && self.protocol.share_rule != before {
+            (0..self.chain.len() * slots::CHUNK_SLOTS).for_each(|slot| self.start_flow(slot));
+        }
+    }
+
+    /// Gives a started slot the first flow average of the rule in force.
+    pub(crate) fn start_flow(&mut self, slot: usize) {
+        let (chunk, lane) = locate(slot);
+        if let Some(flows) = self.flows.get_mut(chunk).filter(|_| self.chain[chunk].started[lane] > 0.0) {
+            let (moving_price, price) = (self.chain[chunk].moving_price[lane], self.chain[chunk].price(lane));
+            let user = self.protocol.share_rule.first_flow_average(moving_price, price);
+            let averages = Some(FlowAverages { user, protocol: 0.0 });
+            flows.set_lane(lane, &FlowState { averages, ..FlowState::default() });
         }
     }
 
@@ -297,6 +358,9 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     work: &mut Workspace,
 ) -> Result<(), PathFault> {
     let opening = plan.opening_block(step);
+    if !path.switch_blocks.is_empty() {
+        path.switch_rules(plan, opening as f64);
+    }
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
     let common = plan.outside.advance(draw, &mut path.outside);
     let buffers = &mut work.buffers;
@@ -309,7 +373,7 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
         &mut work.flow,
         &mut buffers.flow,
     );
-    let price_sum = shares::<V>(plan, opening, path, buffers);
+    let price_sum = shares::<V>(opening, path, buffers);
     let coinbase = coinbase_step(plan, path, price_sum > 1.0);
     kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, &coinbase, buffers);
     let live = path.chain.len();
@@ -317,8 +381,11 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     path.root_stake_tao += slots::sum_slots::<V>(&buffers.root_tao.0[..live]);
     path.free_tao += slots::sum_slots::<V>(&buffers.sold_tao.0[..live]);
     trade_flows::<V, EQUAL>(path, held, buffers);
-    let ages = patch_ages(plan, step, row, path, &mut work.ages);
     let blocks = plan.input.blocks_per_step as f64;
+    if plan.keeps_flows {
+        flow_kernel::close_pass::<V>(&path.protocol, blocks, &path.chain, &mut path.flows, buffers);
+    }
+    let ages = patch_ages(plan, step, row, path, &mut work.ages);
     if kernel::moving_price_pass::<V, EQUAL>(&mut path.chain, blocks, ages, buffers) {
         Ok(())
     } else {
@@ -327,19 +394,28 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
 }
 
 #[inline(always)]
-fn shares<V: Vector>(plan: &Plan, opening: u64, path: &mut PathState, buffers: &mut StepBuffers) -> f64 {
-    let price_sum = share_kernel::raw_shares::<V>(&path.chain, buffers);
-    let (exponent, threshold) = match plan.gate() {
+fn shares<V: Vector>(opening: u64, path: &mut PathState, buffers: &mut StepBuffers) -> f64 {
+    let rule = path.protocol.share_rule;
+    let level = match rule.reads_flows() {
+        true => flow_kernel::open_pass::<V>(&path.protocol, &path.chain, &mut path.flows),
+        false => FlowLevel::NONE,
+    };
+    let weighted_root_tao = path.protocol.tao_weight * path.root_stake_tao;
+    let step = ShareStep { rule, weighted_root_tao, flows: &path.flows, level };
+    let price_sum = share_kernel::raw_shares::<V>(&path.chain, &step, buffers);
+    let (exponent, threshold) = match rule.gate(&path.protocol.hill_gate) {
         None => (1, 0.0),
-        Some((rank, exponent)) => {
-            let interval = opening / GATE_INTERVAL_BLOCKS;
+        Some(gate) => {
+            let interval = opening / GATE_PERIOD_BLOCKS;
             if interval != path.gate_interval {
-                let live = path.chain.len();
-                path.gate_threshold =
-                    share_kernel::ranked_value::<V>(&buffers.raw_share.0[..live], rank, path.gate_threshold);
+                let shares = &buffers.raw_share.0[..path.chain.len()];
+                path.gate_threshold = match gate.threshold {
+                    GateThreshold::Rank(rank) => share_kernel::ranked_value::<V>(shares, rank, path.gate_threshold),
+                    GateThreshold::Quantile(_) => gate.threshold.of(shares.as_flattened()),
+                };
                 path.gate_interval = interval;
             }
-            (exponent, path.gate_threshold)
+            (gate.exponent, path.gate_threshold)
         }
     };
     share_kernel::final_shares::<V>(&path.chain, exponent, threshold, buffers);
@@ -348,7 +424,7 @@ fn shares<V: Vector>(plan: &Plan, opening: u64, path: &mut PathState, buffers: &
 
 #[inline(always)]
 fn coinbase_step(plan: &Plan, path: &PathState, sell_flag: bool) -> CoinbaseStep {
-    let protocol = &plan.input.protocol;
+    let protocol = &path.protocol;
     let blocks = plan.input.blocks_per_step as f64;
     let emission = emission::block_emission(path.issuance_tao);
     let halving = emission::next_halving(path.issuance_tao);
@@ -360,6 +436,9 @@ fn coinbase_step(plan: &Plan, path: &PathState, sell_flag: bool) -> CoinbaseStep
         emission_part: [before / blocks, (blocks - before) / blocks],
         weighted_root_tao: protocol.tao_weight * path.root_stake_tao,
         sell_flag,
+        injection_rule: protocol.injection_rule,
+        root_rule: protocol.root_rule,
+        weighted: protocol.pool_rule.is_weighted(),
         owner_cut: protocol.owner_cut,
         sales: plan.sales,
     }

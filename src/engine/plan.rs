@@ -6,15 +6,19 @@ use crate::model::kernel::BehaviourChunk;
 use crate::model::kernel::FlowStep;
 use crate::model::outside::OutsideStep;
 use crate::model::params::ModelParams;
+use crate::model::switches::RuleSwitch;
+use crate::protocol::flow_kernel::FlowChunk;
 use crate::protocol::kernel::EmissionSales;
 use crate::protocol::moving_price_table::AgeFactors;
 use crate::protocol::moving_price_table::AgeRule;
 use crate::protocol::params::ProtocolParams;
-use crate::protocol::params::ShareRule;
+use crate::protocol::pool::Pool;
+use crate::protocol::share_rules::FlowAverages;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::Lanes8;
 use crate::protocol::state::ChainState;
+use crate::protocol::state::FlowState;
 use crate::protocol::state::SubnetState;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::SLOT_CAPACITY;
@@ -27,8 +31,10 @@ const SLOT_GROUP: usize = 16;
 pub struct PlanInput {
     /// Seed of all draws.
     pub seed: u64,
-    /// Rules of the chain.
+    /// Rules of the chain at the start.
     pub protocol: ProtocolParams,
+    /// Changes of rules that may come.
+    pub switches: Vec<RuleSwitch>,
     /// Behaviour and chance.
     pub model: ModelParams,
     /// State that every path starts from.
@@ -46,10 +52,13 @@ pub struct PlanInput {
 pub struct Plan {
     /// What was asked for.
     pub input: PlanInput,
-    /// Whether all pool weights are 1/2 at the start; injection keeps them so, exactly.
+    /// Whether all pool weights are 1/2 for ever: they are at the start, and no rule that may come moves them.
     pub equal_weights: bool,
+    /// Whether flow averages are kept: a rule that may come reads them.
+    pub keeps_flows: bool,
     pub(crate) chain: Vec<ChainChunk>,
     pub(crate) behaviour: Vec<BehaviourChunk>,
+    pub(crate) flows: Vec<FlowChunk>,
     pub(crate) occupants: Vec<Option<Occupant>>,
     /// Slots not started or not enabled at the start.
     pub(crate) unsettled: Vec<u16>,
@@ -81,8 +90,11 @@ impl Plan {
         }
         let unsettled = input.start.subnets.iter().filter(|s| !(s.is_started() && s.emission_enabled));
         let age_rule = AgeRule::new(&input.protocol, blocks as f64);
+        let keeps_flows = possible_rules(&input).any(|rules| rules.share_rule.reads_flows());
         Self {
-            equal_weights: input.start.subnets.iter().all(|s| s.weight_tao == 0.5),
+            equal_weights: input.start.subnets.iter().all(|s| s.weight_tao == 0.5) && !moves_weights(&input),
+            keeps_flows,
+            flows: start_flows(&input, chunks),
             chain,
             behaviour,
             occupants,
@@ -101,14 +113,35 @@ impl Plan {
     pub fn opening_block(&self, step: u32) -> u64 {
         self.input.start.block + u64::from(step) * self.input.blocks_per_step
     }
+}
 
-    /// Share of the gate's threshold in the ranking, and the gate's exponent; `None` without a gate.
-    pub fn gate(&self) -> Option<(usize, u32)> {
-        match self.input.protocol.share_rule {
-            ShareRule::E2 => None,
-            ShareRule::E2H { rank, exponent } => Some((rank, exponent)),
-        }
+/// The rules of the start and those after each switch by itself: every single version that may be in force is among them.
+fn possible_rules(input: &PlanInput) -> impl Iterator<Item = ProtocolParams> {
+    let switched = input.switches.iter().map(|switch| {
+        let mut params = input.protocol;
+        switch.apply(&mut params);
+        params
+    });
+    std::iter::once(input.protocol).chain(switched)
+}
+
+/// Whether injections at a price other than the pool's may meet weighted pools.
+fn moves_weights(input: &PlanInput) -> bool {
+    possible_rules(input).any(|rules| !rules.injection_rule.keeps_price())
+        && possible_rules(input).any(|rules| rules.pool_rule.is_weighted())
+}
+
+/// Flow averages of the snapshot; those of a flow rule that has none yet start as it says.
+fn start_flows(input: &PlanInput, chunks: usize) -> Vec<FlowChunk> {
+    let mut flows = vec![FlowChunk::default(); chunks];
+    for subnet in input.start.subnets.iter().filter(|subnet| subnet.is_started()) {
+        let (chunk, lane) = locate(subnet.netuid.slot());
+        let price = Pool::from(subnet).spot_price();
+        let user = input.protocol.share_rule.first_flow_average(subnet.moving_price, price);
+        let averages = subnet.flow.averages.or(Some(FlowAverages { user, protocol: 0.0 }));
+        flows[chunk].set_lane(lane, &FlowState { averages, ..subnet.flow });
     }
+    flows
 }
 
 /// Chunk and lane of a slot.

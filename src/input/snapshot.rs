@@ -3,7 +3,8 @@
 //! Required columns: `netuid`, `block`, `registration_block`, `tao_in` and `alpha_in` (pool reserves),
 //! `miner_burned_fraction`, `emission_enabled` (0 or 1), `alpha_staked_by_wallets`, `alpha_protocol_owned`,
 //! `alpha_burned`, `price` (spot, TAO per alpha). Optional: `name`, `moving_price`, `first_emission_block`,
-//! `subnet_locked_tao`. Any other column than those of the shipped file is refused, so that a misspelt one is not
+//! `subnet_locked_tao`, `user_flow_average_tao_per_block` and `protocol_flow_average_tao_per_block` (averages of the flow
+//! rules, not read by others). Any other column than those of the shipped file is refused, so that a misspelt one is not
 //! silently left out. Amounts in TAO and alpha tokens, not in rao.
 
 use serde::Serialize;
@@ -16,6 +17,7 @@ use crate::input::table::Kind;
 use crate::input::table::Row;
 use crate::input::table::Table;
 use crate::input::table::is_amount;
+use crate::protocol::share_rules::FlowAverages;
 use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
 use crate::units::SUPPLY_CAP;
@@ -31,7 +33,7 @@ const BLOCK_MAX: u64 = 1_000_000_000;
 
 const FRACTION: &str = "a fraction from 0 to 1";
 
-/// Columns of a snapshot. Those after `subnet_locked_tao` may stand in the file and decide nothing.
+/// Columns of a snapshot. Those after the flow averages may stand in the file and decide nothing.
 const SCHEMA: &[Column] = &[
     required("netuid"),
     required("block"),
@@ -48,6 +50,8 @@ const SCHEMA: &[Column] = &[
     optional("moving_price"),
     optional("first_emission_block"),
     optional("subnet_locked_tao"),
+    optional("user_flow_average_tao_per_block"),
+    optional("protocol_flow_average_tao_per_block"),
     optional("tao_in_emission_per_block"),
     optional("alpha_issued"),
     optional("owner_alpha"),
@@ -102,6 +106,12 @@ pub struct SnapshotRow {
     pub first_emission_block: Option<u64>,
     /// TAO locked at registration (0 where not given).
     pub subnet_locked_tao: f64,
+    /// Average net flow of users (TAO per block), where given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_flow_average_tao_per_block: Option<f64>,
+    /// Average flow of the protocol (TAO per block), where given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol_flow_average_tao_per_block: Option<f64>,
     /// TAO injected into the pool in the snapshot's block, where given: a witness of the share rule, not an input.
     #[serde(skip)]
     pub tao_in_emission_per_block: Option<f64>,
@@ -111,6 +121,13 @@ impl SnapshotRow {
     /// Alpha outside the pool.
     pub fn outstanding_alpha(&self) -> f64 {
         self.alpha_staked_by_wallets + self.alpha_protocol_owned + self.alpha_burned
+    }
+
+    /// Flow averages, where one is given; the other is 0 then.
+    pub fn flow_averages(&self) -> Option<FlowAverages> {
+        let (user, protocol) = (self.user_flow_average_tao_per_block, self.protocol_flow_average_tao_per_block);
+        user.or(protocol)?;
+        Some(FlowAverages { user: user.unwrap_or(0.0), protocol: protocol.unwrap_or(0.0) })
     }
 
     /// Whether start_call has happened: given, or seen by alpha outside the pool.
@@ -176,6 +193,8 @@ fn read_row(row: &Row<'_>, block: u64) -> Result<SnapshotRow, InputError> {
         moving_price: row.optional("moving_price", "from 0 to 1 TAO", is_fraction)?,
         first_emission_block: row.optional_whole("first_emission_block", registration_block + 1, block + 1)?,
         subnet_locked_tao: row.optional("subnet_locked_tao", AMOUNT, is_amount)?.unwrap_or(0.0),
+        user_flow_average_tao_per_block: flow_average(row, "user_flow_average_tao_per_block")?,
+        protocol_flow_average_tao_per_block: flow_average(row, "protocol_flow_average_tao_per_block")?,
         tao_in_emission_per_block: row.optional("tao_in_emission_per_block", AMOUNT, is_amount)?,
     };
     check_supply(row, &subnet)?;
@@ -185,6 +204,10 @@ fn read_row(row: &Row<'_>, block: u64) -> Result<SnapshotRow, InputError> {
 
 fn positive(row: &Row<'_>, column: &str) -> Result<f64, InputError> {
     row.required(column, "a finite number > 0", |value| value.is_finite() && value > 0.0)
+}
+
+fn flow_average(row: &Row<'_>, column: &str) -> Result<Option<f64>, InputError> {
+    row.optional(column, "a finite number (TAO per block)", f64::is_finite)
 }
 
 fn is_fraction(value: f64) -> bool {

@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod outside;
 pub mod params;
 pub mod registration;
+pub mod switches;
 
 #[doc = include_str!("FACTS.md")]
 pub mod facts {}

@@ -8,13 +8,16 @@
 use crate::protocol::emission;
 use crate::protocol::emission::AlphaSplit;
 use crate::protocol::emission::Injection;
-use crate::protocol::emission::ShareInput;
+use crate::protocol::emission::InjectionTerms;
 use crate::protocol::fixed::Rounding;
 use crate::protocol::moving_price;
 use crate::protocol::params::ProtocolParams;
-use crate::protocol::params::ShareRule;
 use crate::protocol::pool::Pool;
 use crate::protocol::root;
+use crate::protocol::root::RootAlpha;
+use crate::protocol::share_rules;
+use crate::protocol::share_rules::ShareInput;
+use crate::protocol::share_rules::ShareRule;
 use crate::protocol::state::ChainState;
 use crate::protocol::state::SubnetState;
 use crate::protocol::trade;
@@ -48,7 +51,10 @@ pub struct BlockInputs {
     pub start_calls: Vec<NetUid>,
 }
 
-/// Threshold of the Hill gate, which the chain recomputes only now and then; unused under [`ShareRule::E2`].
+/// Blocks between two updates of the Hill gate's threshold.
+pub const GATE_PERIOD_BLOCKS: u64 = 360;
+
+/// Threshold of the Hill gate, which the chain recomputes only now and then; unused by share rules without a gate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HillGate {
     /// Threshold in force (share).
@@ -60,22 +66,22 @@ pub struct HillGate {
 impl HillGate {
     /// The gate computed from `state` as it stands.
     pub fn of(params: &ProtocolParams, state: &ChainState) -> Self {
-        let inputs: Vec<ShareInput> = state.subnets.iter().map(share_input).collect();
-        let mut shares = Vec::new();
-        emission::e2_shares(&inputs, &mut shares);
-        let mut gate = Self { threshold: 0.0, last_update_block: state.block };
-        gate.update(params.share_rule, state.block, &shares);
+        let inputs: Vec<ShareInput> = state.subnets.iter().map(|subnet| share_input(subnet, 0.0)).collect();
+        let mut gate = Self { threshold: 0.0, last_update_block: 0 };
+        gate.refresh(params, state.block, &inputs, &mut Vec::new());
         gate
     }
 
-    fn update(&mut self, rule: ShareRule, block: u64, e2_shares: &[f64]) {
-        if let ShareRule::E2H { rank, .. } = rule {
-            *self = Self { threshold: emission::hill_threshold(e2_shares, rank), last_update_block: block };
+    /// Computes the threshold from `inputs` where the rule has a gate; `scratch` is overwritten.
+    fn refresh(&mut self, params: &ProtocolParams, block: u64, inputs: &[ShareInput], scratch: &mut Vec<f64>) {
+        if let Some(gate) = params.share_rule.gate(&params.hill_gate) {
+            share_rules::ungated_shares(params, inputs, scratch);
+            *self = Self { threshold: gate.threshold.of(scratch), last_update_block: block };
         }
     }
 
     fn is_due(&self, block: u64) -> bool {
-        block.saturating_sub(self.last_update_block) >= emission::HILL_THRESHOLD_PERIOD_BLOCKS
+        block.saturating_sub(self.last_update_block) >= GATE_PERIOD_BLOCKS
     }
 }
 
@@ -104,6 +110,8 @@ pub struct SubnetReport {
     pub alpha_out: AlphaSplit,
     /// Pool weight of TAO after the injection.
     pub weight_tao: f64,
+    /// TAO paid for root alpha that the chain sold, for root stakers.
+    pub root_sale_tao: f64,
     /// Spot price after the coinbase, which enters the moving price.
     pub spot_price: f64,
 }
@@ -157,9 +165,14 @@ pub fn coinbase(
 ) {
     state.block += 1;
     report.minted_tao = emission::block_emission(state.issuance_tao);
-    report.sell_flag = share_emission(params, state, gate, &mut report.share_inputs, &mut report.shares);
-    let context =
-        EmissionContext { params, rounding, root_stake_tao: state.root_stake_tao, sell_flag: report.sell_flag };
+    report.sell_flag = share_emission(params, rounding, state, gate, &mut report.share_inputs, &mut report.shares);
+    let context = EmissionContext {
+        params,
+        rounding,
+        block_emission_tao: report.minted_tao,
+        root_stake_tao: state.root_stake_tao,
+        sell_flag: report.sell_flag,
+    };
     report.subnets.clear();
     for (subnet, share) in state.subnets.iter_mut().zip(&report.shares) {
         let emitted = emit_to_subnet(&context, subnet, report.minted_tao * share);
@@ -168,6 +181,7 @@ pub fn coinbase(
     let spent: f64 = report.subnets.iter().map(|subnet| subnet.injected_tao + subnet.excess_tao).sum();
     report.recycled_tao = report.minted_tao - spent;
     state.issuance_tao += spent;
+    state.root_stake_tao += report.subnets.iter().map(|subnet| subnet.root_sale_tao).sum::<f64>();
     epochs.iter().for_each(|epoch| with_subnet(state, epoch.netuid, |subnet| close_epoch(subnet, epoch)));
     update_moving_prices(params, rounding, state);
 }
@@ -175,25 +189,43 @@ pub fn coinbase(
 /// Fills `shares` and returns the sell flag, both from the moving prices of the block before.
 fn share_emission(
     params: &ProtocolParams,
-    state: &ChainState,
+    rounding: Rounding,
+    state: &mut ChainState,
     gate: &mut HillGate,
     inputs: &mut Vec<ShareInput>,
     shares: &mut Vec<f64>,
 ) -> bool {
-    inputs.clear();
-    inputs.extend(state.subnets.iter().map(share_input));
-    if gate.is_due(state.block) {
-        emission::e2_shares(inputs, shares);
-        gate.update(params.share_rule, state.block, shares);
+    if params.share_rule.reads_flows() {
+        advance_flows(params, state);
     }
-    emission::emission_shares(params.share_rule, gate.threshold, inputs, shares);
+    inputs.clear();
+    let root_stake_tao = state.root_stake_tao;
+    let root_proportion = |subnet: &SubnetState| match params.share_rule {
+        ShareRule::E1 => root_proportion(params, rounding, root_stake_tao, subnet.issuance_alpha()),
+        _ => 0.0,
+    };
+    inputs.extend(state.subnets.iter().map(|subnet| share_input(subnet, root_proportion(subnet))));
+    if gate.is_due(state.block) {
+        gate.refresh(params, state.block, inputs, shares);
+    }
+    share_rules::emission_shares(params, gate.threshold, inputs, shares);
     root::sell_flag(inputs.iter().filter(|input| input.started).map(|input| input.moving_price).sum())
 }
 
-fn share_input(subnet: &SubnetState) -> ShareInput {
+/// Flow averages of all started subnets, by what came in since the block before.
+fn advance_flows(params: &ProtocolParams, state: &mut ChainState) {
+    for subnet in state.subnets.iter_mut().filter(|subnet| subnet.is_started()) {
+        let spot_price = Pool::from(&*subnet).spot_price();
+        subnet.flow.advance(params.share_rule, params.tao_flow.smoothing, subnet.moving_price, spot_price);
+    }
+}
+
+fn share_input(subnet: &SubnetState, root_proportion: f64) -> ShareInput {
     ShareInput {
         moving_price: subnet.moving_price,
         miner_burned: subnet.miner_burned,
+        root_proportion,
+        flow: subnet.flow.averages.unwrap_or_default(),
         started: subnet.is_started(),
         enabled: subnet.emission_enabled,
     }
@@ -206,6 +238,8 @@ pub struct EmissionContext<'a> {
     pub params: &'a ProtocolParams,
     /// Truncations followed.
     pub rounding: Rounding,
+    /// TAO minted in the block.
+    pub block_emission_tao: f64,
     /// TAO staked on root.
     pub root_stake_tao: f64,
     /// Whether root alpha is kept rather than recycled.
@@ -214,9 +248,13 @@ pub struct EmissionContext<'a> {
 
 impl EmissionContext<'_> {
     fn root_proportion(&self, issuance_alpha: f64) -> f64 {
-        let weight = self.rounding.floor_32(self.params.tao_weight);
-        self.rounding.floor_32(root::root_proportion(weight, self.root_stake_tao, issuance_alpha))
+        root_proportion(self.params, self.rounding, self.root_stake_tao, issuance_alpha)
     }
+}
+
+fn root_proportion(params: &ProtocolParams, rounding: Rounding, root_stake_tao: f64, issuance_alpha: f64) -> f64 {
+    let weight = rounding.floor_32(params.tao_weight);
+    rounding.floor_32(root::root_proportion(weight, root_stake_tao, issuance_alpha))
 }
 
 /// Emits `emission_tao` and the block's alpha to one subnet; nothing happens to one that has not started.
@@ -226,37 +264,51 @@ impl EmissionContext<'_> {
 /// The report's `emission_share` is left at 0.
 /// Source: pallets/subtensor/src/coinbase/run_coinbase.rs, `inject_and_maybe_swap`, `emit_to_subnets`.
 pub fn emit_to_subnet(context: &EmissionContext<'_>, subnet: &mut SubnetState, emission_tao: f64) -> SubnetReport {
-    let rounding = context.rounding;
-    let alpha_emission = if subnet.is_started() { emission::block_emission(subnet.issuance_alpha()) } else { 0.0 };
-    let root_proportion = context.root_proportion(subnet.issuance_alpha());
-    let cap_alpha = root_proportion * alpha_emission;
-    let terms = emission::inject(emission_tao, rounding.floor_32(Pool::from(&*subnet).spot_price()), cap_alpha);
-    let injected = reweigh(subnet, rounding.floor_rao(terms.tao), rounding.floor_rao(terms.alpha));
-    let excess_tao = rounding.floor_rao(terms.excess_tao);
-    let bought_alpha = chain_buy(rounding, subnet, excess_tao);
+    let (params, rounding) = (context.params, context.rounding);
+    let terms = injection_terms(context, subnet, emission_tao);
+    let split = emission::inject(params.injection_rule, &terms);
+    let injected = reweigh(params, subnet, rounding.floor_rao(split.tao), rounding.floor_rao(split.alpha));
+    let excess_tao = rounding.floor_rao(split.excess_tao);
+    let bought_alpha = chain_buy(params, rounding, subnet, excess_tao);
     subnet.reserve_tao += injected.tao;
     subnet.reserve_alpha += injected.alpha;
-    let alpha_out = mint_alpha_out(context, subnet, alpha_emission);
+    subnet.flow.pending.protocol += injected.tao + if bought_alpha > 0.0 { excess_tao } else { 0.0 };
+    let (alpha_out, root_sale_tao) = mint_alpha_out(context, subnet, terms.alpha_emission, excess_tao > 0.0);
     SubnetReport {
         netuid: subnet.netuid,
         emission_share: 0.0,
         emission_tao,
-        root_proportion,
-        injection_cap_alpha: cap_alpha,
+        root_proportion: terms.root_proportion,
+        injection_cap_alpha: terms.cap_alpha(params.injection_rule),
         injected_tao: injected.tao,
         injected_alpha: injected.alpha,
         excess_tao,
         bought_alpha,
         alpha_out,
         weight_tao: subnet.weight_tao,
+        root_sale_tao,
         spot_price: Pool::from(&*subnet).spot_price(),
     }
 }
 
-/// Moves the weight for an injection and returns what may be injected: nothing where a weight would leave its bounds, or
-/// before the start.
-fn reweigh(subnet: &mut SubnetState, tao: f64, alpha: f64) -> Injection {
-    let weight_tao = Pool::from(&*subnet).weight_after_injection(tao, alpha);
+fn injection_terms(context: &EmissionContext<'_>, subnet: &SubnetState, emission_tao: f64) -> InjectionTerms {
+    let issuance_alpha = subnet.issuance_alpha();
+    InjectionTerms {
+        emission_tao,
+        price: context.rounding.floor_32(Pool::from(subnet).spot_price()),
+        root_proportion: context.root_proportion(issuance_alpha),
+        alpha_emission: if subnet.is_started() { emission::block_emission(issuance_alpha) } else { 0.0 },
+        block_emission_tao: context.block_emission_tao,
+    }
+}
+
+/// Moves the weight for an injection, where the pool is weighted, and returns what may be injected: nothing where a weight
+/// would leave its bounds, or before the start.
+fn reweigh(params: &ProtocolParams, subnet: &mut SubnetState, tao: f64, alpha: f64) -> Injection {
+    let weight_tao = match params.pool_rule.is_weighted() {
+        true => Pool::from(&*subnet).weight_after_injection(tao, alpha),
+        false => Some(subnet.weight_tao),
+    };
     match weight_tao.filter(|_| subnet.is_started()) {
         Some(weight_tao) => {
             subnet.weight_tao = weight_tao;
@@ -266,9 +318,9 @@ fn reweigh(subnet: &mut SubnetState, tao: f64, alpha: f64) -> Injection {
     }
 }
 
-/// Buys alpha with `excess_tao`, free of fee, for the protocol to keep; returns the alpha bought. Where the pool refuses,
-/// or would give nothing, the TAO is lost outside the pool.
-fn chain_buy(rounding: Rounding, subnet: &mut SubnetState, excess_tao: f64) -> f64 {
+/// Buys alpha with `excess_tao`, free of fee, for the protocol to keep or to recycle; returns the alpha bought. Where the
+/// pool refuses, or would give nothing, the TAO is lost outside the pool.
+fn chain_buy(params: &ProtocolParams, rounding: Rounding, subnet: &mut SubnetState, excess_tao: f64) -> f64 {
     let pool = Pool::from(&*subnet);
     if excess_tao <= 0.0 || pool.check_buy(excess_tao).is_err() {
         return 0.0;
@@ -279,23 +331,46 @@ fn chain_buy(rounding: Rounding, subnet: &mut SubnetState, excess_tao: f64) -> f
         subnet.reserve_tao += spent_tao;
     }
     subnet.reserve_alpha -= bought_alpha;
-    subnet.protocol_alpha += bought_alpha;
+    if params.injection_rule.keeps_bought_alpha() {
+        subnet.protocol_alpha += bought_alpha;
+    }
     bought_alpha
 }
 
 /// Mints alpha out and credits it: owner, validators and paid miners to stake, withheld miner alpha to burned alpha, root
-/// alpha to unclaimed or, with the sell flag off, to nobody.
-fn mint_alpha_out(context: &EmissionContext<'_>, subnet: &mut SubnetState, alpha_emission: f64) -> AlphaSplit {
+/// alpha by the root rule. Returns who it was for, and the TAO that root alpha was sold for.
+fn mint_alpha_out(
+    context: &EmissionContext<'_>,
+    subnet: &mut SubnetState,
+    alpha_emission: f64,
+    chain_buys: bool,
+) -> (AlphaSplit, f64) {
     let root_proportion = context.root_proportion(subnet.issuance_alpha() + alpha_emission);
-    let split = emission::split_alpha(alpha_emission, context.params.owner_cut, root_proportion);
+    let mut split = emission::split_alpha(alpha_emission, context.params.owner_cut, root_proportion);
+    let fate = context.params.root_rule.root_alpha(context.sell_flag, chain_buys);
+    if fate == RootAlpha::Validators {
+        split.validator += std::mem::take(&mut split.root);
+    }
     let withheld = split.server * subnet.miner_burned.min(1.0);
     let root_alpha = context.rounding.floor_rao(split.root);
     subnet.staked_alpha += alpha_emission - root_alpha - withheld;
     subnet.burned_alpha += withheld;
-    if context.sell_flag {
-        subnet.unclaimed_root_alpha += root_alpha;
+    let mut sale_tao = 0.0;
+    match fate {
+        RootAlpha::Sold => sale_tao = sell_root_alpha(context.rounding, subnet, root_alpha),
+        RootAlpha::Claimable => subnet.unclaimed_root_alpha += root_alpha,
+        RootAlpha::Lost => subnet.burned_alpha += root_alpha,
+        RootAlpha::Validators | RootAlpha::Recycled => {}
     }
-    split
+    (split, sale_tao)
+}
+
+/// Sells root's alpha into the pool, free of fee; returns the TAO paid.
+fn sell_root_alpha(rounding: Rounding, subnet: &mut SubnetState, root_alpha: f64) -> f64 {
+    let sale_tao = rounding.floor_rao(Pool::from(&*subnet).sell(root_alpha));
+    subnet.reserve_alpha += root_alpha;
+    subnet.reserve_tao -= sale_tao;
+    sale_tao
 }
 
 fn close_epoch(subnet: &mut SubnetState, epoch: &EpochOutcome) {
@@ -410,7 +485,13 @@ mod tests {
     fn a_chain_buy_that_the_pool_refuses_is_lost_outside_it() {
         let (params, mut state) = (params(), chain(1));
         state.subnets[0].reserve_alpha = 0.0005;
-        let context = EmissionContext { params: &params, rounding: CONTINUOUS, root_stake_tao: 0.0, sell_flag: true };
+        let context = EmissionContext {
+            params: &params,
+            rounding: CONTINUOUS,
+            block_emission_tao: 0.5,
+            root_stake_tao: 0.0,
+            sell_flag: true,
+        };
         let report = emit_to_subnet(&context, &mut state.subnets[0], 0.5);
         assert_eq!((report.excess_tao, report.bought_alpha), (0.5, 0.0));
         assert_eq!(state.subnets[0].reserve_tao, 120_000.0);
@@ -437,7 +518,8 @@ mod tests {
 
     #[test]
     fn the_gate_is_recomputed_every_360_blocks() {
-        let params = ProtocolParams { share_rule: ShareRule::E2H { rank: 1, exponent: 3 }, ..params() };
+        let mut params = ProtocolParams { share_rule: ShareRule::E2H, ..params() };
+        params.hill_gate.rank = 1;
         let mut state = chain(2);
         let (mut gate, mut report) = (HillGate::of(&params, &state), BlockReport::default());
         assert_eq!(gate, HillGate { threshold: 0.5, last_update_block: 8_600_000 });

@@ -1,12 +1,25 @@
 //! Dissolution of a subnet: what its alpha stakers and its owner receive.
 
 use crate::protocol::params::ProtocolParams;
+use crate::protocol::rule_names::rule_versions;
 use crate::protocol::state::SubnetState;
+
+rule_versions! {
+    /// Version of the dissolution rule: what shares the pool's TAO with the stakers (MECHANICS 10.3).
+    pub enum DissolveRule {
+        /// Nothing does (spec 320 to 412).
+        D0,
+        /// The pool's alpha and the protocol's do (spec 413 and 414).
+        D1,
+        /// The protocol's alpha does, and the pool's where the subnet was registered after the refund block (spec 415 on).
+        D2,
+    }
+}
 
 /// TAO paid per staked alpha when the pool's TAO `pot_tao` is shared out; 0 where nothing is staked or in the way.
 ///
 /// ```text
-/// payout = y / (S + x + PA)    registered after the refund block        y / (S + PA)    before
+/// payout = y / (S + PA + x)    under D2 without x where registered up to the refund block; under D0 y / S
 /// ```
 ///
 /// `staked_alpha` `S`: stake entries only (not pending, burned in place or unclaimed root alpha, which get nothing and do
@@ -21,8 +34,12 @@ pub fn payout_per_alpha(
     protocol_alpha: f64,
     registered_at: u64,
 ) -> f64 {
-    let in_pool = if registered_at > params.tao_in_refund_block { reserve_alpha } else { 0.0 };
-    let weights = staked_alpha + protocol_alpha + in_pool;
+    let weights = staked_alpha
+        + match params.dissolve_rule {
+            DissolveRule::D0 => 0.0,
+            DissolveRule::D2 if registered_at <= params.tao_in_refund_block => protocol_alpha,
+            DissolveRule::D1 | DissolveRule::D2 => protocol_alpha + reserve_alpha,
+        };
     if weights > 0.0 { pot_tao / weights } else { 0.0 }
 }
 
@@ -127,6 +144,16 @@ mod tests {
         assert_eq!(subnet_payout_per_alpha(&params, &subnet), 120_000.0 / 3.2e6);
         subnet.reserve_tao = 0.0;
         assert_eq!(subnet_payout_per_alpha(&params, &subnet), 0.0);
+    }
+
+    #[test]
+    fn who_shares_the_pot_depends_on_the_version() {
+        let mut subnet = chain(1).subnets.remove(0);
+        subnet.protocol_alpha = 800_000.0;
+        for (dissolve_rule, weights) in [(DissolveRule::D0, 3e6), (DissolveRule::D1, 4e6), (DissolveRule::D2, 3.8e6)] {
+            let params = ProtocolParams { dissolve_rule, ..params() };
+            assert_eq!(subnet_payout_per_alpha(&params, &subnet), 120_000.0 / weights, "{dissolve_rule:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Emission of TAO and alpha: how much per block, which subnet gets it, what enters the pool and who is paid.
+//! Emission of TAO and alpha: how much per block, what of it enters the pool and who is paid.
 
-use crate::protocol::params::ShareRule;
+use crate::protocol::rule_names::rule_versions;
 use crate::units::RAO_PER_TAO;
 use crate::units::SUPPLY_CAP;
 
@@ -40,84 +40,6 @@ fn halvings(issuance: f64) -> Option<u32> {
     (issuance < SUPPLY_CAP).then(|| ((SUPPLY_CAP / (SUPPLY_CAP - issuance)) as u64).ilog2())
 }
 
-/// What the share of one subnet in the TAO emission depends on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ShareInput {
-    /// `SubnetMovingPrice` (TAO per alpha); 1 for a subnet without a pool.
-    pub moving_price: f64,
-    /// `MinerBurned` (fraction); above 1 counts as 1.
-    pub miner_burned: f64,
-    /// Whether the subnet emits at all: started and open for registration.
-    pub started: bool,
-    /// `SubnetEmissionEnabled`.
-    pub enabled: bool,
-}
-
-/// Shares of the TAO emission, one per input: they sum to 1, or to 0 where no subnet earns.
-///
-/// The shares of the rule over all started subnets; then those of disabled subnets are set to 0 and the rest is
-/// scaled to sum to 1. `threshold` is that of the Hill gate and unused under [`ShareRule::E2`].
-/// Source: pallets/subtensor/src/coinbase/subnet_emissions.rs, `get_subnet_block_emissions`, `get_shares`; the gate is of
-/// later runtimes and was inferred from mainnet state.
-pub fn emission_shares(rule: ShareRule, threshold: f64, inputs: &[ShareInput], shares: &mut Vec<f64>) {
-    e2_shares(inputs, shares);
-    if let ShareRule::E2H { exponent, .. } = rule {
-        gate_shares(threshold, exponent, shares);
-    }
-    if inputs.iter().any(|input| input.started && !input.enabled) {
-        inputs.iter().zip(shares.iter_mut()).filter(|(input, _)| !input.enabled).for_each(|(_, share)| *share = 0.0);
-        normalise(shares);
-    }
-}
-
-/// Shares of rule E2 over all started subnets, enabled or not; replaces the content of `shares`.
-///
-/// ```text
-/// q_i = m_i / sum m    s_i = q_i (1 - min(MB_i, 1)) / sum of that;    q_i where that sum is 0;    0 where all m_i are 0
-/// ```
-pub fn e2_shares(inputs: &[ShareInput], shares: &mut Vec<f64>) {
-    let paid_out = |input: &ShareInput| 1.0 - input.miner_burned.min(1.0);
-    shares.clear();
-    shares.extend(inputs.iter().map(|input| if input.started { input.moving_price } else { 0.0 }));
-    normalise(shares);
-    if inputs.iter().zip(shares.iter()).any(|(input, share)| paid_out(input) * share > 0.0) {
-        inputs.iter().zip(shares.iter_mut()).for_each(|(input, share)| *share *= paid_out(input));
-        normalise(shares);
-    }
-}
-
-/// Threshold of the Hill gate: the `rank`-th largest positive share, with fewer of them the smallest, without any 0.
-pub fn hill_threshold(shares: &[f64], rank: usize) -> f64 {
-    let mut positive: Vec<f64> = shares.iter().copied().filter(|share| *share > 0.0).collect();
-    positive.sort_unstable_by(|a, b| b.total_cmp(a));
-    positive.get(rank - 1).or(positive.last()).copied().unwrap_or(0.0)
-}
-
-/// A share behind the Hill gate, before renormalisation: `share / (1 + (threshold / share)^exponent)`; 0 for a share of 0.
-pub fn hill_gate(share: f64, threshold: f64, exponent: u32) -> f64 {
-    let ratio = threshold / share;
-    // Multiplied out: the precision of `powi` is not specified.
-    let power = (0..exponent).fold(1.0, |power, _| power * ratio);
-    if share > 0.0 { share / (1.0 + power) } else { 0.0 }
-}
-
-/// Gates all shares and scales them to sum to 1; leaves them as they are where the gate closes on all.
-fn gate_shares(threshold: f64, exponent: u32, shares: &mut [f64]) {
-    let gated = |share: f64| hill_gate(share, threshold, exponent);
-    if shares.iter().map(|share| gated(*share)).sum::<f64>() > 0.0 {
-        shares.iter_mut().for_each(|share| *share = gated(*share));
-        normalise(shares);
-    }
-}
-
-/// Scales `shares` to sum to 1; without effect where the sum is not positive.
-fn normalise(shares: &mut [f64]) {
-    let sum: f64 = shares.iter().sum();
-    if sum > 0.0 {
-        shares.iter_mut().for_each(|share| *share /= sum);
-    }
-}
-
 /// What becomes of the TAO emission of one subnet in a block; amounts in the unit of the emission.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Injection {
@@ -129,21 +51,88 @@ pub struct Injection {
     pub excess_tao: f64,
 }
 
-/// Splits a subnet's TAO emission into injection and chain buy (rule J5).
+rule_versions! {
+    /// Version of the injection rule: how a subnet's TAO emission `E` enters its pool (MECHANICS 4.7, 5).
+    ///
+    /// `p`: spot price before the injection; `alpha_e`: alpha emission of the subnet; `e`: TAO block emission; `rho`: root
+    /// proportion. All but J0 inject `alpha = min(E / p, cap)` and `tao = alpha p`, and the chain buys with the excess.
+    pub enum InjectionRule {
+        /// All of E enters; `alpha = min(E / p, alpha_e)` (spec 233 to 297).
+        J0,
+        /// Cap e, which is to say that subnets whose price is below their share are subsidised; to these `alpha = alpha_e`
+        /// (spec 298 to 319).
+        J1,
+        /// Cap e (spec 320 to 341).
+        J2,
+        /// Cap alpha_e (spec 342 to 361).
+        J3,
+        /// Cap `min(alpha_e, e)` (spec 362 to 412).
+        J4,
+        /// [`InjectionRule::J4`], the bought alpha kept by the protocol rather than recycled (spec 413 to 420).
+        J4b,
+        /// Cap `rho alpha_e` (spec 421 on).
+        J5,
+    }
+}
+
+impl InjectionRule {
+    /// Whether the alpha that the chain buys stays in existence, owned by nobody, rather than being recycled.
+    pub const fn keeps_bought_alpha(self) -> bool {
+        matches!(self, Self::J4b | Self::J5)
+    }
+
+    /// Whether the injection always leaves the price as it is.
+    pub const fn keeps_price(self) -> bool {
+        !matches!(self, Self::J0 | Self::J1)
+    }
+}
+
+/// What decides on the injection into one subnet in a block; TAO and alpha in one unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InjectionTerms {
+    /// TAO emission of the subnet.
+    pub emission_tao: f64,
+    /// Spot price before the injection (TAO per alpha).
+    pub price: f64,
+    /// Root proportion before the injection.
+    pub root_proportion: f64,
+    /// Alpha emission of the subnet.
+    pub alpha_emission: f64,
+    /// TAO block emission, of which `emission_tao` is a share.
+    pub block_emission_tao: f64,
+}
+
+impl InjectionTerms {
+    /// Most alpha that is injected at the price.
+    pub fn cap_alpha(&self, rule: InjectionRule) -> f64 {
+        match rule {
+            InjectionRule::J0 | InjectionRule::J3 => self.alpha_emission,
+            InjectionRule::J1 | InjectionRule::J2 => self.block_emission_tao,
+            InjectionRule::J4 | InjectionRule::J4b => self.alpha_emission.min(self.block_emission_tao),
+            InjectionRule::J5 => self.root_proportion * self.alpha_emission,
+        }
+    }
+}
+
+/// Splits a subnet's TAO emission into injection and chain buy: see [`InjectionRule`]. At a price of 0 all TAO and no alpha
+/// is injected, under J0 the whole alpha emission.
 ///
-/// ```text
-/// alpha = min(E / p, cap)    tao = alpha * p    excess = E - tao        alpha = 0, tao = E where p = 0
-/// ```
-///
-/// `E`: TAO emission; `p`: spot price before the injection; `cap_alpha`: root proportion times alpha emission.
-/// Source: pallets/subtensor/src/coinbase/run_coinbase.rs, `get_subnet_terms`.
-pub fn inject(emission_tao: f64, price: f64, cap_alpha: f64) -> Injection {
-    let wanted = if price > 0.0 { emission_tao / price } else { 0.0 };
-    if wanted > cap_alpha {
-        let tao = cap_alpha * price;
-        Injection { tao, alpha: cap_alpha, excess_tao: emission_tao - tao }
-    } else {
-        Injection { tao: emission_tao, alpha: wanted, excess_tao: 0.0 }
+/// Source: pallets/subtensor/src/coinbase/run_coinbase.rs, `get_subnet_terms` and its predecessors.
+pub fn inject(rule: InjectionRule, terms: &InjectionTerms) -> Injection {
+    let (emission_tao, cap_alpha) = (terms.emission_tao, terms.cap_alpha(rule));
+    let wanted = if terms.price > 0.0 { emission_tao / terms.price } else { 0.0 };
+    let is_capped = wanted > cap_alpha;
+    match rule {
+        InjectionRule::J0 => {
+            let alpha = if is_capped || !(terms.price > 0.0) { cap_alpha } else { wanted };
+            Injection { tao: emission_tao, alpha, excess_tao: 0.0 }
+        }
+        _ if is_capped => {
+            let tao = cap_alpha * terms.price;
+            let alpha = if rule == InjectionRule::J1 { terms.alpha_emission } else { cap_alpha };
+            Injection { tao, alpha, excess_tao: emission_tao - tao }
+        }
+        _ => Injection { tao: emission_tao, alpha: wanted, excess_tao: 0.0 },
     }
 }
 
@@ -179,16 +168,7 @@ pub fn split_alpha(alpha_out: f64, owner_cut: f64, root_proportion: f64) -> Alph
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn input(moving_price: f64, miner_burned: f64, started: bool, enabled: bool) -> ShareInput {
-        ShareInput { moving_price, miner_burned, started, enabled }
-    }
-
-    fn shares(rule: ShareRule, threshold: f64, inputs: &[ShareInput]) -> Vec<f64> {
-        let mut shares = Vec::new();
-        emission_shares(rule, threshold, inputs, &mut shares);
-        shares
-    }
+    use crate::protocol::rule_names::RuleVersion;
 
     #[test]
     fn emission_halves_at_the_thresholds_in_both_units() {
@@ -216,64 +196,37 @@ mod tests {
         assert_eq!(next_halving(21e6), 21e6);
     }
 
-    #[test]
-    fn shares_are_zero_without_a_price_or_a_started_subnet() {
-        assert!(shares(ShareRule::E2, 0.0, &[]).is_empty());
-        assert_eq!(
-            shares(ShareRule::E2, 0.0, &[input(0.0, 0.0, true, true), input(0.5, 0.0, false, true)]),
-            [0.0, 0.0]
-        );
-        assert_eq!(shares(ShareRule::E2, 0.0, &[input(0.2, 0.0, true, false)]), [0.0]);
-    }
-
-    #[test]
-    fn burn_of_all_falls_back_to_price_shares() {
-        let inputs = [input(0.3, 1.0, true, true), input(0.1, 1.5, true, true)];
-        let burned = shares(ShareRule::E2, 0.0, &inputs);
-        assert!((burned[0] - 0.75).abs() < 1e-15 && (burned[1] - 0.25).abs() < 1e-15);
-    }
-
-    #[test]
-    fn disabled_subnets_give_their_share_to_the_others() {
-        let inputs = [input(0.2, 0.5, true, true), input(0.3, 0.0, true, true), input(0.6, 0.0, true, false)];
-        let shares = shares(ShareRule::E2, 0.0, &inputs);
-        assert!((shares[0] - 0.25).abs() < 1e-15 && (shares[1] - 0.75).abs() < 1e-15 && shares[2] == 0.0);
-    }
-
-    #[test]
-    fn threshold_is_the_ranked_positive_share() {
-        let shares = [0.1, 0.0, 0.4, 0.3, 0.2];
-        assert_eq!(hill_threshold(&shares, 1), 0.4);
-        assert_eq!(hill_threshold(&shares, 3), 0.2);
-        assert_eq!(hill_threshold(&shares, 32), 0.1);
-        assert_eq!(hill_threshold(&[0.0, 0.0], 32), 0.0);
-    }
-
-    #[test]
-    fn gate_halves_at_the_threshold_and_spares_the_large() {
-        assert_eq!(hill_gate(0.25, 0.25, 3), 0.125);
-        assert!((hill_gate(0.5, 0.25, 3) - 0.5 / 1.125).abs() < 1e-16);
-        assert_eq!(hill_gate(0.0, 0.25, 3), 0.0);
-        assert_eq!(hill_gate(0.0, 0.0, 3), 0.0);
-    }
-
-    #[test]
-    fn gated_shares_sum_to_one_and_fall_back_where_the_gate_closes() {
-        let rule = ShareRule::E2H { rank: 2, exponent: 3 };
-        let inputs = [input(0.6, 0.0, true, true), input(0.3, 0.0, true, true), input(0.1, 0.0, true, false)];
-        let gated = shares(rule, 0.3, &inputs);
-        assert!((gated.iter().sum::<f64>() - 1.0).abs() < 1e-15);
-        assert!(gated[0] > 2.0 / 3.0 && gated[2] == 0.0);
-        let closed = shares(rule, f64::INFINITY, &inputs);
-        assert!((closed[0] - 2.0 / 3.0).abs() < 1e-15);
+    /// E = 0.5 at a price of 0.25: 2 alpha are wanted; `root_proportion`, `alpha_emission` and e = 0.75 cap them.
+    fn terms(root_proportion: f64, alpha_emission: f64) -> InjectionTerms {
+        let (emission_tao, price, block_emission_tao) = (0.5, 0.25, 0.75);
+        InjectionTerms { emission_tao, price, root_proportion, alpha_emission, block_emission_tao }
     }
 
     #[test]
     fn injection_is_capped_and_keeps_the_emission() {
-        assert_eq!(inject(0.5, 0.25, 3.0), Injection { tao: 0.5, alpha: 2.0, excess_tao: 0.0 });
-        assert_eq!(inject(0.5, 0.25, 1.0), Injection { tao: 0.25, alpha: 1.0, excess_tao: 0.25 });
-        assert_eq!(inject(0.5, 0.0, 1.0), Injection { tao: 0.5, alpha: 0.0, excess_tao: 0.0 });
-        assert_eq!(inject(0.0, 0.5, 0.0), Injection { tao: 0.0, alpha: 0.0, excess_tao: 0.0 });
+        let split = |tao, alpha, excess_tao| Injection { tao, alpha, excess_tao };
+        for (rule, expected) in [
+            (InjectionRule::J0, split(0.5, 1.0, 0.0)),
+            (InjectionRule::J1, split(0.1875, 1.0, 0.3125)),
+            (InjectionRule::J2, split(0.1875, 0.75, 0.3125)),
+            (InjectionRule::J3, split(0.25, 1.0, 0.25)),
+            (InjectionRule::J4, split(0.1875, 0.75, 0.3125)),
+            (InjectionRule::J4b, split(0.1875, 0.75, 0.3125)),
+            (InjectionRule::J5, split(0.0625, 0.25, 0.4375)),
+        ] {
+            assert_eq!(inject(rule, &terms(0.25, 1.0)), expected, "{rule:?}");
+        }
+        assert_eq!(inject(InjectionRule::J4, &terms(0.25, 0.5)).alpha, 0.5);
+        assert_eq!(inject(InjectionRule::J5, &terms(1.0, 3.0)), split(0.5, 2.0, 0.0));
+    }
+
+    #[test]
+    fn nothing_is_bought_at_a_price_of_zero() {
+        for rule in InjectionRule::ALL {
+            let alpha = if *rule == InjectionRule::J0 { 1.0 } else { 0.0 };
+            let expected = Injection { tao: 0.5, alpha, excess_tao: 0.0 };
+            assert_eq!(inject(*rule, &InjectionTerms { price: 0.0, ..terms(0.5, 1.0) }), expected, "{rule:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,10 @@
 //! - The bounds [0.01, 0.99] on weights: price-proportional injection only moves weights towards 1/2.
 //! - Whole rao: amounts are f64 tokens. Effect below 1e-9 TAO per block.
 
+use crate::protocol::emission::InjectionRule;
 use crate::protocol::moving_price_table::AgeChunk;
+use crate::protocol::root::RootAlpha;
+use crate::protocol::root::RootRule;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::Lanes8;
@@ -61,6 +64,12 @@ pub struct CoinbaseStep {
     pub weighted_root_tao: f64,
     /// Whether root alpha is claimable (sum of moving prices above 1) rather than recycled.
     pub sell_flag: bool,
+    /// How TAO emission enters pools.
+    pub injection_rule: InjectionRule,
+    /// What becomes of root alpha.
+    pub root_rule: RootRule,
+    /// Whether injections move weights.
+    pub weighted: bool,
     /// Owner's part of alpha emission.
     pub owner_cut: f64,
     /// Who sells what.
@@ -73,7 +82,7 @@ pub struct CoinbaseStep {
 ///
 /// ```text
 /// rho = tw R / (tw R + issuance)      p = (w1 / w2) (y / x)
-/// t = min(E, rho ae p)   a = t / p   excess = E - t             per block, times K
+/// t = min(E, cap p)   a = t / p   excess = E - t                per block, times K; cap = rho ae under rule J5
 /// w2' keeps p for (t, a); excess buys alpha on the old reserves; x += a, y += t
 /// cut, server = (ae - cut) / 2, root = rho' server, validator = server - root
 /// ```
@@ -88,7 +97,11 @@ pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
 ) {
     injection_pass::<V, EQUAL>(chunks, step, buffers);
     emission_pass::<V, EQUAL>(chunks, step, buffers);
-    sale_pass::<V, EQUAL>(chunks, buffers);
+    if step.root_rule.root_alpha(step.sell_flag, false) == RootAlpha::Sold {
+        root_first_sale_pass::<V, EQUAL>(chunks, buffers);
+    } else {
+        sale_pass::<V, EQUAL>(chunks, buffers);
+    }
     log_pass::<V, EQUAL>(chunks.len(), buffers);
 }
 
@@ -107,8 +120,7 @@ fn injection_pass<V: Vector, const EQUAL: bool>(
         let x = V::load(&chunk.reserve_alpha);
         let y = V::load(&chunk.reserve_tao);
         let share = V::load(&buffers.share.0[i]);
-        let inside = V::load(&chunk.staked_alpha) + V::load(&chunk.protocol_alpha);
-        let issuance = x + (inside + (V::load(&chunk.burned_alpha) + V::load(&chunk.unclaimed_root_alpha)));
+        let issuance = chunk.issuance::<V>();
         let diluted = root + issuance;
         let w2 = V::load(&chunk.weight_tao);
         let (xw, yw) = if EQUAL { (x, y) } else { (w2 * x, (one - w2) * y) };
@@ -120,12 +132,12 @@ fn injection_pass<V: Vector, const EQUAL: bool>(
         let mut rate = V::load(&chunk.alpha_emission);
         let near = (issuance + (blocks + blocks)).ge(V::load(&chunk.halving_issuance));
         if V::bitmask(near) != 0 {
-            let first = injected::<V>(share, step.emission_tao[0], rho * rate * price);
+            let first = injected::<V>(step, 0, share, CapTerms { rho, rate, price });
             rate = cross_halvings::<V>(chunk, issuance, rate + first.0 * per_price, step.blocks);
         }
         rate = rate * V::load(&chunk.started);
-        let (injected_tao, excess) = blend_parts::<V>(share, step, rho * rate * price);
-        let injected_alpha = injected_tao * per_price;
+        let (injected_tao, excess) = blend_parts::<V>(step, share, CapTerms { rho, rate, price });
+        let injected_alpha = injected_alpha::<V>(step.injection_rule, injected_tao * per_price, excess, rate);
         let excess_k = blocks * excess;
 
         price.store(&mut buffers.price_open.0[i]);
@@ -149,7 +161,6 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
     let one = V::splat(1.0);
     let half = V::splat(0.5);
     let root = V::splat(step.weighted_root_tao);
-    let root_kept = V::splat(if step.sell_flag { 1.0 } else { 0.0 });
     let sales = &step.sales;
     for (i, chunk) in chunks.iter_mut().enumerate() {
         let x = V::load(&chunk.reserve_alpha);
@@ -164,7 +175,12 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
         } else {
             let w2 = V::load(&chunk.weight_tao);
             let growth = (one - w2) * (alpha_k / x);
-            let w2_new = (w2 + growth) / (one + growth + growth);
+            let growth_tao = match step.injection_rule.keeps_price() {
+                true => growth,
+                false => w2 * ((V::load(&buffers.spent_tao.0[i]) - excess_k) / y),
+            };
+            let moved = (w2 + growth_tao) / (one + growth + growth_tao);
+            let w2_new = if step.weighted { moved } else { w2 };
             w2_new.store(&mut chunk.weight_tao);
             -(x * math::exp_m1(-((w2_new / (one - w2_new)) * math::ln_1p(excess_k / y))))
         };
@@ -173,14 +189,16 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
         let cut = minted * V::splat(step.owner_cut);
         let server = (minted - cut) * half;
         let root_alpha = server * (root * (y_bought * inverse));
-        let validator = server - root_alpha;
+        let fate = root_fate::<V>(step, root_alpha, excess_k);
+        let validator = (server - root_alpha) + fate.to_validators;
         let withheld = server * V::load(&chunk.miner_burned).min(one);
         let miner = server - withheld;
-        let accrued = root_alpha * root_kept;
+        let accrued = fate.accrued;
         let sold = cut * V::splat(sales.owner) + miner * V::splat(sales.miner) + validator * V::splat(sales.validator);
         let unclaimed = V::load(&chunk.unclaimed_root_alpha);
         let claimed = unclaimed * V::splat(sales.claim_of_stock) + accrued * V::splat(sales.claim_of_new);
-        let swapped = claimed * V::splat(sales.root_swap);
+        let kept = claimed - claimed * V::splat(sales.root_swap);
+        let swapped = claimed * V::splat(sales.root_swap) + fate.sold;
 
         let staked = V::load(&chunk.staked_alpha);
         staked.store(&mut buffers.staked_open.0[i]);
@@ -188,9 +206,11 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
         sold.store(&mut buffers.sold_alpha.0[i]);
         swapped.store(&mut buffers.swapped_alpha.0[i]);
         ((x - bought) + alpha_k).store(&mut buffers.reserve_alpha_mid.0[i]);
-        (staked + (((cut + miner) + (validator - sold)) + (claimed - swapped))).store(&mut chunk.staked_alpha);
-        (V::load(&chunk.protocol_alpha) + bought).store(&mut chunk.protocol_alpha);
-        (V::load(&chunk.burned_alpha) + withheld).store(&mut chunk.burned_alpha);
+        (staked + (((cut + miner) + (validator - sold)) + kept)).store(&mut chunk.staked_alpha);
+        if step.injection_rule.keeps_bought_alpha() {
+            (V::load(&chunk.protocol_alpha) + bought).store(&mut chunk.protocol_alpha);
+        }
+        (V::load(&chunk.burned_alpha) + (withheld + fate.lost)).store(&mut chunk.burned_alpha);
         (unclaimed + (accrued - claimed)).store(&mut chunk.unclaimed_root_alpha);
     }
 }
@@ -228,6 +248,33 @@ fn sale_pass<V: Vector, const EQUAL: bool>(chunks: &[ChainChunk], buffers: &mut 
     }
 }
 
+/// [`sale_pass`] where the chain itself sells root alpha: before all others, so that the moving price sees it at once.
+#[inline(always)]
+fn root_first_sale_pass<V: Vector, const EQUAL: bool>(chunks: &[ChainChunk], buffers: &mut StepBuffers) {
+    let one = V::splat(1.0);
+    for (i, chunk) in chunks.iter().enumerate() {
+        let x = V::load(&buffers.reserve_alpha_mid.0[i]);
+        let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[i]);
+        let xa = x + V::load(&buffers.swapped_alpha.0[i]);
+        let xb = xa + V::load(&buffers.sold_alpha.0[i]);
+        let ratio = weight_ratio::<V, EQUAL>(chunk);
+        let (ya, yb, sale) = if EQUAL {
+            (y * (x / xa), y * (x / xb), xb / xa)
+        } else {
+            let power = -(one / ratio);
+            let ya = y * math::exp(power * math::ln(xa / x));
+            let grown = math::ln(xb / xa);
+            (ya, ya * math::exp(power * grown), (power - one) * grown)
+        };
+        (ya / (xa * ratio) * V::load(&buffers.coinbase_move.0[i])).store(&mut buffers.coinbase_move.0[i]);
+        sale.store(&mut buffers.sale_move.0[i]);
+        (y - ya).store(&mut buffers.root_tao.0[i]);
+        (ya - yb).store(&mut buffers.sold_tao.0[i]);
+        xb.store(&mut buffers.reserve_alpha_mid.0[i]);
+        yb.store(&mut buffers.reserve_tao_mid.0[i]);
+    }
+}
+
 /// Price ratios to log moves.
 #[inline(always)]
 fn log_pass<V: Vector, const EQUAL: bool>(live: usize, buffers: &mut StepBuffers) {
@@ -241,22 +288,82 @@ fn log_pass<V: Vector, const EQUAL: bool>(live: usize, buffers: &mut StepBuffers
     }
 }
 
-/// Injected TAO and excess per block at one block emission.
+/// What becomes of root's alpha of a step.
+struct RootFate<V> {
+    accrued: V,
+    sold: V,
+    lost: V,
+    to_validators: V,
+}
+
+/// [`RootRule::root_alpha`] of eight slots; the chain buys where there is an excess.
 #[inline(always)]
-fn injected<V: Vector>(share: V, emission_tao: f64, cap_tao: V) -> (V, V) {
-    let emission = share * V::splat(emission_tao);
-    let injected = emission.min(cap_tao);
+fn root_fate<V: Vector>(step: &CoinbaseStep, root_alpha: V, excess_tao: V) -> RootFate<V> {
+    let zero = V::splat(0.0);
+    let mut fate = RootFate { accrued: zero, sold: zero, lost: zero, to_validators: zero };
+    let (flag, rule) = (step.sell_flag, step.root_rule);
+    let mut rest = root_alpha;
+    if rule.root_alpha(flag, true) == RootAlpha::Lost {
+        fate.lost = V::select(excess_tao.gt(zero), root_alpha, zero);
+        rest = root_alpha - fate.lost;
+    }
+    match rule.root_alpha(flag, false) {
+        RootAlpha::Claimable => fate.accrued = rest,
+        RootAlpha::Sold => fate.sold = rest,
+        RootAlpha::Validators => fate.to_validators = rest,
+        RootAlpha::Lost => fate.lost = root_alpha,
+        RootAlpha::Recycled => {}
+    }
+    fate
+}
+
+/// What caps an injection: root proportion, alpha emission per block and spot price.
+#[derive(Clone, Copy)]
+struct CapTerms<V> {
+    rho: V,
+    rate: V,
+    price: V,
+}
+
+/// Most TAO per block that is injected at the block emission `emission_tao`.
+#[inline(always)]
+fn cap_tao<V: Vector>(rule: InjectionRule, emission_tao: f64, terms: CapTerms<V>) -> V {
+    let CapTerms { rho, rate, price } = terms;
+    match rule {
+        InjectionRule::J0 => V::splat(f64::INFINITY),
+        InjectionRule::J1 | InjectionRule::J2 => V::splat(emission_tao) * price,
+        InjectionRule::J3 => rate * price,
+        InjectionRule::J4 | InjectionRule::J4b => rate.min(V::splat(emission_tao)) * price,
+        InjectionRule::J5 => rho * rate * price,
+    }
+}
+
+/// Alpha injected with the TAO: `proportional` at the price, but for the rules that do not keep it.
+#[inline(always)]
+fn injected_alpha<V: Vector>(rule: InjectionRule, proportional: V, excess: V, rate: V) -> V {
+    match rule {
+        InjectionRule::J0 => proportional.min(rate),
+        InjectionRule::J1 => V::select(excess.gt(V::splat(0.0)), rate, proportional),
+        _ => proportional,
+    }
+}
+
+/// Injected TAO and excess per block in one part of the step.
+#[inline(always)]
+fn injected<V: Vector>(step: &CoinbaseStep, part: usize, share: V, terms: CapTerms<V>) -> (V, V) {
+    let emission = share * V::splat(step.emission_tao[part]);
+    let injected = emission.min(cap_tao(step.injection_rule, step.emission_tao[part], terms));
     (injected, emission - injected)
 }
 
 /// The same over a step in which the TAO emission may halve.
 #[inline(always)]
-fn blend_parts<V: Vector>(share: V, step: &CoinbaseStep, cap_tao: V) -> (V, V) {
-    let (first, first_excess) = injected::<V>(share, step.emission_tao[0], cap_tao);
+fn blend_parts<V: Vector>(step: &CoinbaseStep, share: V, terms: CapTerms<V>) -> (V, V) {
+    let (first, first_excess) = injected::<V>(step, 0, share, terms);
     if step.emission_part[1] == 0.0 {
         return (first, first_excess);
     }
-    let (second, second_excess) = injected::<V>(share, step.emission_tao[1], cap_tao);
+    let (second, second_excess) = injected::<V>(step, 1, share, terms);
     let (a, b) = (V::splat(step.emission_part[0]), V::splat(step.emission_part[1]));
     (a * first + b * second, a * first_excess + b * second_excess)
 }
@@ -476,6 +583,9 @@ mod tests {
             emission_part: [0.75, 0.25],
             weighted_root_tao: 990_000.0,
             sell_flag: true,
+            injection_rule: InjectionRule::J5,
+            root_rule: RootRule::R4,
+            weighted: true,
             owner_cut: 0.18,
             sales,
         }

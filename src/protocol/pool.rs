@@ -2,7 +2,34 @@
 
 use thiserror::Error;
 
+use crate::protocol::rule_names::rule_versions;
 use crate::protocol::state::SubnetState;
+
+rule_versions! {
+    /// Version of the pool (MECHANICS 7.1).
+    pub enum PoolRule {
+        /// Equal weights, no fee to the pool (spec 233 to 282).
+        A0,
+        /// Equal weights on virtual reserves; fees stay in the pool (spec 283 to 390).
+        A1,
+        /// [`PoolRule::A1`] with fees to the block author (spec 391 to 422).
+        A1b,
+        /// Weights that injections move; fees to the block author (spec 423 on).
+        A2,
+    }
+}
+
+impl PoolRule {
+    /// Whether an injection moves the weights rather than the price.
+    pub const fn is_weighted(self) -> bool {
+        matches!(self, Self::A2)
+    }
+
+    /// Whether the fee of a trade goes to the block author rather than staying in the pool.
+    pub const fn pays_author(self) -> bool {
+        matches!(self, Self::A0 | Self::A1b | Self::A2)
+    }
+}
 
 /// Smallest reserve (TAO or alpha) that the chain lets a trade take from: `MinimumReserve`.
 pub const RESERVE_MIN: f64 = 0.001;

@@ -1,8 +1,22 @@
 //! Registration of a subnet: what it costs, when it is allowed, whom it displaces and how its pool is seeded.
 
 use crate::protocol::params::ProtocolParams;
+use crate::protocol::rule_names::rule_versions;
 use crate::protocol::state::SubnetState;
 use crate::units::NetUid;
+
+rule_versions! {
+    /// Version of the pool seed: what the lock paid at a registration becomes (MECHANICS 9.3).
+    pub enum SeedRule {
+        /// The pool opens with the smallest lock cost of TAO at a price of 1; the rest of the lock is recycled (spec 233 to 396).
+        S0,
+        /// The whole lock is the pool's TAO, at the median price; the owner gets stake for what is above the smallest lock
+        /// cost (spec 397 to 401).
+        S1,
+        /// The whole lock is the pool's TAO, at the median price (spec 402 on).
+        S2,
+    }
+}
 
 /// Cost of the next registration (TAO) at `block`.
 ///
@@ -130,8 +144,9 @@ pub fn median_of(prices: &mut [f64]) -> f64 {
     if odd { *upper } else { 0.5 * (below.iter().fold(0.0, |most, &price| f64::max(most, price)) + *upper) }
 }
 
-/// A subnet as registered: the whole lock is the pool's TAO, alpha is minted to the median price, nothing is staked, and
-/// it neither emits nor has started.
+/// A subnet as registered: its pool is seeded by the rule in force, and it has not started. Under S2 the whole lock is the
+/// pool's TAO, alpha is minted to the median price and nothing is staked. TAO of the lock that is not in the pool is
+/// recycled.
 ///
 /// `median_price` is taken after the dissolution of a displaced subnet.
 /// Rounding: the chain floors the pool's alpha to rao.
@@ -143,22 +158,21 @@ pub fn new_subnet(
     paid_lock_tao: f64,
     median_price: f64,
 ) -> SubnetState {
-    let reserve_tao = paid_lock_tao.max(params.lock_cost_min_tao);
+    let minimum = params.lock_cost_min_tao;
+    let lock_tao = paid_lock_tao.max(minimum);
+    let (reserve_tao, price, staked_alpha) = match params.seed_rule {
+        SeedRule::S0 => (minimum, 1.0, 0.0),
+        SeedRule::S1 => (lock_tao, median_price, (lock_tao - minimum) / median_price),
+        SeedRule::S2 => (lock_tao, median_price, 0.0),
+    };
     SubnetState {
-        netuid,
         registered_at: block,
-        first_emission_block: None,
-        emission_enabled: false,
+        emission_enabled: params.entrants_enabled,
         reserve_tao,
-        reserve_alpha: reserve_tao / median_price,
-        weight_tao: 0.5,
-        staked_alpha: 0.0,
-        protocol_alpha: 0.0,
-        burned_alpha: 0.0,
-        unclaimed_root_alpha: 0.0,
-        moving_price: 0.0,
-        miner_burned: 0.0,
+        reserve_alpha: reserve_tao / price,
+        staked_alpha,
         subnet_locked_tao: paid_lock_tao,
+        ..SubnetState::empty(netuid)
     }
 }
 
@@ -233,6 +247,20 @@ mod tests {
         let subnet = new_subnet(&params(), NetUid(2), 9_000_000, 600.0, 0.02);
         assert_eq!((subnet.reserve_tao, subnet.reserve_alpha), (600.0, 30_000.0));
         assert!(!subnet.is_started() && !subnet.emission_enabled && subnet.outstanding_alpha() == 0.0);
+    }
+
+    #[test]
+    fn the_lock_seeds_the_pool_by_the_rule_in_force() {
+        for (seed_rule, tao, alpha, staked) in [
+            (SeedRule::S0, 1.0, 1.0, 0.0),
+            (SeedRule::S1, 600.0, 30_000.0, 29_950.0),
+            (SeedRule::S2, 600.0, 30_000.0, 0.0),
+        ] {
+            let params = ProtocolParams { seed_rule, entrants_enabled: true, ..params() };
+            let subnet = new_subnet(&params, NetUid(2), 9_000_000, 600.0, 0.02);
+            assert_eq!((subnet.reserve_tao, subnet.reserve_alpha, subnet.staked_alpha), (tao, alpha, staked));
+            assert!(subnet.emission_enabled);
+        }
     }
 
     #[test]

@@ -1,4 +1,50 @@
-//! Root: its proportion of a subnet's alpha, and when its alpha dividends may be sold.
+//! Root: its proportion of a subnet's alpha, and what becomes of its alpha dividends.
+
+use crate::protocol::rule_names::rule_versions;
+
+rule_versions! {
+    /// Version of the root rule: what becomes of root's alpha of a block (MECHANICS 4.7).
+    pub enum RootRule {
+        /// Sold into the pool in the block; the TAO joins the root stake (spec 233 to 297).
+        R0,
+        /// [`RootRule::R0`], but lost in subnets where the chain buys (spec 298 to 333).
+        R1,
+        /// Claimable by root stakers, but lost in subnets where the chain buys (spec 334 to 341).
+        R2,
+        /// Claimable while the sell flag is on, else the validators' (spec 342).
+        R3,
+        /// Claimable while the sell flag is on, else recycled (spec 343 on).
+        R4,
+    }
+}
+
+/// Where root's alpha of a block goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootAlpha {
+    /// Into the pool at once.
+    Sold,
+    /// To root stakers, who claim it.
+    Claimable,
+    /// Nobody's, outside the pool.
+    Lost,
+    /// To the validators of the subnet and their stakers.
+    Validators,
+    /// Out of existence.
+    Recycled,
+}
+
+impl RootRule {
+    /// What becomes of root's alpha in a subnet. `chain_buys`: whether the chain buys alpha of the subnet in the block.
+    pub const fn root_alpha(self, sell_flag: bool, chain_buys: bool) -> RootAlpha {
+        match self {
+            Self::R1 | Self::R2 if chain_buys => RootAlpha::Lost,
+            Self::R0 | Self::R1 => RootAlpha::Sold,
+            Self::R3 if !sell_flag => RootAlpha::Validators,
+            Self::R4 if !sell_flag => RootAlpha::Recycled,
+            Self::R2 | Self::R3 | Self::R4 => RootAlpha::Claimable,
+        }
+    }
+}
 
 /// Root's part of the validators' alpha, and the cap of alpha injection per alpha emission; 0 to 1.
 ///
@@ -31,6 +77,23 @@ mod tests {
         assert_eq!(root_proportion(0.18, 0.0, 0.0), 0.0);
         assert_eq!(root_proportion(0.5, 100.0, 50.0), 0.5);
         assert_eq!(root_proportion(0.5, 100.0, 0.0), 1.0);
+    }
+
+    #[test]
+    fn root_alpha_goes_where_the_rule_says() {
+        let fates = |rule: RootRule| {
+            [(true, true), (true, false), (false, true), (false, false)].map(|(flag, buys)| rule.root_alpha(flag, buys))
+        };
+        use RootAlpha::Claimable;
+        use RootAlpha::Lost;
+        use RootAlpha::Recycled;
+        use RootAlpha::Sold;
+        use RootAlpha::Validators;
+        assert_eq!(fates(RootRule::R0), [Sold; 4]);
+        assert_eq!(fates(RootRule::R1), [Lost, Sold, Lost, Sold]);
+        assert_eq!(fates(RootRule::R2), [Lost, Claimable, Lost, Claimable]);
+        assert_eq!(fates(RootRule::R3), [Claimable, Claimable, Validators, Validators]);
+        assert_eq!(fates(RootRule::R4), [Claimable, Claimable, Recycled, Recycled]);
     }
 
     #[test]

@@ -1,5 +1,9 @@
-//! Shares of the TAO emission over chunks of eight slots: rule E2 and its gate, as [`crate::protocol::emission`] in vectors.
+//! Shares of the TAO emission over chunks of eight slots: [`crate::protocol::share_rules`] in vectors.
 
+use crate::protocol::flow_kernel::FlowChunk;
+use crate::protocol::share_rules::FlowLevel;
+use crate::protocol::share_rules::ShareRule;
+use crate::protocol::share_rules::ShareTerms;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::Lanes8;
@@ -7,21 +11,57 @@ use crate::protocol::slots::StepBuffers;
 use crate::protocol::slots::sum_slots;
 use crate::simd::Vector;
 
-/// Shares before the gate (MECHANICS 4.6, rule E2): `m (1 - min(MB, 1))` over started slots, normalised;
-/// plain price shares where those are all 0. Returns the sum of moving prices.
+/// What the share rule reads besides the chain's slots.
+#[derive(Clone, Copy, Debug)]
+pub struct ShareStep<'a> {
+    /// Rule in force.
+    pub rule: ShareRule,
+    /// Root stake times its weight (TAO), for the root proportion.
+    pub weighted_root_tao: f64,
+    /// Flow averages, one for each chunk; read by flow rules alone.
+    pub flows: &'a [FlowChunk],
+    /// Level of the flow rule in force.
+    pub level: FlowLevel,
+}
+
+impl ShareStep<'_> {
+    /// Weights of the rule over a chunk, `moving_price` being 0 where not started.
+    #[inline(always)]
+    fn weights<V: Vector>(&self, i: usize, chunk: &ChainChunk, moving_price: V) -> V {
+        let zero = V::splat(0.0);
+        let mut terms = ShareTerms {
+            moving_price,
+            miner_burned: V::load(&chunk.miner_burned),
+            root_proportion: zero,
+            user_flow: zero,
+            protocol_flow: zero,
+        };
+        if self.rule.reads_flows() {
+            terms.user_flow = V::load(&self.flows[i].user);
+            terms.protocol_flow = V::load(&self.flows[i].protocol);
+            return self.rule.weight(&terms, &self.level) * V::load(&chunk.started);
+        }
+        if self.rule == ShareRule::E1 {
+            let root = V::splat(self.weighted_root_tao);
+            terms.root_proportion = root / (root + chunk.issuance::<V>());
+        }
+        self.rule.weight(&terms, &self.level)
+    }
+}
+
+/// Shares before the gate: the rule's weights over started slots, normalised; plain price shares where those are all 0 and
+/// the rule falls back to them. Returns the sum of moving prices.
 #[inline(always)]
-pub fn raw_shares<V: Vector>(chunks: &[ChainChunk], buffers: &mut StepBuffers) -> f64 {
-    let one = V::splat(1.0);
+pub fn raw_shares<V: Vector>(chunks: &[ChainChunk], step: &ShareStep<'_>, buffers: &mut StepBuffers) -> f64 {
     let live = chunks.len();
     for (i, chunk) in chunks.iter().enumerate() {
         let price = V::load(&chunk.moving_price) * V::load(&chunk.started);
-        let paid = one - V::load(&chunk.miner_burned).min(one);
         price.store(&mut buffers.share.0[i]);
-        (price * paid).store(&mut buffers.raw_share.0[i]);
+        step.weights(i, chunk, price).store(&mut buffers.raw_share.0[i]);
     }
     let price_sum = sum_slots::<V>(&buffers.share.0[..live]);
     let mut sum = sum_slots::<V>(&buffers.raw_share.0[..live]);
-    if !(sum > 0.0) {
+    if !(sum > 0.0) && step.rule.falls_back_to_prices() {
         buffers.raw_share.0[..live].copy_from_slice(&buffers.share.0[..live]);
         sum = price_sum;
     }

@@ -133,6 +133,13 @@ impl ChainChunk {
         self.reserve_alpha[lane] + self.outstanding_alpha(lane)
     }
 
+    /// Alpha in the pool and outside it, of all lanes.
+    #[inline(always)]
+    pub fn issuance<V: Vector>(&self) -> V {
+        let inside = V::load(&self.staked_alpha) + V::load(&self.protocol_alpha);
+        V::load(&self.reserve_alpha) + (inside + (V::load(&self.burned_alpha) + V::load(&self.unclaimed_root_alpha)))
+    }
+
     /// Alpha outside the pool, of one lane.
     pub fn outstanding_alpha(&self, lane: usize) -> f64 {
         self.staked_alpha[lane] + self.protocol_alpha[lane] + self.burned_alpha[lane] + self.unclaimed_root_alpha[lane]

@@ -1,6 +1,33 @@
 //! The state of the chain that the economics read and write, one plain record per subnet.
 
+use crate::protocol::share_rules::FlowAverages;
+use crate::protocol::share_rules::ShareRule;
 use crate::units::NetUid;
+
+/// What the chain remembers of the flows of one subnet.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FlowState {
+    /// `SubnetEmaTaoFlow`, `SubnetEmaProtocolFlow`; `None` before a flow rule first asked for them.
+    pub averages: Option<FlowAverages>,
+    /// `SubnetTaoFlow`, `SubnetProtocolFlow`: flows (TAO) since the averages were last advanced.
+    pub pending: FlowAverages,
+}
+
+impl FlowState {
+    /// Advances the averages by what has come in, or sets them where there are none: once per block under a flow rule,
+    /// never under another, so that flows then pile up.
+    pub fn advance(&mut self, rule: ShareRule, smoothing: f64, moving_price: f64, spot_price: f64) -> FlowAverages {
+        let user = rule.first_flow_average(moving_price, spot_price);
+        let is_first = self.averages.is_none();
+        let averages = self.averages.get_or_insert(FlowAverages { user, protocol: 0.0 });
+        // A first average other than 0 leaves the flow of its block for the next one.
+        if !(is_first && user != 0.0) {
+            averages.advance(self.pending, smoothing);
+            self.pending = FlowAverages::default();
+        }
+        *averages
+    }
+}
 
 /// Everything that the economics know of one subnet. Amounts in TAO and alpha tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +58,8 @@ pub struct SubnetState {
     pub moving_price: f64,
     /// `MinerBurned`: withheld part of miner emission in the last epoch.
     pub miner_burned: f64,
+    /// Flows of TAO, for the flow rules.
+    pub flow: FlowState,
     /// `SubnetLocked`: TAO locked at registration, for the owner refund of legacy subnets (TAO).
     pub subnet_locked_tao: f64,
 }
@@ -52,6 +81,7 @@ impl SubnetState {
             unclaimed_root_alpha: 0.0,
             moving_price: 0.0,
             miner_burned: 0.0,
+            flow: FlowState::default(),
             subnet_locked_tao: 0.0,
         }
     }

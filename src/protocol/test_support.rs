@@ -1,28 +1,16 @@
 //! A small chain for the unit tests of this layer.
 
 use crate::protocol::params::ProtocolParams;
-use crate::protocol::params::ShareRule;
+use crate::protocol::share_rules::ShareRule;
 use crate::protocol::state::ChainState;
+use crate::protocol::state::FlowState;
 use crate::protocol::state::SubnetState;
+use crate::protocol::upgrades;
 use crate::units::NetUid;
 
 /// Mainnet parameters.
 pub fn params() -> ProtocolParams {
-    ProtocolParams {
-        share_rule: ShareRule::E2,
-        tao_weight: 0.18,
-        owner_cut: 11_796.0 / 65_535.0,
-        fee_rate: 33.0 / 65_535.0,
-        moving_price_smoothing: 0.0003,
-        moving_price_age_blocks: 201_600.0,
-        lock_cost_min_tao: 1.0,
-        lock_reduction_interval_blocks: 115_200,
-        registration_rate_limit_blocks: 14_400,
-        immunity_period_blocks: 864_000,
-        subnet_limit: 128,
-        tao_in_refund_block: 8_334_450,
-        registration_start_block: 6_573_966,
-    }
+    ProtocolParams { share_rule: ShareRule::E2, moving_price_smoothing: 0.0003, ..upgrades::current_params() }
 }
 
 /// `count` equal started subnets, netuids from 1.
@@ -52,6 +40,7 @@ fn subnet(netuid: u16) -> SubnetState {
         unclaimed_root_alpha: 0.0,
         moving_price: 0.6,
         miner_burned: 0.0,
+        flow: FlowState::default(),
         subnet_locked_tao: 1_000.0,
     }
 }

@@ -39,7 +39,8 @@ pub struct Trade {
     pub fee: f64,
     /// Alpha bought, or TAO paid to the seller.
     pub paid_out: f64,
-    /// TAO that the block author receives: the fee of a buy, the proceeds of the fee alpha of a sale.
+    /// TAO that the block author receives: the fee of a buy, the proceeds of the fee alpha of a sale; 0 where the fee stays
+    /// in the pool.
     pub author_tao: f64,
 }
 
@@ -81,7 +82,7 @@ pub fn execute(
     }
 }
 
-/// The fee goes to the block author and only the rest into the pool.
+/// The fee goes to the block author and only the rest into the pool, or all of it into the pool.
 fn buy(
     params: &ProtocolParams,
     rounding: Rounding,
@@ -96,13 +97,16 @@ fn buy(
         fee = rounding.floor_rao(fee_on_net(net_tao, params.fee_rate));
     }
     let bought_alpha = rounding.floor_rao(pool.buy(net_tao));
-    subnet.reserve_tao += net_tao;
+    let author_tao = if params.pool_rule.pays_author() { fee } else { 0.0 };
+    subnet.reserve_tao += net_tao + (fee - author_tao);
     subnet.reserve_alpha -= bought_alpha;
     subnet.staked_alpha += bought_alpha;
-    Ok(Trade { paid_in: net_tao + fee, fee, paid_out: bought_alpha, author_tao: fee })
+    subnet.flow.pending.user += net_tao;
+    Ok(Trade { paid_in: net_tao + fee, fee, paid_out: bought_alpha, author_tao })
 }
 
-/// The fee alpha is sold for the block author right after the net alpha, so that all of the gross enters the pool.
+/// The fee alpha stays in the pool or is sold for the block author right after the net alpha: all of the gross enters the
+/// pool.
 fn sell(
     params: &ProtocolParams,
     rounding: Rounding,
@@ -120,10 +124,14 @@ fn sell(
         fee = rounding.floor_rao(fee_on_net(net_alpha, params.fee_rate));
     }
     let paid_out = rounding.floor_rao(pool.sell(net_alpha));
-    let author_tao = rounding.floor_rao(pool.after_sell(net_alpha).sell(fee));
+    let author_tao = match params.pool_rule.pays_author() {
+        true => rounding.floor_rao(pool.after_sell(net_alpha).sell(fee)),
+        false => 0.0,
+    };
     subnet.reserve_alpha += net_alpha + fee;
     subnet.staked_alpha -= net_alpha + fee;
     subnet.reserve_tao -= paid_out + author_tao;
+    subnet.flow.pending.user -= paid_out + author_tao;
     Ok(Trade { paid_in: net_alpha + fee, fee, paid_out, author_tao })
 }
 

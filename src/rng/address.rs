@@ -25,6 +25,8 @@ pub enum Purpose {
     Incumbent = 6,
     /// Volatility at the start of a path.
     InitialVolatility = 7,
+    /// Whether and when a change of rules comes; index: its number in the scenario.
+    RuleSwitch = 8,
 }
 
 /// Where a block of four random words lies under a seed.

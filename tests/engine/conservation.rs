@@ -9,11 +9,14 @@ use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
 use taorisk::engine::record::EventKind;
+use taorisk::model::switches::RuleSwitch;
+use taorisk::model::switches::SwitchTime;
 use taorisk::protocol::emission;
 use taorisk::protocol::moving_price_table::AgeChunk;
-use taorisk::protocol::params::ShareRule;
 use taorisk::protocol::slots::MAX_CHUNKS;
 use taorisk::protocol::slots::SlotValues;
+use taorisk::protocol::upgrades;
+use taorisk::protocol::upgrades::Change;
 use taorisk::simd::Backend;
 use taorisk::simd::Kernel;
 use taorisk::simd::Vector;
@@ -185,62 +188,80 @@ fn the_shipped_scenario_conserves_tao_and_alpha() {
     assert_conserved("shipped", 7_200, 90, |_| {});
 }
 
-/// One path whose rules change under way: each plan holds for so many steps. Every step is audited.
-struct Upgraded<'a> {
-    plans: &'a [(Plan, u32)],
+/// One path, every step audited.
+struct Audited<'a> {
+    plan: &'a Plan,
     path: u32,
 }
 
-impl Kernel for Upgraded<'_> {
+impl Kernel for Audited<'_> {
     /// The path at its end, and how many subnets were pruned.
     type Output = (PathState, usize);
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Self::Output {
-        let mut state = PathState::new(&self.plans[0].0);
-        state.reset::<V>(&self.plans[0].0, self.path);
+        let mut state = PathState::new(self.plan);
+        state.reset::<V>(self.plan, self.path);
         let (held, mut work, mut audit) = (SlotValues::splat(0.0), Workspace::default(), Audit::default());
         let mut row = [AgeChunk::frozen(); MAX_CHUNKS];
-        let (mut step, mut pruned) = (0, 0);
-        for (plan, steps) in self.plans {
-            for _ in 0..*steps {
-                path::fill_ages::<V>(plan, step, &mut row);
-                audit.open(&state);
-                path::advance::<V>(plan, step, &row, &mut state, &held, &mut work).expect("a sound path");
-                audit.close(plan, step, &state, &work).expect("balanced books");
-                pruned += work.events.iter().filter(|event| event.kind == EventKind::Deregistered).count();
-                step += 1;
-            }
+        let mut pruned = 0;
+        for step in 0..self.plan.input.steps {
+            path::fill_ages::<V>(self.plan, step, &mut row);
+            audit.open(&state);
+            path::advance::<V>(self.plan, step, &row, &mut state, &held, &mut work).expect("a sound path");
+            audit.close(self.plan, step, &state, &work).expect("balanced books");
+            pruned += work.events.iter().filter(|event| event.kind == EventKind::Deregistered).count();
         }
         (state, pruned)
     }
 }
 
+/// A plan of 120 days whose rules change on days 40 and 80.
+fn upgraded(first: &[Change], second: &[Change]) -> Plan {
+    plan(7_200, 120, |input| {
+        eventful(input);
+        input.protocol.subnet_limit = 128;
+        let start = input.start.block;
+        let at = |day: u64, changes: &[Change]| {
+            let time = SwitchTime::Block(start + day * 7_200);
+            RuleSwitch { time, probability: 1.0, changes: changes.to_vec() }
+        };
+        input.switches = vec![at(40, first), at(80, second)];
+    })
+}
+
 #[test]
 fn upgrades_under_way_conserve_tao_and_alpha() {
-    let ruled = |rule, limit, owner_cut, tao_weight| {
-        plan(7_200, 120, |input| {
-            eventful(input);
-            let protocol = &mut input.protocol;
-            (protocol.share_rule, protocol.subnet_limit) = (rule, limit);
-            (protocol.owner_cut, protocol.tao_weight) = (owner_cut, tao_weight);
-            protocol.tao_in_refund_block += 10_000_000 * limit as u64 / 256;
-        })
+    let historic = |spec| {
+        let keeps_limits = |change: &Change| {
+            !matches!(
+                change,
+                Change::SubnetLimit(_)
+                    | Change::ImmunityPeriod(_)
+                    | Change::RegistrationRateLimit(_)
+                    | Change::LockReductionInterval(_)
+            )
+        };
+        let mut changes = Change::to(&upgrades::params_at_spec(spec));
+        changes.retain(keeps_limits);
+        changes.push(Change::SubnetLimit(if spec < 400 { 150 } else { 256 }));
+        changes
     };
-    let gated = |rank| ShareRule::E2H { rank, exponent: 3 };
-    let plans = [
-        (ruled(gated(32), 128, 0.18, 0.18), 40),
-        (ruled(ShareRule::E2, 150, 0.10, 0.30), 40),
-        (ruled(gated(64), 256, 0.18, 0.05), 40),
-    ];
-    for path in 0..4 {
-        let (end, pruned) = dispatch(Backend::detect(), Upgraded { plans: &plans, path });
-        let imbalance = end.tao_imbalance().abs();
-        println!(
-            "path {path}: {pruned} prunes, {} subnets, imbalance {imbalance:.1e}",
-            end.occupants.iter().flatten().count()
-        );
-        assert!(imbalance < 1e-9 && pruned >= 10, "path {path}: {imbalance:e} of issuance, {pruned} prunes");
-        assert!(end.occupants.iter().flatten().count() > 150 && end.issuance_tao > 15.75e6);
+    let modern = |rank, limit| vec![Change::HillRank(rank), Change::SubnetLimit(limit), Change::OwnerCut(0.1)];
+    for (title, first, second) in [
+        ("the gate's rank", modern(48, 150), modern(64, 256)),
+        ("launch, then taoflow", historic(233), historic(411)),
+        ("subsidy, then E1", historic(298), historic(421)),
+        ("F1, then F2", historic(338), historic(413)),
+    ] {
+        let plan = upgraded(&first, &second);
+        for path in 0..2 {
+            let (end, pruned) = dispatch(Backend::detect(), Audited { plan: &plan, path });
+            let imbalance = end.tao_imbalance().abs();
+            let subnets = end.occupants.iter().flatten().count();
+            println!("{title}, path {path}: {pruned} prunes, {subnets} subnets, imbalance {imbalance:.1e}");
+            assert!(imbalance < 1e-9 && pruned >= 10, "path {path}: {imbalance:e} of issuance, {pruned} prunes");
+            assert!(subnets > 150 && end.issuance_tao > 15.7e6);
+        }
     }
 }

@@ -12,8 +12,16 @@ use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
 use taorisk::engine::record::EventKind;
-use taorisk::protocol::params::ShareRule;
+use taorisk::model::switches::RuleSwitch;
+use taorisk::model::switches::SwitchTime;
+use taorisk::protocol::emission::InjectionRule;
+use taorisk::protocol::pool::PoolRule;
+use taorisk::protocol::root::RootRule;
+use taorisk::protocol::share_rules::ShareRule;
+use taorisk::protocol::slots::CHUNK_SLOTS;
 use taorisk::protocol::slots::SlotValues;
+use taorisk::protocol::upgrades;
+use taorisk::protocol::upgrades::Change;
 use taorisk::simd::Backend;
 use taorisk::simd::Kernel;
 use taorisk::simd::Vector;
@@ -79,6 +87,16 @@ impl Deviations {
     }
 
     fn see_paths(&mut self, a: &PathState, b: &PathState) {
+        assert_eq!(a.protocol, b.protocol);
+        for (a, b) in a.flows.iter().zip(&b.flows) {
+            for lane in 0..CHUNK_SLOTS {
+                // Flows are differences of reserves, and averages differences of flows.
+                self.see_against("user flow", a.user[lane], b.user[lane], 1.0);
+                self.see_against("protocol flow", a.protocol[lane], b.protocol[lane], 1.0);
+                self.see_against("user flow to come", a.pending_user[lane], b.pending_user[lane], 1e3);
+                self.see_against("protocol flow to come", a.pending_protocol[lane], b.pending_protocol[lane], 1e3);
+            }
+        }
         self.see("issuance", a.issuance_tao, b.issuance_tao);
         self.see("root stake", a.root_stake_tao, b.root_stake_tao);
         self.see("free TAO", a.free_tao, b.free_tao);
@@ -187,6 +205,59 @@ fn one_block_steps_are_blocks_where_the_sell_flag_turns() {
 #[test]
 fn one_block_steps_are_blocks_under_rule_e2() {
     assert_equal_at_one_block("E2", |input| input.protocol.share_rule = ShareRule::E2);
+}
+
+/// The rules after every upgrade of the chain, from the launch on.
+#[test]
+fn one_block_steps_are_blocks_under_the_rules_of_every_upgrade() {
+    let specs = upgrades::UPGRADES.iter().map(|upgrade| upgrade.spec);
+    let mut specs: Vec<u32> = [233].into_iter().chain(specs).collect();
+    specs.dedup();
+    for spec in specs {
+        assert_equal_at_one_block(&format!("spec {spec}"), |input| input.protocol = upgrades::params_at_spec(spec));
+    }
+}
+
+/// Rules that never ran together: injections at another price than the pool's into weighted pools, root alpha sold there.
+#[test]
+fn one_block_steps_are_blocks_under_rules_of_different_times() {
+    for (injection_rule, root_rule) in [(InjectionRule::J0, RootRule::R0), (InjectionRule::J1, RootRule::R1)] {
+        assert_equal_at_one_block(&format!("{injection_rule:?} in A2"), |input| {
+            (input.protocol.injection_rule, input.protocol.root_rule) = (injection_rule, root_rule);
+            for (index, subnet) in input.start.subnets.iter_mut().enumerate() {
+                subnet.weight_tao = 0.4 + 0.2 * ((7 * index) % 128) as f64 / 127.0;
+            }
+        });
+    }
+    assert_equal_at_one_block("R3, flag off", |input| {
+        input.protocol.root_rule = RootRule::R3;
+        input.start.subnets.iter_mut().for_each(|subnet| subnet.moving_price *= 0.5);
+    });
+    assert_equal_at_one_block("F2, square of the flow", |input| {
+        input.protocol.share_rule = ShareRule::F2;
+        (input.protocol.tao_flow.exponent, input.protocol.tao_flow.cutoff_tao) = (2.0, -1e-4);
+    });
+}
+
+/// Rules that come one after the other, at blocks known, random and never.
+#[test]
+fn one_block_steps_are_blocks_where_rules_change() {
+    let at = |block, changes| RuleSwitch { time: SwitchTime::Block(block), probability: 1.0, changes };
+    assert_equal_at_one_block("switches", |input| {
+        let start = input.start.block;
+        input.switches = vec![
+            at(start + 100, vec![Change::ShareRule(ShareRule::F0), Change::RootRule(RootRule::R2)]),
+            at(start + 200, vec![Change::ShareRule(ShareRule::F1), Change::PoolRule(PoolRule::A1)]),
+            at(start + 300, vec![Change::ShareRule(ShareRule::N), Change::InjectionRule(InjectionRule::J4)]),
+            at(start + 400, vec![Change::ShareRule(ShareRule::E2H), Change::OwnerCut(0.1)]),
+            at(start + 500, Change::to(&upgrades::params_at_spec(411))),
+            RuleSwitch {
+                time: SwitchTime::Hazard(1.0 / days(400.0)),
+                probability: 0.7,
+                changes: vec![Change::TaoWeight(0.3), Change::SubnetLimit(256)],
+            },
+        ];
+    });
 }
 
 #[test]

@@ -3,12 +3,23 @@
 use proptest::prelude::*;
 use taorisk::input::snapshot::Snapshot;
 use taorisk::protocol::emission;
-use taorisk::protocol::emission::ShareInput;
-use taorisk::protocol::params::ShareRule;
+use taorisk::protocol::flow_kernel::FlowChunk;
+use taorisk::protocol::params::HillGateParams;
+use taorisk::protocol::params::ProtocolParams;
+use taorisk::protocol::root;
+use taorisk::protocol::rule_names::RuleVersion;
 use taorisk::protocol::share_kernel;
+use taorisk::protocol::share_kernel::ShareStep;
+use taorisk::protocol::share_rules;
+use taorisk::protocol::share_rules::FlowAverages;
+use taorisk::protocol::share_rules::FlowLevel;
+use taorisk::protocol::share_rules::GateThreshold;
+use taorisk::protocol::share_rules::ShareInput;
+use taorisk::protocol::share_rules::ShareRule;
 use taorisk::protocol::slots::CHUNK_SLOTS;
 use taorisk::protocol::slots::ChainChunk;
 use taorisk::protocol::slots::StepBuffers;
+use taorisk::protocol::upgrades;
 use taorisk::simd::Backend;
 use taorisk::simd::Kernel;
 use taorisk::simd::Vector;
@@ -18,13 +29,16 @@ use crate::drive::deviation;
 use crate::drive::plan;
 use crate::drive::watch;
 
+/// Root stake times its weight (TAO).
+const WEIGHTED_ROOT_TAO: f64 = 1e6;
+
 /// The share rule as the step engine runs it.
 struct KernelShares<'a> {
     chunks: &'a [ChainChunk],
-    rank: usize,
-    exponent: u32,
+    flows: &'a [FlowChunk],
+    params: &'a ProtocolParams,
+    level: FlowLevel,
     guess: f64,
-    gated: bool,
 }
 
 struct Outcome {
@@ -41,34 +55,49 @@ impl Kernel for KernelShares<'_> {
     fn run<V: Vector>(self) -> Outcome {
         let live = self.chunks.len();
         let mut buffers = StepBuffers::new();
-        let price_sum = share_kernel::raw_shares::<V>(self.chunks, &mut buffers);
+        let (rule, gate) = (self.params.share_rule, self.params.hill_gate);
+        let step = ShareStep { rule, weighted_root_tao: WEIGHTED_ROOT_TAO, flows: self.flows, level: self.level };
+        let price_sum = share_kernel::raw_shares::<V>(self.chunks, &step, &mut buffers);
         let raw = buffers.raw_share.0[..live].as_flattened().to_vec();
-        let ranked = share_kernel::ranked_value::<V>(&buffers.raw_share.0[..live], self.rank, self.guess);
-        let threshold = if self.gated { ranked } else { 0.0 };
-        share_kernel::final_shares::<V>(self.chunks, self.exponent, threshold, &mut buffers);
+        let ranked = share_kernel::ranked_value::<V>(&buffers.raw_share.0[..live], gate.rank, self.guess);
+        let threshold = if rule.gate(&gate).is_some() { ranked } else { 0.0 };
+        share_kernel::final_shares::<V>(self.chunks, gate.exponent, threshold, &mut buffers);
         Outcome { price_sum, raw, threshold: ranked, shares: buffers.share.0[..live].as_flattened().to_vec() }
     }
 }
 
-fn chunks_of(inputs: &[ShareInput]) -> Vec<ChainChunk> {
-    let mut chunks = vec![ChainChunk::empty(); inputs.len().div_ceil(CHUNK_SLOTS)];
+fn chunks_of(inputs: &[ShareInput]) -> (Vec<ChainChunk>, Vec<FlowChunk>) {
+    let chunks = inputs.len().div_ceil(CHUNK_SLOTS);
+    let (mut chain, mut flows) = (vec![ChainChunk::empty(); chunks], vec![FlowChunk::default(); chunks]);
     let flag = |is_set: bool| if is_set { 1.0 } else { 0.0 };
     for (slot, input) in inputs.iter().enumerate() {
-        let (chunk, lane) = (&mut chunks[slot / CHUNK_SLOTS], slot % CHUNK_SLOTS);
-        chunk.moving_price[lane] = input.moving_price;
-        chunk.miner_burned[lane] = input.miner_burned;
-        chunk.started[lane] = flag(input.started);
-        chunk.enabled[lane] = flag(input.enabled);
+        let (chunk, lane) = (slot / CHUNK_SLOTS, slot % CHUNK_SLOTS);
+        chain[chunk].moving_price[lane] = input.moving_price;
+        chain[chunk].miner_burned[lane] = input.miner_burned;
+        chain[chunk].staked_alpha[lane] = staked_alpha(slot);
+        chain[chunk].started[lane] = flag(input.started);
+        chain[chunk].enabled[lane] = flag(input.enabled);
+        (flows[chunk].user[lane], flows[chunk].protocol[lane]) = (input.flow.user, input.flow.protocol);
     }
-    chunks
+    (chain, flows)
+}
+
+/// Stake outside a pool that holds one alpha.
+fn staked_alpha(slot: usize) -> f64 {
+    20_000.0 * slot as f64
 }
 
 /// Prices of few values, so that ranks are tied, and of many; burns of none, all and more than all.
 fn any_input() -> impl Strategy<Value = ShareInput> {
     let moving_price = prop_oneof![Just(0.0), Just(0.01), Just(0.02), (-18.0..0.0).prop_map(f64::exp)];
     let miner_burned = prop_oneof![3 => Just(0.0), 1 => Just(1.0), 1 => Just(1.3), 2 => 0.0..1.0];
-    (moving_price, miner_burned, prop::bool::weighted(0.9), prop::bool::weighted(0.8)).prop_map(
-        |(moving_price, miner_burned, started, enabled)| ShareInput { moving_price, miner_burned, started, enabled },
+    let flow = || prop_oneof![1 => Just(0.0), 4 => -1.0..1.0];
+    let switches = (prop::bool::weighted(0.9), prop::bool::weighted(0.8));
+    (moving_price, miner_burned, (flow(), flow()), switches).prop_map(
+        |(moving_price, miner_burned, (user, protocol), (started, enabled))| {
+            let flow = FlowAverages { user, protocol };
+            ShareInput { moving_price, miner_burned, root_proportion: 0.0, flow, started, enabled }
+        },
     )
 }
 
@@ -87,22 +116,32 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
     fn kernel_shares_are_the_scalar_ones(
-        inputs in any_inputs(),
+        mut inputs in any_inputs(),
+        share_rule in prop::sample::select(ShareRule::ALL),
         rank in prop_oneof![1..40_usize, Just(32), 200..300_usize],
         exponent in 1..6_u32,
+        cutoff_tao in prop_oneof![Just(0.0), -0.5..0.5],
+        flow_exponent in prop_oneof![Just(1.0), 0.5..3.0],
         guess in prop_oneof![Just(0.0), 0.0..0.1, Just(1.0)],
-        gated in any::<bool>(),
     ) {
-        let chunks = chunks_of(&inputs);
-        let found = dispatch(Backend::detect(), KernelShares { chunks: &chunks, rank, exponent, guess, gated });
+        for (slot, input) in inputs.iter_mut().enumerate() {
+            input.root_proportion = root::root_proportion(1.0, WEIGHTED_ROOT_TAO, 1.0 + staked_alpha(slot));
+        }
+        let mut params = ProtocolParams { share_rule, ..upgrades::current_params() };
+        params.hill_gate = HillGateParams { rank, exponent, ..params.hill_gate };
+        (params.tao_flow.cutoff_tao, params.tao_flow.exponent) = (cutoff_tao, flow_exponent);
+        let flows_started = inputs.iter().filter(|input| input.started).map(|input| input.flow);
+        let level = FlowLevel::of(share_rule, &params.tao_flow, flows_started);
+        let (chunks, flows) = chunks_of(&inputs);
+        let kernel = KernelShares { chunks: &chunks, flows: &flows, params: &params, level, guess };
+        let found = dispatch(Backend::detect(), kernel);
         let mut raw = Vec::new();
-        emission::e2_shares(&inputs, &mut raw);
-        prop_assert_eq!(found.threshold, emission::hill_threshold(&found.raw, rank));
+        share_rules::ungated_shares(&params, &inputs, &mut raw);
+        prop_assert_eq!(found.threshold, GateThreshold::Rank(rank).of(&found.raw));
         let prices = inputs.iter().filter(|input| input.started).map(|input| input.moving_price);
         prop_assert!(deviation(found.price_sum, prices.sum()) < 1e-14);
-        let rule = if gated { ShareRule::E2H { rank, exponent } } else { ShareRule::E2 };
         let mut shares = Vec::new();
-        emission::emission_shares(rule, found.threshold, &inputs, &mut shares);
+        share_rules::emission_shares(&params, found.threshold, &inputs, &mut shares);
         for (slot, (kernel, scalar)) in found.raw.iter().zip(&raw).chain(found.shares.iter().zip(&shares)).enumerate() {
             prop_assert!(deviation(*kernel, *scalar) < 1e-13, "{}: {} and {}", slot, kernel, scalar);
         }

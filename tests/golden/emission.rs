@@ -4,13 +4,16 @@ use serde_json::Value;
 use taorisk::protocol::block;
 use taorisk::protocol::block::EmissionContext;
 use taorisk::protocol::emission;
-use taorisk::protocol::emission::ShareInput;
+use taorisk::protocol::emission::InjectionRule;
+use taorisk::protocol::emission::InjectionTerms;
 use taorisk::protocol::fixed::Rounding;
 use taorisk::protocol::fixed::floor_32;
 use taorisk::protocol::params::ProtocolParams;
-use taorisk::protocol::params::ShareRule;
 use taorisk::protocol::pool::Pool;
 use taorisk::protocol::root;
+use taorisk::protocol::share_rules;
+use taorisk::protocol::share_rules::ShareInput;
+use taorisk::protocol::state::FlowState;
 use taorisk::protocol::state::SubnetState;
 use taorisk::units::NetUid;
 
@@ -34,6 +37,7 @@ fn share_input(subnet: &Value) -> ShareInput {
             && flag(&subnet["subtoken_enabled"])
             && !subnet["first_emission_block"].is_null(),
         enabled: flag(&subnet["emission_enabled"]),
+        ..ShareInput::default()
     }
 }
 
@@ -49,9 +53,9 @@ fn shares() {
 
         let unburned: Vec<ShareInput> = inputs.iter().map(|input| ShareInput { miner_burned: 0.0, ..*input }).collect();
         let (mut price_shares, mut e2, mut shares) = (Vec::new(), Vec::new(), Vec::new());
-        emission::e2_shares(&unburned, &mut price_shares);
-        emission::e2_shares(&inputs, &mut e2);
-        emission::emission_shares(ShareRule::E2, 0.0, &inputs, &mut shares);
+        share_rules::ungated_shares(&params(), &unburned, &mut price_shares);
+        share_rules::ungated_shares(&params(), &inputs, &mut e2);
+        share_rules::emission_shares(&params(), 0.0, &inputs, &mut shares);
         let minted = rao(&row["block_emission"]) as f64;
         let mut emitted = 0.0;
         for (place, slot) in eligible.iter().enumerate() {
@@ -101,7 +105,15 @@ fn terms() {
             let alpha_out = emission::block_emission_rao(issuance) as f64;
             let rho = floor_32(root::root_proportion(tao_weight(&row), rao(&row["root_tao"]) as f64, issuance as f64));
             let emission_rao = fixed(&subnet["tao_emission_u96f32"], 32);
-            let terms = emission::inject(emission_rao, floor_32(pool.spot_price()), rho * alpha_out);
+            let injection = InjectionTerms {
+                emission_tao: emission_rao,
+                price: floor_32(pool.spot_price()),
+                root_proportion: rho,
+                alpha_emission: alpha_out,
+                // Not read by the rule of this commit.
+                block_emission_tao: f64::NAN,
+            };
+            let terms = emission::inject(InjectionRule::J5, &injection);
             let chain = |column: &str| fixed(&out[column][slot], 32);
             worst.note("root proportion", 2.4e-10, (rho - chain("root_proportion_u96f32")).abs(), case);
             worst.equal("alpha out (rao)", alpha_out, chain("alpha_out_u96f32"), case);
@@ -135,6 +147,7 @@ fn subnet_state(subnet: &Value) -> SubnetState {
         unclaimed_root_alpha: 0.0,
         moving_price: 0.0,
         miner_burned: 0.0,
+        flow: FlowState::default(),
         subnet_locked_tao: 0.0,
     }
 }
@@ -162,7 +175,14 @@ fn compare_step(worst: &mut Deviations, row: &Value, slot: usize, subnet: &Value
     let params = ProtocolParams { tao_weight: tao_weight(row), owner_cut, ..params() };
     let sell_flag = flag(&row["root_sell_flag"]);
     let root_stake_tao = tokens(&row["root_tao"]);
-    let context = EmissionContext { params: &params, rounding: Rounding::Floored, root_stake_tao, sell_flag };
+    let context = EmissionContext {
+        params: &params,
+        rounding: Rounding::Floored,
+        // Not read by the rule of this commit.
+        block_emission_tao: f64::NAN,
+        root_stake_tao,
+        sell_flag,
+    };
     let mut state = subnet_state(subnet);
     let report = block::emit_to_subnet(&context, &mut state, fixed(&subnet["tao_emission_u96f32"], 32) / 1e9);
 

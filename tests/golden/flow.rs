@@ -1,13 +1,17 @@
 //! Shares by net TAO flow: averages and shares of the chain's retired rule.
 
 use serde_json::Value;
-use taorisk::protocol::flow_shares::FlowAverages;
-use taorisk::protocol::flow_shares::FlowRule;
-use taorisk::protocol::flow_shares::flow_shares;
+use taorisk::protocol::params::ProtocolParams;
+use taorisk::protocol::params::TaoFlowParams;
+use taorisk::protocol::share_rules;
+use taorisk::protocol::share_rules::FlowAverages;
+use taorisk::protocol::share_rules::ShareInput;
+use taorisk::protocol::share_rules::ShareRule;
 
 use crate::vectors::Deviations;
 use crate::vectors::array;
 use crate::vectors::flag;
+use crate::vectors::params;
 use crate::vectors::rao;
 use crate::vectors::rows;
 use crate::vectors::signed;
@@ -28,12 +32,15 @@ fn flow_rule() {
     let mut worst = Deviations::of("shares_flow");
     for row in rows("shares_flow") {
         let case = text(&row["case"]);
-        let rule = FlowRule {
-            net: flag(&row["net_flow_enabled"]),
-            cutoff: signed_fixed(&row["cutoff_i64f64"]),
+        let is_net = flag(&row["net_flow_enabled"]);
+        // Flows, averages and the cutoff are in rao per block here: shares are ratios.
+        let tao_flow = TaoFlowParams {
+            smoothing: rao(&row["smoothing_factor"]) as f64 / i64::MAX as f64,
+            cutoff_tao: signed_fixed(&row["cutoff_i64f64"]),
             exponent: signed_fixed(&row["exponent_u64f64"]),
         };
-        let smoothing = rao(&row["smoothing_factor"]) as f64 / i64::MAX as f64;
+        let share_rule = if is_net { ShareRule::N } else { ShareRule::F2 };
+        let params = ProtocolParams { share_rule, tao_flow, ..params() };
         let count = rao(&row["n"]) as usize;
         let mut averages = vec![FlowAverages::default(); count];
         for prior in array(&row["init_ema"]) {
@@ -54,13 +61,16 @@ fn flow_rule() {
                     flow.protocol += signed(&event[3]) as f64;
                     next_event += 1;
                 }
-                averages.iter_mut().zip(&flows).for_each(|(average, flow)| average.advance(*flow, smoothing));
+                averages.iter_mut().zip(&flows).for_each(|(average, flow)| average.advance(*flow, tao_flow.smoothing));
                 block += 1;
             }
             let exact = out["max_abs_diff_vs_exact_math"].as_f64().expect("a number");
-            let shares = flow_shares(&rule, &averages);
+            let earning = ShareInput { started: true, enabled: true, ..ShareInput::default() };
+            let inputs: Vec<ShareInput> = averages.iter().map(|flow| ShareInput { flow: *flow, ..earning }).collect();
+            let mut shares = Vec::new();
+            share_rules::emission_shares(&params, 0.0, &inputs, &mut shares);
             // The oracle's surprise 4: with all net flows at the limit, the chain's rounding dust alone decides.
-            let dust_decides = rule.net && shares.iter().all(|share| *share == 0.0);
+            let dust_decides = is_net && shares.iter().all(|share| *share == 0.0);
             for slot in 0..count {
                 let user = signed_fixed(&out["user_ema_i64f64"][slot]);
                 let protocol = signed_fixed(&out["protocol_ema_i64f64"][slot]);

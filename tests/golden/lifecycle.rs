@@ -11,6 +11,7 @@ use taorisk::protocol::pool::Pool;
 use taorisk::protocol::registration;
 use taorisk::protocol::registration::LockCostRao;
 use taorisk::protocol::registration::PruneCandidate;
+use taorisk::protocol::state::FlowState;
 use taorisk::protocol::state::SubnetState;
 use taorisk::units::NetUid;
 
@@ -196,6 +197,7 @@ fn subnet_state(subnet: &Value) -> SubnetState {
         unclaimed_root_alpha: 0.0,
         moving_price: fixed(&subnet["moving_price_i96f32"], 32),
         miner_burned: 0.0,
+        flow: FlowState::default(),
         subnet_locked_tao: 0.0,
     }
 }

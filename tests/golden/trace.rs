@@ -11,6 +11,7 @@ use taorisk::protocol::block::HillGate;
 use taorisk::protocol::fixed::Rounding;
 use taorisk::protocol::params::ProtocolParams;
 use taorisk::protocol::state::ChainState;
+use taorisk::protocol::state::FlowState;
 use taorisk::protocol::state::SubnetState;
 use taorisk::protocol::trade::Order;
 use taorisk::units::NetUid;
@@ -52,6 +53,7 @@ fn subnet_state(subnet: &Value) -> SubnetState {
         unclaimed_root_alpha: 0.0,
         moving_price: fixed(&subnet["moving_price_i96f32"], 32),
         miner_burned: fixed(&subnet["miner_burned_u96f32"], 32),
+        flow: FlowState::default(),
         subnet_locked_tao: 0.0,
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use taorisk::protocol::params::ProtocolParams;
-use taorisk::protocol::params::ShareRule;
+use taorisk::protocol::upgrades;
 
 /// Rows of one vector file, from the repository or from the directory that `TAORISK_ORACLE_DIR` names.
 pub fn rows(name: &str) -> Vec<Value> {
@@ -96,23 +96,9 @@ pub fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-/// Parameters of the mainnet, for tests that set what they vary.
+/// Parameters of the commit that made the vectors, for tests that set what they vary.
 pub fn params() -> ProtocolParams {
-    ProtocolParams {
-        share_rule: ShareRule::E2,
-        tao_weight: 0.18,
-        owner_cut: 11_796.0 / 65_535.0,
-        fee_rate: 33.0 / 65_535.0,
-        moving_price_smoothing: 1_288_490.0 / 4_294_967_296.0,
-        moving_price_age_blocks: 201_600.0,
-        lock_cost_min_tao: 1.0,
-        lock_reduction_interval_blocks: 115_200,
-        registration_rate_limit_blocks: 14_400,
-        immunity_period_blocks: 864_000,
-        subnet_limit: 128,
-        tao_in_refund_block: 8_334_450,
-        registration_start_block: 6_573_966,
-    }
+    upgrades::params_at_spec(425)
 }
 
 struct Entry {

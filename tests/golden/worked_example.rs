@@ -9,21 +9,27 @@ use taorisk::protocol::block::HillGate;
 use taorisk::protocol::block::SubnetReport;
 use taorisk::protocol::dissolve;
 use taorisk::protocol::emission;
-use taorisk::protocol::emission::ShareInput;
+use taorisk::protocol::emission::InjectionRule;
+use taorisk::protocol::emission::InjectionTerms;
 use taorisk::protocol::fixed::Rounding;
 use taorisk::protocol::moving_price;
 use taorisk::protocol::params::ProtocolParams;
-use taorisk::protocol::params::ShareRule;
 use taorisk::protocol::pool::Pool;
 use taorisk::protocol::pool_rao::PoolRao;
 use taorisk::protocol::pool_rao::Side;
 use taorisk::protocol::pool_rao::SwapRequest;
 use taorisk::protocol::registration::LockCostRao;
 use taorisk::protocol::root;
+use taorisk::protocol::share_rules;
+use taorisk::protocol::share_rules::FlowAverages;
+use taorisk::protocol::share_rules::ShareInput;
+use taorisk::protocol::share_rules::ShareRule;
 use taorisk::protocol::state::ChainState;
+use taorisk::protocol::state::FlowState;
 use taorisk::protocol::state::SubnetState;
 use taorisk::protocol::trade::Order;
 use taorisk::protocol::trade::Trade;
+use taorisk::protocol::upgrades;
 use taorisk::units::NetUid;
 
 use crate::vectors::Deviations;
@@ -80,6 +86,7 @@ fn subnet(inputs: &Value, name: &str) -> SubnetState {
         unclaimed_root_alpha: 0.0,
         moving_price: fixed(&state["ema_price_raw_i96f32"], 32),
         miner_burned: fixed(&state["miner_burned_raw_u96f32"], 32),
+        flow: FlowState::default(),
         subnet_locked_tao: 0.0,
     }
 }
@@ -216,21 +223,35 @@ fn share_rules() {
         (&example["static_checks"]["share_regimes"]["inputs"], &example["static_checks"]["share_regimes"]["shares"]);
     let names = ["S1", "S2", "S3", "S4"];
     let mut worst = Deviations::of("worked_example, shares");
-    for (rule, all_enabled, unburned) in [
-        ("price_ema", true, true),
-        ("price_x_1_minus_mb", true, false),
-        ("price_x_1_minus_mb_S4_disabled", false, false),
+    for (case, share_rule, cutoff_tao, exponent, all_enabled) in [
+        ("price_ema", ShareRule::P0, 0.0, 1.0, true),
+        ("taoflow_cutoff0_p1", ShareRule::F2, 0.0, 1.0, true),
+        ("taoflow_cutoff0_p2", ShareRule::F1, 0.0, 2.0, true),
+        ("taoflow_cutoff_minus_5e6_p1", ShareRule::F0, -0.005, 1.0, true),
+        ("taoflow_cutoff_minus_20e6_p1", ShareRule::F2, -0.02, 1.0, true),
+        ("net_taoflow_cutoff0_p1", ShareRule::N, 0.0, 1.0, true),
+        ("price_x_rootprop_x_1_minus_mb", ShareRule::E1, 0.0, 1.0, true),
+        ("price_x_1_minus_mb", ShareRule::E2, 0.0, 1.0, true),
+        ("price_x_1_minus_mb_S4_disabled", ShareRule::E2, 0.0, 1.0, false),
     ] {
+        let root_stake = decimal(&inputs["root_tao"]);
         let share_inputs = names.map(|name| ShareInput {
             moving_price: decimal(&inputs["ema_price"][name]),
-            miner_burned: if unburned { 0.0 } else { decimal(&inputs["miner_burned"][name]) },
+            miner_burned: decimal(&inputs["miner_burned"][name]),
+            root_proportion: root::root_proportion(0.18, root_stake, decimal(&inputs["alpha_issuance_tokens"][name])),
+            flow: FlowAverages {
+                user: decimal(&inputs["user_flow_ema_rao_per_block"][name]) / 1e9,
+                protocol: decimal(&inputs["protocol_flow_ema_rao_per_block"][name]) / 1e9,
+            },
             started: true,
             enabled: all_enabled || flag(&inputs["emission_enabled"][name]),
         });
+        let mut params = ProtocolParams { share_rule, ..upgrades::current_params() };
+        (params.tao_flow.cutoff_tao, params.tao_flow.exponent) = (cutoff_tao, exponent);
         let mut shares = Vec::new();
-        emission::emission_shares(ShareRule::E2, 0.0, &share_inputs, &mut shares);
+        share_rules::emission_shares(&params, 0.0, &share_inputs, &mut shares);
         for (name, share) in names.into_iter().zip(shares) {
-            worst.note(rule, 5.1e-13, (share - decimal(&expected[rule][name])).abs(), name);
+            worst.note(case, 5.1e-13, (share - decimal(&expected[case][name])).abs(), name);
         }
     }
     worst.finish();
@@ -241,18 +262,40 @@ fn injection_rule() {
     let example = document("worked_example.json");
     let regimes = &example["static_checks"]["injection_regimes"];
     let shares = &example["static_checks"]["share_regimes"];
-    let mut worst = Deviations::of("worked_example, injection J5");
+    let mut worst = Deviations::of("worked_example, injection");
     for name in ["S1", "S2", "S3", "S4"] {
         let issuance = decimal(&shares["inputs"]["alpha_issuance_tokens"][name]);
         let rho = root::root_proportion(0.18, decimal(&shares["inputs"]["root_tao"]), issuance);
         let emission =
             decimal(&regimes["inputs"]["tao_block_emission"]) * decimal(&shares["shares"]["price_ema"][name]);
-        let terms = emission::inject(emission, decimal(&regimes["inputs"]["spot"][name]), rho);
-        let expected = &regimes["results"][name]["J5_spec421"];
-        for (column, ours) in
-            [("cap", rho), ("tao_in", terms.tao), ("alpha_in", terms.alpha), ("excess", terms.excess_tao)]
-        {
-            worst.note(column, 5e-12, (ours - decimal(&expected[column])).abs(), name);
+        let terms = InjectionTerms {
+            emission_tao: emission,
+            price: decimal(&regimes["inputs"]["spot"][name]),
+            root_proportion: rho,
+            alpha_emission: decimal(&regimes["inputs"]["alpha_block_emission"]),
+            block_emission_tao: decimal(&regimes["inputs"]["tao_block_emission"]),
+        };
+        for (version, rule) in [
+            ("J0_spec233", InjectionRule::J0),
+            ("J1_spec298", InjectionRule::J1),
+            ("J2_spec320", InjectionRule::J2),
+            ("J3_spec342", InjectionRule::J3),
+            ("J4_spec362", InjectionRule::J4),
+            ("J4_spec362", InjectionRule::J4b),
+            ("J5_spec421", InjectionRule::J5),
+        ] {
+            let expected = &regimes["results"][name][version];
+            let split = emission::inject(rule, &terms);
+            for (column, ours) in [("tao_in", split.tao), ("alpha_in", split.alpha), ("excess", split.excess_tao)] {
+                let deviation = (ours - decimal(&expected[column])).abs();
+                worst.note(&format!("{version} {column}"), 5e-12, deviation, name);
+            }
+            if let Some(cap) = expected.get("cap") {
+                worst.note(&format!("{version} cap"), 5e-12, (terms.cap_alpha(rule) - decimal(cap)).abs(), name);
+            }
+            if let Some(is_subsidised) = expected.get("subsidised") {
+                worst.equal("subsidised", split.excess_tao > 0.0, flag(is_subsidised), name);
+            }
         }
     }
     worst.finish();
