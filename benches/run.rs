@@ -18,22 +18,19 @@ use taorisk::cli::run::plan_of;
 use taorisk::cli::run::recorder_of;
 use taorisk::config::scenario::Overrides;
 use taorisk::config::scenario::Scenario;
-use taorisk::engine::path;
 use taorisk::engine::path::PathState;
 use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::run;
 use taorisk::engine::run::RunOptions;
+use taorisk::engine::step;
 use taorisk::protocol::moving_price_table::AgeChunk;
 use taorisk::protocol::pool::Pool;
 use taorisk::protocol::slots::MAX_CHUNKS;
 use taorisk::protocol::slots::SlotValues;
 use taorisk::risk::recorder::BatchRecord;
 use taorisk::simd::Backend;
-use taorisk::simd::Kernel;
-use taorisk::simd::Vector;
-use taorisk::simd::dispatch;
 use taorisk::units::NetUid;
 use taorisk::units::SLOT_CAPACITY;
 
@@ -105,17 +102,14 @@ struct Steps<'a> {
     work: &'a mut Workspace,
 }
 
-impl Kernel for Steps<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
+impl Steps<'_> {
+    fn run(self, backend: Backend) {
         let Self { plan, row, path, held, work } = self;
-        path.reset::<V>(plan, 0);
+        step::reset(backend, plan, path, 0);
         work.clear();
-        for step in 0..plan.input.steps {
-            path::fill_ages::<V>(plan, step, row);
-            path::advance::<V>(plan, step, row, path, held, work).expect("the embedded scenario is sound");
+        for number in 0..plan.input.steps {
+            step::fill_ages(backend, plan, number, row);
+            step::advance(backend, plan, number, row, path, held, work).expect("the embedded scenario is sound");
         }
     }
 }
@@ -133,11 +127,11 @@ fn bench_step(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(backend), |bencher| {
                 bencher.iter(|| {
                     let (row, path, work) = (&mut row, &mut path, &mut work);
-                    dispatch(backend, Steps { plan: black_box(&plan), row, path, held: &held, work });
+                    Steps { plan: black_box(&plan), row, path, held: &held, work }.run(backend);
                 });
             });
             let (row, path, work) = (&mut row, &mut path, &mut work);
-            dispatch(backend, Steps { plan: &plan, row, path, held: &held, work });
+            Steps { plan: &plan, row, path, held: &held, work }.run(backend);
             let imbalance = path.tao_imbalance();
             assert!(imbalance.abs() <= IMBALANCE_MAX, "{slots} slots, {backend}: {imbalance}");
         }

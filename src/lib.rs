@@ -38,7 +38,10 @@
 //! |---|---|
 //! | Which function of the chain is which of ours, and what of it is left out | [`protocol`] |
 //! | In which order things happen within a block, within a step | [`protocol::block`], [`engine::path`] |
-//! | How TAO emission is shared; what enters a pool; who is paid | [`protocol::emission`] |
+//! | How TAO emission is shared, in every version; how to add one | [`protocol::share_rules`] |
+//! | What enters a pool; who is paid | [`protocol::emission`], [`protocol::root`] |
+//! | Which rules were in force when | [`protocol::upgrades`] |
+//! | When rules change on a path | [`model::switches`] |
 //! | Price, trades, fees, pool weights | [`protocol::pool`]; in whole rao [`protocol::pool_rao`] |
 //! | The moving price that decides deregistration | [`protocol::moving_price`], [`protocol::moving_price_table`] |
 //! | What a registration costs, whom it displaces, what holders then receive | [`protocol::registration`], [`protocol::dissolve`] |
@@ -117,7 +120,7 @@
 //!
 //! Each module lists what it leaves out of what it stands for, with the size of the effect where it is known; the list of
 //! the chain's rules is in [`protocol`]. Of the whole: books hold and do not trade; liquidity outside the subnet pools,
-//! changes of the chain's rules, market regimes, revenue of subnets and uncertainty of the parameters do not exist on a path.
+//! market regimes, revenue of subnets and uncertainty of the parameters do not exist on a path.
 
 pub mod cli;
 pub mod config;

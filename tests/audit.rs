@@ -4,17 +4,14 @@ use taorisk::cli::run::plan_of;
 use taorisk::config::scenario::Overrides;
 use taorisk::config::scenario::Scenario;
 use taorisk::engine::audit::Audit;
-use taorisk::engine::path;
 use taorisk::engine::path::PathState;
 use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
+use taorisk::engine::step;
 use taorisk::protocol::moving_price_table::AgeChunk;
 use taorisk::protocol::slots::MAX_CHUNKS;
 use taorisk::protocol::slots::SlotValues;
 use taorisk::simd::Backend;
-use taorisk::simd::Kernel;
-use taorisk::simd::Vector;
-use taorisk::simd::dispatch;
 
 /// Advances path 0 by `steps` steps, the last of them audited after `tamper`.
 struct Audited<'a> {
@@ -23,19 +20,17 @@ struct Audited<'a> {
     tamper: fn(&mut PathState),
 }
 
-impl Kernel for Audited<'_> {
-    type Output = Result<(), String>;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> Self::Output {
+impl Audited<'_> {
+    fn run(self) -> Result<(), String> {
+        let backend = Backend::detect();
         let mut state = PathState::new(self.plan);
-        state.reset::<V>(self.plan, 0);
+        step::reset(backend, self.plan, &mut state, 0);
         let (held, mut work, mut audit) = (SlotValues::splat(0.0), Workspace::default(), Audit::default());
         let mut row = [AgeChunk::frozen(); MAX_CHUNKS];
-        for step in 0..self.steps {
-            path::fill_ages::<V>(self.plan, step, &mut row);
+        for number in 0..self.steps {
+            step::fill_ages(backend, self.plan, number, &mut row);
             audit.open(&state);
-            path::advance::<V>(self.plan, step, &row, &mut state, &held, &mut work)
+            step::advance(backend, self.plan, number, &row, &mut state, &held, &mut work)
                 .map_err(|fault| fault.to_string())?;
         }
         (self.tamper)(&mut state);
@@ -45,7 +40,7 @@ impl Kernel for Audited<'_> {
 
 fn audited(tamper: fn(&mut PathState)) -> Result<(), String> {
     let plan = plan_of(&Scenario::load(None, &Overrides::default()).expect("the built-in scenario is valid"));
-    dispatch(Backend::detect(), Audited { plan: &plan, steps: 40, tamper })
+    Audited { plan: &plan, steps: 40, tamper }.run()
 }
 
 #[test]

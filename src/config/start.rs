@@ -6,6 +6,7 @@ use crate::model::params::SaleParams;
 use crate::protocol::emission;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::root;
+use crate::protocol::root::RootAlpha;
 use crate::protocol::state::ChainState;
 use crate::protocol::state::FlowState;
 use crate::protocol::state::SubnetState;
@@ -54,7 +55,7 @@ pub(super) fn chain_start(
         subnets.iter_mut().for_each(|subnet| subnet.weight_tao = 0.5);
     }
     let price_sum: f64 = subnets.iter().map(|subnet| subnet.moving_price).sum();
-    if root::sell_flag(price_sum) {
+    if protocol.root_rule.root_alpha(root::sell_flag(price_sum), false) == RootAlpha::Claimable {
         let delay_blocks = sales.root_claim_delay_days * BLOCKS_PER_DAY as f64;
         for subnet in subnets.iter_mut().filter(|subnet| subnet.is_started()) {
             let root_alpha = root_alpha_per_block(subnet, globals.root_stake_tao, protocol);

@@ -123,13 +123,13 @@ fn alpha_gap(terms: &StepTerms<'_>, before: &ChainChunk, after: &ChainChunk, lan
         block_emission_tao: terms.emission_tao,
     };
     let injected = emission::inject(params.injection_rule, &injection);
-    let middle = issuance + 0.5 * (terms.blocks + 1.0) * (injected.alpha + rate);
+    let bought = recycled_buy(terms, before, after, lane, injected.excess_tao);
+    let middle = issuance + 0.5 * (terms.blocks + 1.0) * (injected.alpha + rate - bought / terms.blocks);
     let split = emission::split_alpha(rate, params.owner_cut, proportion(middle));
     let recycled = match params.root_rule.root_alpha(terms.sell_flag, injected.excess_tao > 0.0) {
         RootAlpha::Recycled => split.root,
         _ => 0.0,
     };
-    let bought = recycled_buy(terms, before, after, lane, injected.excess_tao);
     let expected = issuance + terms.blocks * (injected.alpha + rate - recycled) - bought;
     (after.issuance_alpha(lane) - expected) / expected
 }

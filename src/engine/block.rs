@@ -59,7 +59,11 @@ pub fn advance_block<V: Vector>(
 ) {
     debug_assert_eq!(plan.input.blocks_per_step, 1);
     let opening = plan.opening_block(step);
+    let before = path.protocol;
     path.switch_rules(plan, opening as f64);
+    if path.protocol != before {
+        state.gate_interval = u64::MAX;
+    }
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
     let common = plan.outside.advance(draw, &mut path.outside);
     let flow = &mut work.buffers.flow;

@@ -7,20 +7,17 @@ use std::sync::atomic::Ordering;
 use crate::engine::audit::Audit;
 use crate::engine::audit::AuditError;
 use crate::engine::parallel;
-use crate::engine::path;
 use crate::engine::path::PathFault;
 use crate::engine::path::PathState;
 use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::recorder::Recorder;
 use crate::engine::recorder::StepView;
+use crate::engine::step;
 use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::slots::MAX_CHUNKS;
 use crate::protocol::slots::SlotValues;
 use crate::simd::Backend;
-use crate::simd::Kernel;
-use crate::simd::Vector;
-use crate::simd::dispatch;
 
 /// Largest relative gap in the TAO ledger of a path: rounding of some 1e5 sums.
 const IMBALANCE_MAX: f64 = 1e-9;
@@ -97,7 +94,7 @@ pub fn run<R: Recorder>(
             }
             let offset = task as u64 * batch;
             let count = batch.min(options.paths - offset) as usize;
-            dispatch(options.backend, Batch { plan, worker, first: options.first_path + offset, count })
+            Batch { plan, worker, backend: options.backend, first: options.first_path + offset, count }.run()
         },
         |result| match result {
             Ok(record) => {
@@ -143,31 +140,29 @@ impl<R: Recorder> Worker<R> {
 struct Batch<'a, R> {
     plan: &'a Plan,
     worker: &'a mut Worker<R>,
+    backend: Backend,
     first: u64,
     count: usize,
 }
 
-impl<R: Recorder> Kernel for Batch<'_, R> {
-    type Output = Result<R::Batch, RunError>;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> Self::Output {
-        let Self { plan, worker, first, count } = self;
-        open_batch::<V, R>(plan, worker, first, count);
+impl<R: Recorder> Batch<'_, R> {
+    fn run(self) -> Result<R::Batch, RunError> {
+        let Self { plan, worker, backend, first, count } = self;
+        open_batch(plan, worker, backend, first, count);
         let audited = (first / count as u64).is_multiple_of(AUDIT_INTERVAL);
-        for step in 0..plan.input.steps {
-            path::fill_ages::<V>(plan, step, &mut worker.row);
+        for number in 0..plan.input.steps {
+            step::fill_ages(backend, plan, number, &mut worker.row);
             for index in 0..count {
                 let path = &mut worker.paths[index];
                 let held = &mut worker.held[index];
                 if audited && index == 0 {
                     worker.audit.open(path);
                 }
-                path::advance::<V>(plan, step, &worker.row, path, held, &mut worker.work)?;
+                step::advance(backend, plan, number, &worker.row, path, held, &mut worker.work)?;
                 if audited && index == 0 {
-                    worker.audit.close(plan, step, path, &worker.work)?;
+                    worker.audit.close(plan, number, path, &worker.work)?;
                 }
-                let view = view(plan, path, &worker.work, step + 1);
+                let view = view(plan, path, &worker.work, number + 1);
                 worker.recorder.step(index, &view, held);
             }
         }
@@ -176,12 +171,11 @@ impl<R: Recorder> Kernel for Batch<'_, R> {
     }
 }
 
-#[inline(always)]
-fn open_batch<V: Vector, R: Recorder>(plan: &Plan, worker: &mut Worker<R>, first: u64, count: usize) {
+fn open_batch<R: Recorder>(plan: &Plan, worker: &mut Worker<R>, backend: Backend, first: u64, count: usize) {
     worker.work.clear();
     for index in 0..count {
         let path = &mut worker.paths[index];
-        path.reset::<V>(plan, (first + index as u64) as u32);
+        step::reset(backend, plan, path, (first + index as u64) as u32);
         let view = view(plan, path, &worker.work, 0);
         worker.recorder.open(index, &view, &mut worker.held[index]);
     }

@@ -11,6 +11,7 @@
 //! - The bounds [0.01, 0.99] on weights: price-proportional injection only moves weights towards 1/2.
 //! - Whole rao: amounts are f64 tokens. Effect below 1e-9 TAO per block.
 
+use crate::protocol::emission;
 use crate::protocol::emission::InjectionRule;
 use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::root::RootAlpha;
@@ -22,6 +23,7 @@ use crate::protocol::slots::SlotValues;
 use crate::protocol::slots::StepBuffers;
 use crate::simd::Vector;
 use crate::simd::math;
+use crate::units::SUPPLY_CAP;
 
 /// Parts of received emission that people sell, and the release of root claims over K blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,6 +132,10 @@ fn injection_pass<V: Vector, const EQUAL: bool>(
         let per_price = xw * ((diluted * xw) * inverse);
 
         let mut rate = V::load(&chunk.alpha_emission);
+        if !step.injection_rule.keeps_bought_alpha() {
+            return_below_halvings::<V>(chunk, issuance);
+            rate = V::load(&chunk.alpha_emission);
+        }
         let near = (issuance + (blocks + blocks)).ge(V::load(&chunk.halving_issuance));
         if V::bitmask(near) != 0 {
             let first = injected::<V>(step, 0, share, CapTerms { rho, rate, price });
@@ -151,7 +157,7 @@ fn injection_pass<V: Vector, const EQUAL: bool>(
 }
 
 /// Weights for the injection, the chain buy on the old reserves, who gets the minted alpha and who sells of it.
-/// Leaves the alpha reserve after injection in `reserve_alpha_mid`.
+/// Leaves the alpha reserve after injection in `reserve_alpha_mid`, and root alpha that the chain sells in `diluted`.
 #[inline(always)]
 fn emission_pass<V: Vector, const EQUAL: bool>(
     chunks: &mut [ChainChunk],
@@ -188,7 +194,11 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
         let minted = V::load(&buffers.minted_alpha.0[i]);
         let cut = minted * V::splat(step.owner_cut);
         let server = (minted - cut) * half;
-        let root_alpha = server * (root * (y_bought * inverse));
+        let root_alpha = if step.injection_rule.keeps_bought_alpha() {
+            server * (root * (y_bought * inverse))
+        } else {
+            server * (root / (middle - bought * V::splat(0.5 * (1.0 + 1.0 / step.blocks))))
+        };
         let fate = root_fate::<V>(step, root_alpha, excess_k);
         let validator = (server - root_alpha) + fate.to_validators;
         let withheld = server * V::load(&chunk.miner_burned).min(one);
@@ -198,13 +208,14 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
         let unclaimed = V::load(&chunk.unclaimed_root_alpha);
         let claimed = unclaimed * V::splat(sales.claim_of_stock) + accrued * V::splat(sales.claim_of_new);
         let kept = claimed - claimed * V::splat(sales.root_swap);
-        let swapped = claimed * V::splat(sales.root_swap) + fate.sold;
+        let swapped = claimed * V::splat(sales.root_swap);
 
         let staked = V::load(&chunk.staked_alpha);
         staked.store(&mut buffers.staked_open.0[i]);
         validator.store(&mut buffers.validator_alpha.0[i]);
         sold.store(&mut buffers.sold_alpha.0[i]);
         swapped.store(&mut buffers.swapped_alpha.0[i]);
+        fate.sold.store(&mut buffers.diluted.0[i]);
         ((x - bought) + alpha_k).store(&mut buffers.reserve_alpha_mid.0[i]);
         (staked + (((cut + miner) + (validator - sold)) + kept)).store(&mut chunk.staked_alpha);
         if step.injection_rule.keeps_bought_alpha() {
@@ -255,23 +266,25 @@ fn root_first_sale_pass<V: Vector, const EQUAL: bool>(chunks: &[ChainChunk], buf
     for (i, chunk) in chunks.iter().enumerate() {
         let x = V::load(&buffers.reserve_alpha_mid.0[i]);
         let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[i]);
-        let xa = x + V::load(&buffers.swapped_alpha.0[i]);
+        let xa = x + V::load(&buffers.diluted.0[i]);
         let xb = xa + V::load(&buffers.sold_alpha.0[i]);
+        let xc = xb + V::load(&buffers.swapped_alpha.0[i]);
         let ratio = weight_ratio::<V, EQUAL>(chunk);
-        let (ya, yb, sale) = if EQUAL {
-            (y * (x / xa), y * (x / xb), xb / xa)
+        let (ya, yb, yc, sale) = if EQUAL {
+            (y * (x / xa), y * (x / xb), y * (x / xc), xc / xa)
         } else {
             let power = -(one / ratio);
             let ya = y * math::exp(power * math::ln(xa / x));
-            let grown = math::ln(xb / xa);
-            (ya, ya * math::exp(power * grown), (power - one) * grown)
+            let grown = math::ln(xc / xa);
+            let yb = ya * math::exp(power * math::ln(xb / xa));
+            (ya, yb, ya * math::exp(power * grown), (power - one) * grown)
         };
         (ya / (xa * ratio) * V::load(&buffers.coinbase_move.0[i])).store(&mut buffers.coinbase_move.0[i]);
         sale.store(&mut buffers.sale_move.0[i]);
-        (y - ya).store(&mut buffers.root_tao.0[i]);
+        ((y - ya) + (yb - yc)).store(&mut buffers.root_tao.0[i]);
         (ya - yb).store(&mut buffers.sold_tao.0[i]);
-        xb.store(&mut buffers.reserve_alpha_mid.0[i]);
-        yb.store(&mut buffers.reserve_tao_mid.0[i]);
+        xc.store(&mut buffers.reserve_alpha_mid.0[i]);
+        yc.store(&mut buffers.reserve_tao_mid.0[i]);
     }
 }
 
@@ -380,10 +393,30 @@ fn cross_halvings_lanes(chunk: &mut ChainChunk, issuance: Lanes8, growth: Lanes8
             let rate = chunk.alpha_emission[lane];
             mean[lane] = rate * (before + 0.5 * (blocks - before)) / blocks;
             chunk.alpha_emission[lane] = 0.5 * rate;
-            chunk.halving_issuance[lane] = 0.5 * (chunk.halving_issuance[lane] + crate::units::SUPPLY_CAP);
+            chunk.halving_issuance[lane] = 0.5 * (chunk.halving_issuance[lane] + SUPPLY_CAP);
         }
     }
     mean
+}
+
+/// Alpha emission where recycling has brought the issuance back below a halving that was passed.
+#[inline(always)]
+fn return_below_halvings<V: Vector>(chunk: &mut ChainChunk, issuance: V) {
+    let next = V::load(&chunk.halving_issuance);
+    let passed = next + next - V::splat(SUPPLY_CAP);
+    let below = issuance.lt(passed) & next.lt(V::splat(f64::INFINITY));
+    if V::bitmask(below) != 0 {
+        return_below_halvings_lanes(chunk, issuance.to_array());
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn return_below_halvings_lanes(chunk: &mut ChainChunk, issuance: Lanes8) {
+    for lane in (0..CHUNK_SLOTS).filter(|lane| issuance[*lane] > 0.0) {
+        chunk.alpha_emission[lane] = emission::block_emission(issuance[lane]);
+        chunk.halving_issuance[lane] = emission::next_halving(issuance[lane]);
+    }
 }
 
 #[inline(always)]

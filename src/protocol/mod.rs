@@ -1,7 +1,8 @@
 //! What the chain decides: deterministic rules, no randomness, no I/O, no clock, no threads.
 //!
 //! The rules are those of `opentensor/subtensor`, commit `14bc6f9f964b9cc362e9635dd110a487fa5d15a0` (2026-06-30,
-//! `spec_version` 425), with the Hill gate of later runtimes as [`params::ShareRule::E2H`]. Amounts are `f64` tokens. A name
+//! `spec_version` 425), those of earlier runtimes and the Hill gate of later ones: each rule is an enum of its versions, a
+//! field of [`params::ProtocolParams`], and [`upgrades`] is the table of what ran when. Amounts are `f64` tokens. A name
 //! that ends in `_rao` or `_raw`, and all of [`pool_rao`], is the same rule in the chain's integers and rounding.
 //!
 //! | Chain (`pallets/subtensor/src`, `pallets/swap/src`) | Here |
@@ -12,7 +13,7 @@
 //! | `coinbase/run_coinbase.rs`, `get_subnet_terms` | [`emission::inject`] |
 //! | `coinbase/run_coinbase.rs`, `get_network_root_sell_flag` | [`root::sell_flag`] |
 //! | `coinbase/block_emission.rs`, `get_block_emission_for_issuance` | [`emission::block_emission`], [`emission::block_emission_rao`] |
-//! | `coinbase/subnet_emissions.rs`, `get_shares`, `get_subnet_block_emissions` | [`emission::emission_shares`] |
+//! | `coinbase/subnet_emissions.rs`, `get_shares`, `get_subnet_block_emissions` | [`share_rules::emission_shares`], all versions |
 //! | `coinbase/block_step.rs`, `root_proportion` | [`root::root_proportion`] |
 //! | `epoch/run_epoch.rs`, `epoch_mechanism` | [`yuma::epoch::run_epoch`], a subnet by itself: no block calls it |
 //! | `coinbase/root.rs`, `get_network_lock_cost` | [`registration::lock_cost`], [`registration::LockCostRao`] |
@@ -42,7 +43,9 @@
 //! - Minimum amounts of user trades (0.002 TAO) and their own price limits; only the chain's default limits are in force.
 //! - Truncation to whole rao in `f64` forms: below 1 rao per amount and block. Of prices and root proportions to 2^-32:
 //!   relative 2.3e-10 / price; followed, like the truncation of moving prices, under [`fixed::Rounding::Floored`].
-//! - Share rules before E2 and the flow average behind them (dead code on chain), pools before the weighted one.
+//! - Pools before the weighted one have equal weights here: their virtual reserves and the liquidity that disproportionate
+//!   injections left beside them (rule J0 in A1, three weeks of July 2025) are not followed. The flat fee of A0 (0.00005 TAO).
+//! - TAO of chain buys under J1 and J2 was left out of the TAO issuance by a mistake of the chain; here it is counted.
 
 pub mod block;
 pub mod dissolve;

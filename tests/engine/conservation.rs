@@ -1,7 +1,6 @@
 //! TAO and alpha are conserved, with halvings, prunes, starts, more slots and changes of the rules inside.
 
 use taorisk::engine::audit::Audit;
-use taorisk::engine::path;
 use taorisk::engine::path::LifecycleEvent;
 use taorisk::engine::path::PathState;
 use taorisk::engine::path::Workspace;
@@ -9,6 +8,7 @@ use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
 use taorisk::engine::record::EventKind;
+use taorisk::engine::step;
 use taorisk::model::switches::RuleSwitch;
 use taorisk::model::switches::SwitchTime;
 use taorisk::protocol::emission;
@@ -18,9 +18,6 @@ use taorisk::protocol::slots::SlotValues;
 use taorisk::protocol::upgrades;
 use taorisk::protocol::upgrades::Change;
 use taorisk::simd::Backend;
-use taorisk::simd::Kernel;
-use taorisk::simd::Vector;
-use taorisk::simd::dispatch;
 use taorisk::units::SLOT_CAPACITY;
 
 use crate::drive::days;
@@ -194,22 +191,20 @@ struct Audited<'a> {
     path: u32,
 }
 
-impl Kernel for Audited<'_> {
+impl Audited<'_> {
     /// The path at its end, and how many subnets were pruned.
-    type Output = (PathState, usize);
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> Self::Output {
+    fn run(self) -> (PathState, usize) {
+        let backend = Backend::detect();
         let mut state = PathState::new(self.plan);
-        state.reset::<V>(self.plan, self.path);
+        step::reset(backend, self.plan, &mut state, self.path);
         let (held, mut work, mut audit) = (SlotValues::splat(0.0), Workspace::default(), Audit::default());
         let mut row = [AgeChunk::frozen(); MAX_CHUNKS];
         let mut pruned = 0;
-        for step in 0..self.plan.input.steps {
-            path::fill_ages::<V>(self.plan, step, &mut row);
+        for number in 0..self.plan.input.steps {
+            step::fill_ages(backend, self.plan, number, &mut row);
             audit.open(&state);
-            path::advance::<V>(self.plan, step, &row, &mut state, &held, &mut work).expect("a sound path");
-            audit.close(self.plan, step, &state, &work).expect("balanced books");
+            step::advance(backend, self.plan, number, &row, &mut state, &held, &mut work).expect("a sound path");
+            audit.close(self.plan, number, &state, &work).expect("balanced books");
             pruned += work.events.iter().filter(|event| event.kind == EventKind::Deregistered).count();
         }
         (state, pruned)
@@ -256,7 +251,7 @@ fn upgrades_under_way_conserve_tao_and_alpha() {
     ] {
         let plan = upgraded(&first, &second);
         for path in 0..2 {
-            let (end, pruned) = dispatch(Backend::detect(), Audited { plan: &plan, path });
+            let (end, pruned) = Audited { plan: &plan, path }.run();
             let imbalance = end.tao_imbalance().abs();
             let subnets = end.occupants.iter().flatten().count();
             println!("{title}, path {path}: {pruned} prunes, {subnets} subnets, imbalance {imbalance:.1e}");

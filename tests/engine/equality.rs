@@ -3,7 +3,6 @@
 //! The block engine runs the scalar definitions of the protocol in the chain's order, mode `continuous`; chance,
 //! behaviour and lifecycle are the same functions in both.
 
-use taorisk::engine::block;
 use taorisk::engine::block::BlockState;
 use taorisk::engine::path::LifecycleEvent;
 use taorisk::engine::path::PathState;
@@ -12,6 +11,7 @@ use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
 use taorisk::engine::record::EventKind;
+use taorisk::engine::step;
 use taorisk::model::switches::RuleSwitch;
 use taorisk::model::switches::SwitchTime;
 use taorisk::protocol::emission::InjectionRule;
@@ -23,9 +23,6 @@ use taorisk::protocol::slots::SlotValues;
 use taorisk::protocol::upgrades;
 use taorisk::protocol::upgrades::Change;
 use taorisk::simd::Backend;
-use taorisk::simd::Kernel;
-use taorisk::simd::Vector;
-use taorisk::simd::dispatch;
 use taorisk::units::SLOT_CAPACITY;
 
 use crate::drive::days;
@@ -45,21 +42,18 @@ struct BlockRun<'a> {
     keep_every: u32,
 }
 
-impl Kernel for BlockRun<'_> {
-    type Output = Vec<(PathState, Vec<LifecycleEvent>)>;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> Self::Output {
-        let plan = self.plan;
+impl BlockRun<'_> {
+    fn run(self) -> Vec<(PathState, Vec<LifecycleEvent>)> {
+        let (plan, backend) = (self.plan, Backend::detect());
         let (mut path, mut state, mut work) = (PathState::new(plan), BlockState::new(plan), Workspace::default());
         let held = SlotValues::splat(0.0);
-        path.reset::<V>(plan, self.path);
+        step::reset(backend, plan, &mut path, self.path);
         let mut kept = vec![(path.clone(), Vec::new())];
         let mut events = Vec::new();
-        for step in 0..plan.input.steps {
-            block::advance_block::<V>(plan, step, &mut path, &held, &mut state, &mut work);
+        for block in 0..plan.input.steps {
+            step::advance_block(backend, plan, block, &mut path, &held, &mut state, &mut work);
             events.extend_from_slice(&work.events);
-            if (step + 1) % self.keep_every == 0 {
+            if (block + 1) % self.keep_every == 0 {
                 kept.push((path.clone(), std::mem::take(&mut events)));
             }
         }
@@ -111,7 +105,8 @@ impl Deviations {
             let (reserve, issuance) = (b.reserve_alpha[lane], b.issuance_alpha(lane));
             self.see_against("staked", a.staked_alpha[lane], b.staked_alpha[lane], reserve);
             self.see_against("outstanding", a.outstanding_alpha(lane), b.outstanding_alpha(lane), issuance);
-            self.see("protocol alpha", a.protocol_alpha[lane], b.protocol_alpha[lane]);
+            // Chain buys spend what is left of two numbers that may be nearly equal.
+            self.see_against("protocol alpha", a.protocol_alpha[lane], b.protocol_alpha[lane], 1.0);
             self.see("burned alpha", a.burned_alpha[lane], b.burned_alpha[lane]);
             self.see("unclaimed root alpha", a.unclaimed_root_alpha[lane], b.unclaimed_root_alpha[lane]);
             self.see("moving price", a.moving_price[lane], b.moving_price[lane]);
@@ -138,7 +133,7 @@ fn assert_equal_at_one_block(title: &str, change: impl FnOnce(&mut PlanInput)) -
     let mut deviations = Deviations::default();
     let mut all = Vec::new();
     for (path, stepped) in steps.iter().enumerate() {
-        let blocks = dispatch(Backend::detect(), BlockRun { plan: &plan, path: path as u32, keep_every: 1 });
+        let blocks = BlockRun { plan: &plan, path: path as u32, keep_every: 1 }.run();
         assert_eq!(blocks.len(), stepped.len());
         for ((a, events), (b, block_events)) in stepped.iter().zip(&blocks) {
             deviations.see_paths(a, b);
@@ -306,7 +301,7 @@ fn days_against_blocks(title: &str, step_days: u32, change: impl Fn(&mut PlanInp
     };
     let (of_steps, of_blocks) = (with(7_200), with(1));
     let steps = watch(&of_steps, 1, |view, _| view.path.clone()).expect("a sound path");
-    let blocks = dispatch(Backend::detect(), BlockRun { plan: &of_blocks, path: 0, keep_every: 7_200 });
+    let blocks = BlockRun { plan: &of_blocks, path: 0, keep_every: 7_200 }.run();
     let mut deviations = Deviations::default();
     for (a, (b, _)) in steps[0].iter().zip(&blocks) {
         deviations.see_paths(a, b);

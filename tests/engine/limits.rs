@@ -3,7 +3,6 @@
 use std::fs;
 
 use assert_cmd::Command;
-use taorisk::engine::path;
 use taorisk::engine::path::PathFault;
 use taorisk::engine::path::PathState;
 use taorisk::engine::path::Workspace;
@@ -11,13 +10,11 @@ use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
 use taorisk::engine::run::RunError;
+use taorisk::engine::step;
 use taorisk::protocol::moving_price_table::AgeChunk;
 use taorisk::protocol::slots::MAX_CHUNKS;
 use taorisk::protocol::slots::SlotValues;
 use taorisk::simd::Backend;
-use taorisk::simd::Kernel;
-use taorisk::simd::Vector;
-use taorisk::simd::dispatch;
 use taorisk::units::NetUid;
 use tempfile::TempDir;
 
@@ -166,22 +163,19 @@ struct Planted<'a> {
     slot: usize,
 }
 
-impl Kernel for Planted<'_> {
-    type Output = Result<(), PathFault>;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> Self::Output {
-        let plan = self.plan;
+impl Planted<'_> {
+    fn run(self) -> Result<(), PathFault> {
+        let (plan, backend) = (self.plan, Backend::detect());
         let (mut path, mut work) = (PathState::new(plan), Workspace::default());
         let mut row = [AgeChunk::frozen(); MAX_CHUNKS];
-        path.reset::<V>(plan, self.path);
-        for step in 0..=self.sound_steps {
-            if step == self.sound_steps {
+        step::reset(backend, plan, &mut path, self.path);
+        for number in 0..=self.sound_steps {
+            if number == self.sound_steps {
                 let (chunk, lane) = locate(self.slot);
                 (self.plant)(&mut path, chunk, lane);
             }
-            path::fill_ages::<V>(plan, step, &mut row);
-            path::advance::<V>(plan, step, &row, &mut path, &SlotValues::splat(0.0), &mut work)?;
+            step::fill_ages(backend, plan, number, &mut row);
+            step::advance(backend, plan, number, &row, &mut path, &SlotValues::splat(0.0), &mut work)?;
         }
         Ok(())
     }
@@ -202,10 +196,10 @@ fn a_planted_nan_or_negative_value_is_found_where_it_is() {
     for (name, plant) in plants {
         let planted = Planted { plan: &plan, path: 5, sound_steps: 3, plant, slot: 50 };
         let fault = PathFault { path: 5, step: 4, netuid: NetUid(51), seed: 77 };
-        assert_eq!(dispatch(Backend::detect(), planted), Err(fault), "{name}");
+        assert_eq!(planted.run(), Err(fault), "{name}");
     }
     let harmless = Planted { plan: &plan, path: 5, sound_steps: 3, plant: |_, _, _| {}, slot: 50 };
-    assert_eq!(dispatch(Backend::detect(), harmless), Ok(()));
+    assert_eq!(harmless.run(), Ok(()));
 }
 
 #[test]
