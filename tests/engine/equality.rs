@@ -95,6 +95,7 @@ impl Deviations {
         self.see("root stake", a.root_stake_tao, b.root_stake_tao);
         self.see("free TAO", a.free_tao, b.free_tao);
         assert_eq!(a.occupants, b.occupants);
+        let flow_rules = !a.flows.is_empty();
         for slot in (0..SLOT_CAPACITY).filter(|&slot| a.occupants[slot].is_some()) {
             let (chunk, lane) = locate(slot);
             let (a, b) = (&a.chain[chunk], &b.chain[chunk]);
@@ -105,8 +106,9 @@ impl Deviations {
             let (reserve, issuance) = (b.reserve_alpha[lane], b.issuance_alpha(lane));
             self.see_against("staked", a.staked_alpha[lane], b.staked_alpha[lane], reserve);
             self.see_against("outstanding", a.outstanding_alpha(lane), b.outstanding_alpha(lane), issuance);
-            // Chain buys spend what is left of two numbers that may be nearly equal.
-            self.see_against("protocol alpha", a.protocol_alpha[lane], b.protocol_alpha[lane], 1.0);
+            // Weights by flow are differences of averages, and chain buys differences of shares and caps.
+            let bought_against = if flow_rules { reserve } else { 0.0 };
+            self.see_against("protocol alpha", a.protocol_alpha[lane], b.protocol_alpha[lane], bought_against);
             self.see("burned alpha", a.burned_alpha[lane], b.burned_alpha[lane]);
             self.see("unclaimed root alpha", a.unclaimed_root_alpha[lane], b.unclaimed_root_alpha[lane]);
             self.see("moving price", a.moving_price[lane], b.moving_price[lane]);
