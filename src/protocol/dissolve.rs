@@ -34,12 +34,12 @@ pub fn payout_per_alpha(
     protocol_alpha: f64,
     registered_at: u64,
 ) -> f64 {
-    let weights = staked_alpha
-        + match params.dissolve_rule {
-            DissolveRule::D0 => 0.0,
-            DissolveRule::D2 if registered_at <= params.tao_in_refund_block => protocol_alpha,
-            DissolveRule::D1 | DissolveRule::D2 => protocol_alpha + reserve_alpha,
-        };
+    let (protocol, in_pool) = match params.dissolve_rule {
+        DissolveRule::D0 => (0.0, 0.0),
+        DissolveRule::D2 if registered_at <= params.tao_in_refund_block => (protocol_alpha, 0.0),
+        DissolveRule::D1 | DissolveRule::D2 => (protocol_alpha, reserve_alpha),
+    };
+    let weights = staked_alpha + protocol + in_pool;
     if weights > 0.0 { pot_tao / weights } else { 0.0 }
 }
 
