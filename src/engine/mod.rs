@@ -9,3 +9,4 @@ pub mod plan;
 pub mod record;
 pub mod recorder;
 pub mod run;
+pub mod unfold;
