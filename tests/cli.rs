@@ -307,7 +307,7 @@ fn help_mentions_every_flag_and_command() {
         }
     }
     let help = taorisk(&directory, &["--help"]).stdout;
-    for command in ["run", "check", "summarize", "init", "completions", "man", "Exit codes:"] {
+    for command in ["run", "check", "summarize", "replay", "init", "completions", "man", "Exit codes:"] {
         assert!(help.contains(command), "help lacks {command}");
     }
 }

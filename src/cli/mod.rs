@@ -15,7 +15,9 @@ pub mod args;
 pub mod check;
 pub mod error;
 pub mod init;
+pub mod replay;
 pub mod run;
+pub mod story;
 pub mod summarize;
 pub mod table;
 pub mod yuma;
@@ -30,6 +32,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Summarize(args)) => summarize::summarize(&args.run_directory, args.json),
+        Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Yuma(args)) => yuma::yuma(&args),
         Some(Command::Completions(args)) => print_result(&completions(args.shell)),

@@ -171,7 +171,8 @@ fn progress_bar(paths: u64, quiet: bool) -> ProgressBar {
     ProgressBar::with_draw_target(Some(paths), target).with_style(style)
 }
 
-fn identity(scenario: &Scenario) -> Identity {
+/// What result files of a scenario say of where they come from.
+pub(crate) fn identity(scenario: &Scenario) -> Identity {
     Identity { scenario_hash: scenario.hash().to_owned(), seed: scenario.seed }
 }
 
@@ -193,6 +194,14 @@ pub fn plan_of(scenario: &Scenario) -> Plan {
         blocks_per_step: scenario.blocks_per_step,
         steps: scenario.horizon_steps,
     })
+}
+
+/// What the numbers of books and horizons stand for.
+pub(crate) fn labels(scenario: &Scenario) -> Labels {
+    Labels {
+        books: scenario.books.iter().map(|book| book.name.clone()).collect(),
+        horizons_days: scenario.report_horizons.iter().map(|horizon| horizon.days).collect(),
+    }
 }
 
 /// A recorder of all that a run directory holds.
@@ -218,17 +227,16 @@ fn simulate(
     progress: &ProgressBar,
 ) -> anyhow::Result<Simulated> {
     let plan = plan_of(scenario);
-    let horizons_days: Vec<f64> = scenario.report_horizons.iter().map(|horizon| horizon.days).collect();
+    let labels = labels(scenario);
     let openings = book_openings(scenario);
-    let mut books = BookStatistics::new(&openings, &horizons_days, &scenario.confidence, scenario.paths);
+    let mut books = BookStatistics::new(&openings, &labels.horizons_days, &scenario.confidence, scenario.paths);
     let mut subnets = SubnetStatistics::new(
         &subnet_openings(scenario),
         scenario.start.block,
-        &horizons_days,
+        &labels.horizons_days,
         &scenario.quantile_probabilities,
         scenario.paths,
     );
-    let labels = Labels { books: openings.into_iter().map(|book| book.name).collect(), horizons_days };
     let mut writer = ResultWriter::start(target, labels, identity(scenario))?;
     let mut refused = None;
     let consume = |batch: BatchRecord| {

@@ -41,11 +41,11 @@ impl Style {
         Self { color: io::stdout().is_terminal() && !refused }
     }
 
-    fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
-    fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }
 
@@ -282,7 +282,7 @@ fn decimals(half_width: f64) -> usize {
 }
 
 /// A number with commas between thousands.
-fn grouped(value: f64, decimals: usize) -> String {
+pub(crate) fn grouped(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
     let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(a, b)| (a, Some(b)));
     let mut grouped = String::new();
@@ -297,7 +297,7 @@ fn grouped(value: f64, decimals: usize) -> String {
     fraction.map_or(format!("{sign}{grouped}"), |fraction| format!("{sign}{grouped}.{fraction}"))
 }
 
-fn days_label(days: f64) -> String {
+pub(crate) fn days_label(days: f64) -> String {
     if days == 1.0 { "1 day".to_owned() } else { format!("{days} days") }
 }
 
@@ -307,7 +307,7 @@ fn percent_label(level: f64) -> String {
 }
 
 /// A name from a file without control characters, which could drive the terminal.
-fn printable(name: &str) -> String {
+pub(crate) fn printable(name: &str) -> String {
     name.chars().filter(|character| !character.is_control()).collect()
 }
 

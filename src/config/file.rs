@@ -232,9 +232,14 @@ impl Origins {
         self.of(key).starts_with(BASE_NAME)
     }
 
-    /// Where `key` was set.
+    /// Every key was set by `file`.
+    pub fn all_of(file: &str) -> Self {
+        Self(BTreeMap::from([(String::new(), file.to_owned())]))
+    }
+
+    /// Where `key` was set. The empty key stands for all that have no entry of their own.
     pub fn of(&self, key: &str) -> &str {
-        self.0.get(key).map_or(BASE_NAME, String::as_str)
+        self.0.get(key).or_else(|| self.0.get("")).map_or(BASE_NAME, String::as_str)
     }
 }
 

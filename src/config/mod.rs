@@ -48,6 +48,14 @@ pub enum ConfigError {
         /// File and line, or the flag that set it.
         origin: String,
     },
+    /// A manifest holds a scenario of other keys than this version's.
+    #[error("the scenario in {file} is of another version of this program")]
+    Foreign {
+        /// File as the user named it.
+        file: String,
+        /// What is missing or unknown.
+        source: serde_json::Error,
+    },
     /// The snapshot or the positions were refused.
     #[error(transparent)]
     Input(#[from] InputError),

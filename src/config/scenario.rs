@@ -6,6 +6,7 @@ use std::path;
 use std::path::Path;
 use std::path::PathBuf;
 
+use serde::Deserialize;
 use sha2::Digest;
 use sha2::Sha256;
 
@@ -143,6 +144,19 @@ impl Scenario {
         resolve_inputs(&mut file, directory);
         apply_overrides(&mut file, &mut origins, overrides);
         name_rules(&mut file, &mut origins)?;
+        build(file, &origins)
+    }
+
+    /// The scenario that the manifest `name` holds in full, as [`Scenario::to_json`] wrote it; inputs are read again, from
+    /// where they are named there.
+    ///
+    /// # Errors
+    /// As [`Scenario::load`], and for keys of another version.
+    pub fn from_json(name: &str, json: &serde_json::Value, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let file = ScenarioFile::deserialize(json);
+        let mut file = file.map_err(|source| ConfigError::Foreign { file: name.to_owned(), source })?;
+        let mut origins = Origins::all_of(name);
+        apply_overrides(&mut file, &mut origins, overrides);
         build(file, &origins)
     }
 

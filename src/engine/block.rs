@@ -96,16 +96,22 @@ fn read_slots(plan: &Plan, opening: u64, path: &PathState, chain: &mut ChainStat
     for (slot, occupant) in path.occupants.iter().enumerate() {
         let Some(occupant) = occupant else { continue };
         let (chunk, lane) = locate(slot);
-        let first_emission_block = match occupant.started_step {
-            Some(step) => Some(plan.opening_block(step) + 1),
-            None if path.chain[chunk].started[lane] > 0.0 => Some((plan.start_age_offset[chunk][lane] + 2.0) as u64),
-            None => None,
-        };
+        let first_emission_block = first_emission_block(plan, path, slot);
         let netuid = NetUid::from_slot(slot);
         let registered_at = occupant.registered_at;
         let flow = path.flows.get(chunk).map(|flows| flows.lane(lane)).unwrap_or_default();
         let subnet = path.chain[chunk].lane(lane, netuid);
         chain.subnets.push(SubnetState { registered_at, first_emission_block, flow, ..subnet });
+    }
+}
+
+/// Block from which the subnet in `slot` ages; `None` where it has not started, or there is none.
+pub(crate) fn first_emission_block(plan: &Plan, path: &PathState, slot: usize) -> Option<u64> {
+    let (chunk, lane) = locate(slot);
+    match path.occupants[slot]?.started_step {
+        Some(step) => Some(plan.opening_block(step) + 1),
+        None if path.chain[chunk].started[lane] > 0.0 => Some((plan.start_age_offset[chunk][lane] + 2.0) as u64),
+        None => None,
     }
 }
 

@@ -10,3 +10,4 @@ pub mod record;
 pub mod recorder;
 pub mod run;
 pub mod step;
+pub mod unfold;

@@ -16,6 +16,9 @@ pub enum OutputError {
         .0.display()
     )]
     Exists(PathBuf),
+    /// The file to write is there already.
+    #[error("{} exists already: name another file with --out", .0.display())]
+    FileExists(PathBuf),
     /// The directory holds something that no run wrote.
     #[error(
         "{} is not empty and holds no run ({entry:?} is not a result file): choose an empty or new directory",

@@ -11,6 +11,7 @@ pub mod hash;
 pub mod manifest;
 pub mod parquet;
 pub mod read;
+pub mod replay;
 pub mod rows;
 pub mod run_dir;
 pub mod schema;

@@ -160,6 +160,16 @@ impl Columns {
     }
 }
 
+/// Rows as columns.
+pub(crate) fn record_batch<R: Row>(schema: &FileSchema, rows: &[R]) -> RecordBatch {
+    let mut columns = Columns::new(schema);
+    for row in rows {
+        row.append(&mut columns);
+        columns.end_row();
+    }
+    RecordBatch::try_new(schema.arrow(), columns.finish()).expect("the builders were made from the schema")
+}
+
 /// Writes the rows of one file and hashes its columns.
 pub struct TableWriter {
     path: PathBuf,

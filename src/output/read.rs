@@ -1,6 +1,7 @@
 //! Result files back to rows, with their columns checked against the schema.
 
 use std::fs::File;
+use std::ops::Range;
 use std::panic;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -17,8 +18,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
+use crate::engine::record::PathRow;
 use crate::output::error::OutputError;
 use crate::output::schema::FileSchema;
+use crate::output::schema::PATHS;
 use crate::output::schema::SUBNETS;
 use crate::output::schema::SUMMARY;
 use crate::risk::book::Basis;
@@ -38,6 +41,16 @@ const BATCH_ROWS: usize = 8_192;
 pub fn read_batches(
     directory: &Path,
     schema: &FileSchema,
+    visit: impl FnMut(&RecordBatch) -> Result<(), OutputError>,
+) -> Result<(), OutputError> {
+    read_range(directory, schema, 0..usize::MAX, visit)
+}
+
+/// The same for those rows whose number is in `rows`.
+fn read_range(
+    directory: &Path,
+    schema: &FileSchema,
+    rows: Range<usize>,
     mut visit: impl FnMut(&RecordBatch) -> Result<(), OutputError>,
 ) -> Result<(), OutputError> {
     let path = directory.join(schema.file);
@@ -45,6 +58,7 @@ pub fn read_batches(
     let builder = guarded(&path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
     check_columns(&path, schema, builder.schema())?;
     check_extents(&path, builder.metadata())?;
+    let builder = builder.with_offset(rows.start).with_limit(rows.len());
     let mut reader = guarded(&path, || builder.with_batch_size(BATCH_ROWS).build())?;
     while let Some(batch) = guarded(&path, || Ok(reader.next().transpose()?))? {
         visit(&batch)?;
@@ -117,6 +131,10 @@ impl Cells<'_> {
         self.column(name).as_primitive::<UInt64Type>().value(self.row)
     }
 
+    fn u32(&self, name: &str) -> u32 {
+        self.column(name).as_primitive::<UInt32Type>().value(self.row)
+    }
+
     fn text(&self, name: &str) -> &str {
         self.column(name).as_string::<i32>().value(self.row)
     }
@@ -139,14 +157,53 @@ fn read_rows<T>(
     schema: &FileSchema,
     row: impl Fn(&Cells) -> Result<T, OutputError>,
 ) -> Result<Vec<T>, OutputError> {
+    read_rows_of(directory, schema, 0..usize::MAX, row)
+}
+
+fn read_rows_of<T>(
+    directory: &Path,
+    schema: &FileSchema,
+    range: Range<usize>,
+    row: impl Fn(&Cells) -> Result<T, OutputError>,
+) -> Result<Vec<T>, OutputError> {
     let mut rows = Vec::new();
-    read_batches(directory, schema, |batch| {
+    read_range(directory, schema, range, |batch| {
         for index in 0..batch.num_rows() {
             rows.push(row(&Cells { path: directory.join(schema.file), batch, row: index })?);
         }
         Ok(())
     })?;
     Ok(rows)
+}
+
+/// The outcomes of the path that stands at `place` in `paths.parquet`, counted from 0, of a run with so many books and
+/// horizons. Books and horizons are numbered in the file's order.
+///
+/// # Errors
+/// As [`read_batches`].
+pub fn read_path(directory: &Path, place: u64, books: usize, horizons: usize) -> Result<Vec<PathRow>, OutputError> {
+    let count = books * horizons;
+    let first = place as usize * count;
+    let rows = read_rows_of(directory, &PATHS, first..first + count, |cells| {
+        Ok(PathRow {
+            path: cells.u64("path"),
+            book: 0,
+            horizon: 0,
+            pnl_mark_tao: cells.f64("pnl_mark_tao"),
+            pnl_liquidation_tao: cells.f64("pnl_liquidation_tao"),
+            pnl_mark_usd: cells.f64("pnl_mark_usd"),
+            pnl_liquidation_usd: cells.f64("pnl_liquidation_usd"),
+            max_drawdown: cells.f64("max_drawdown"),
+            deregistered_holdings: cells.u32("deregistered_holdings") as u16,
+            weight: cells.f64("weight"),
+        })
+    })?;
+    let number = |(index, row): (usize, PathRow)| PathRow {
+        book: (index / horizons) as u16,
+        horizon: (index % horizons) as u16,
+        ..row
+    };
+    Ok(rows.into_iter().enumerate().map(number).collect())
 }
 
 /// The rows of `summary.parquet`.
@@ -196,7 +253,7 @@ pub struct DeregistrationRisk {
 /// As [`read_batches`], and if a netuid exceeds the chain's.
 pub fn read_deregistration_risk(directory: &Path) -> Result<Vec<DeregistrationRisk>, OutputError> {
     read_rows(directory, &SUBNETS, |cells| {
-        let netuid = cells.column("netuid").as_primitive::<UInt32Type>().value(cells.row);
+        let netuid = cells.u32("netuid");
         let netuid = u16::try_from(netuid).map_err(|_| OutputError::Value {
             path: cells.path.clone(),
             column: "netuid",

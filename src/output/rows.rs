@@ -3,6 +3,7 @@
 use crate::engine::record::EventRow;
 use crate::engine::record::PathRow;
 use crate::engine::record::SampleRow;
+use crate::engine::unfold::BlockRow;
 use crate::output::parquet::Columns;
 use crate::output::parquet::Row;
 use crate::risk::book::SummaryRow;
@@ -62,6 +63,18 @@ impl Row for SampleRow {
         columns.f64(self.staked_alpha);
         columns.f64(self.outstanding_alpha);
         columns.f64(self.flow);
+    }
+}
+
+impl Row for BlockRow {
+    fn append(&self, columns: &mut Columns) {
+        columns.u64(self.path);
+        columns.u64(self.block);
+        append_netuid(columns, self.id.netuid);
+        columns.u64(self.id.registered_at);
+        columns.f64(self.sampled_price);
+        columns.f64(self.price);
+        columns.f64(self.moving_price);
     }
 }
 

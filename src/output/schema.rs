@@ -267,13 +267,32 @@ pub static SAMPLES: FileSchema = FileSchema {
     ],
 };
 
-/// All Parquet files, in the order of the result hash.
+/// Blocks within steps of one path, written by `taorisk replay --blocks --out`; no part of a run directory.
+pub static BLOCKS: FileSchema = FileSchema {
+    file: "blocks.parquet",
+    rows: "subnet x block, by step; from `taorisk replay --blocks --out`, no part of a run directory. The way within a \
+        step that its closed form implies, no finer simulation",
+    columns: &[
+        PATH,
+        column("block", Kind::U64, "block after which this is the state"),
+        NETUID,
+        REGISTERED_AT,
+        number(
+            "sampled_price",
+            "spot price after the block's coinbase, which the moving price follows (TAO per alpha)",
+        ),
+        number("price", "spot price after the block's trades (TAO per alpha)"),
+        number("moving_price", "moving price, block by block"),
+    ],
+};
+
+/// All Parquet files of a run, in the order of the result hash.
 pub static FILES: [&FileSchema; 6] = [&SUMMARY, &PATHS, &SUBNETS, &QUANTILES, &EVENTS, &SAMPLES];
 
 /// Every column of every file as Markdown tables, for the documentation.
 pub fn schema_markdown() -> String {
     let mut text = format!("Schema version {SCHEMA_VERSION}.\n");
-    for schema in FILES {
+    for schema in FILES.into_iter().chain([&BLOCKS]) {
         let _ = write!(
             text,
             "\n## {}\n\nA row is: {}.\n\n| column | type | meaning |\n|---|---|---|\n",
@@ -324,7 +343,7 @@ mod tests {
     #[test]
     fn markdown_has_a_line_for_each_column() {
         let text = schema_markdown();
-        let columns: usize = FILES.iter().map(|schema| schema.columns.len()).sum();
+        let columns: usize = FILES.iter().chain(&[&BLOCKS]).map(|schema| schema.columns.len()).sum();
         assert_eq!(text.lines().filter(|line| line.starts_with("| `")).count(), columns);
         assert!(text.contains("| `level` | Float64 |"));
     }

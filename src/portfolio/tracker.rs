@@ -20,10 +20,24 @@ pub struct BookTracker {
     rows: Vec<PathRow>,
 }
 
+/// A holding that a deregistration turned into TAO.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settlement {
+    /// Slot of the subnet.
+    pub slot: usize,
+    /// Alpha held then.
+    pub alpha: f64,
+    /// Its value at spot just before (TAO).
+    pub mark_tao: f64,
+    /// What was paid for it (TAO).
+    pub paid_tao: f64,
+}
+
 /// One book on one path.
 #[derive(Clone, Debug, Default)]
 struct BookState {
     alpha: Vec<f64>,
+    settlements: Vec<Settlement>,
     cash_tao: f64,
     opening_tao: f64,
     peak_tao: f64,
@@ -74,6 +88,36 @@ impl BookTracker {
         }
     }
 
+    /// What is followed.
+    pub fn books(&self) -> &[Book] {
+        &self.books
+    }
+
+    /// Outcome up to now of book number `book` on path `index`; its horizon says nothing.
+    pub fn outcome(&self, index: usize, book: usize, view: &StepView<'_>) -> PathRow {
+        let row = self.state(index, book).row(&self.books[book], view, self.fee_rate);
+        PathRow { book: book as u16, ..row }
+    }
+
+    /// Mark value (TAO) of book number `book` at the start of path `index`.
+    pub fn opening_tao(&self, index: usize, book: usize) -> f64 {
+        self.state(index, book).opening_tao
+    }
+
+    /// Alpha of each position of book number `book` on path `index`.
+    pub fn alpha(&self, index: usize, book: usize) -> &[f64] {
+        &self.state(index, book).alpha
+    }
+
+    /// Holdings of book number `book` on path `index` that were deregistered so far, in order.
+    pub fn settlements(&self, index: usize, book: usize) -> &[Settlement] {
+        &self.state(index, book).settlements
+    }
+
+    fn state(&self, index: usize, book: usize) -> &BookState {
+        &self.states[index * self.books.len() + book]
+    }
+
     /// Rows of the first `count` paths: by path, then book, then horizon.
     pub fn rows(&self, count: usize) -> &[PathRow] {
         &self.rows[..count * self.books.len() * self.horizon_steps.len()]
@@ -97,6 +141,7 @@ impl BookState {
     fn open(&mut self, book: &Book, path: &PathState) {
         self.alpha.clear();
         self.alpha.extend(book.positions.iter().map(|position| position.alpha));
+        self.settlements.clear();
         (self.cash_tao, self.max_drawdown, self.deregistered) = (0.0, 0.0, 0);
         self.opening_tao = self.mark_tao(book, path);
         self.peak_tao = self.opening_tao;
@@ -119,8 +164,11 @@ impl BookState {
         }
         for (alpha, position) in self.alpha.iter_mut().zip(&book.positions) {
             if position.netuid.slot() == event.slot && *alpha > 0.0 {
-                self.cash_tao += *alpha * event.paid_tao;
+                let paid_tao = *alpha * event.paid_tao;
+                self.cash_tao += paid_tao;
                 self.deregistered += 1;
+                let mark_tao = *alpha * event.price;
+                self.settlements.push(Settlement { slot: event.slot, alpha: *alpha, mark_tao, paid_tao });
                 *alpha = 0.0;
             }
         }

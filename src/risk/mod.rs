@@ -19,5 +19,6 @@ pub mod estimate;
 pub mod histogram;
 pub mod moments;
 pub mod recorder;
+pub mod replay;
 pub mod subnet;
 pub mod tail;

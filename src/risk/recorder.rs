@@ -14,6 +14,9 @@ use crate::portfolio::tracker::BookTracker;
 use crate::protocol::slots::SlotValues;
 use crate::risk::histogram::Metric;
 use crate::risk::histogram::SubnetCube;
+use crate::risk::replay::Replay;
+use crate::risk::replay::ReplayPlan;
+use crate::risk::replay::Storyteller;
 use crate::units::NetUid;
 
 /// What is recorded, and of which paths.
@@ -44,6 +47,8 @@ pub struct BatchRecord {
     pub events: Vec<EventRow>,
     /// States of sampled paths, by path and step.
     pub samples: Vec<SampleRow>,
+    /// The story of the batch's one path, where it was asked for.
+    pub story: Option<Replay>,
 }
 
 /// Recorder of a run; one per worker. Its cube counts all the paths that the worker saw.
@@ -52,6 +57,7 @@ pub struct RunRecorder {
     plan: RecordPlan,
     tracker: BookTracker,
     batch: BatchRecord,
+    storyteller: Option<Storyteller>,
     /// Prices and emission shares of subnets of the snapshot, alive at a horizon.
     pub cube: SubnetCube,
 }
@@ -60,7 +66,18 @@ impl RunRecorder {
     /// A recorder with nothing seen yet.
     pub fn new(plan: RecordPlan, tracker: BookTracker) -> Self {
         let cube = SubnetCube::new(plan.slots, plan.horizon_steps.len());
-        Self { plan, tracker, batch: BatchRecord::default(), cube }
+        Self { plan, tracker, batch: BatchRecord::default(), storyteller: None, cube }
+    }
+
+    /// The same for batches of one path whose story is kept.
+    pub(crate) fn telling(&self, kept: &ReplayPlan) -> Self {
+        Self { storyteller: Some(Storyteller::new(kept)), ..self.clone() }
+    }
+
+    fn tell(&mut self, view: &StepView<'_>) {
+        if let Some(storyteller) = &mut self.storyteller {
+            storyteller.keep(view, &self.tracker);
+        }
     }
 
     fn record_events(&mut self, view: &StepView<'_>) {
@@ -106,6 +123,7 @@ impl Recorder for RunRecorder {
     fn open(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
         self.tracker.open(index, view, held);
         self.sample(view);
+        self.tell(view);
     }
 
     fn step(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
@@ -117,12 +135,14 @@ impl Recorder for RunRecorder {
             self.count_survivors(view, horizon);
         }
         self.sample(view);
+        self.tell(view);
     }
 
     /// Steps of a batch come step by step, so rows of one path are brought together; the sorts are stable.
     fn close(&mut self, first_path: u64, count: usize) -> BatchRecord {
         let mut batch = std::mem::take(&mut self.batch);
         (batch.first_path, batch.count) = (first_path, count);
+        batch.story = self.storyteller.as_mut().map(Storyteller::take);
         batch.paths.extend_from_slice(self.tracker.rows(count));
         batch.deregistrations.sort_by_key(|row| row.path);
         batch.events.sort_by_key(|row| row.path);
@@ -131,7 +151,8 @@ impl Recorder for RunRecorder {
     }
 }
 
-fn event_row(path: u64, event: &LifecycleEvent) -> EventRow {
+/// What files say of an event.
+pub(crate) fn event_row(path: u64, event: &LifecycleEvent) -> EventRow {
     let paid = |kind| (event.kind == kind).then_some(event.paid_tao);
     EventRow {
         path,
@@ -145,7 +166,8 @@ fn event_row(path: u64, event: &LifecycleEvent) -> EventRow {
     }
 }
 
-fn sample_rows<'a>(view: &'a StepView<'_>) -> impl Iterator<Item = SampleRow> + 'a {
+/// The state of every occupied slot.
+pub(crate) fn sample_rows<'a>(view: &'a StepView<'_>) -> impl Iterator<Item = SampleRow> + 'a {
     let path: &PathState = view.path;
     path.occupants.iter().enumerate().filter_map(move |(slot, occupant)| {
         let occupant = (*occupant)?;
