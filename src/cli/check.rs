@@ -8,6 +8,7 @@ use crate::cli::print_result;
 use crate::config::scenario::Scenario;
 use crate::portfolio::position::Book;
 use crate::protocol::pool::Pool;
+use crate::protocol::rule_names::RuleVersion;
 
 /// Time of one subnet over one step on one core (ns): between the AVX-512 and AVX2 figures of the `run` bench.
 const NS_PER_SUBNET_STEP: f64 = 30.0;
@@ -51,6 +52,7 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
             scenario.snapshot_file.name
         ),
     ];
+    lines.push(describe_rules(scenario));
     lines.extend(scenario.books.iter().map(|book| describe_book(book, scenario)));
     lines.push(format!(
         "work      {} paths x {} steps of {} blocks x {slots} slots = {subnet_steps:.2e} subnet-steps over {} days",
@@ -89,8 +91,25 @@ fn counted(number: usize, noun: &str) -> String {
 }
 
 fn padded_slots(scenario: &Scenario) -> usize {
-    let highest = scenario.start.subnets.iter().map(|subnet| subnet.netuid.slot() + 1).max().unwrap_or(0);
-    highest.max(scenario.protocol.subnet_limit).next_multiple_of(SLOTS_PER_GROUP)
+    scenario.slots_max().next_multiple_of(SLOTS_PER_GROUP)
+}
+
+/// Versions of the rules at the start, and how many changes may come.
+fn describe_rules(scenario: &Scenario) -> String {
+    let rules = &scenario.protocol;
+    let switches = match scenario.switches.len() {
+        0 => "for the whole path".to_owned(),
+        count => format!("at the start; {} may come", counted(count, "change")),
+    };
+    format!(
+        "rules     shares {}, injection {}, root {}, pool {}, dissolution {}, seed {}, {switches}",
+        rules.share_rule.name(),
+        rules.injection_rule.name(),
+        rules.root_rule.name(),
+        rules.pool_rule.name(),
+        rules.dissolve_rule.name(),
+        rules.seed_rule.name(),
+    )
 }
 
 fn disk_bytes(scenario: &Scenario) -> f64 {

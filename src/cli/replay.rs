@@ -192,8 +192,7 @@ impl FinishedRun {
     }
 
     fn netuids(&self, named: &[u16]) -> Result<Vec<NetUid>, BadInput> {
-        let highest = self.scenario.start.subnets.iter().map(|subnet| subnet.netuid.slot() + 1).max();
-        let slots = highest.unwrap_or(0).max(self.scenario.protocol.subnet_limit);
+        let slots = self.scenario.slots_max();
         match named.iter().find(|netuid| !(1..=slots).contains(&usize::from(**netuid))) {
             Some(netuid) => {
                 Err(BadInput(format!("--netuid {netuid} (must be from 1 to {slots}, the slots of this run)")))

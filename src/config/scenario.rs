@@ -33,6 +33,7 @@ use crate::model::switches::RuleSwitch;
 use crate::portfolio::position::Book;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::state::ChainState;
+use crate::protocol::upgrades::Change;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::SUPPLY_CAP;
 
@@ -184,6 +185,16 @@ impl Scenario {
     /// The complete scenario as JSON for the manifest, inputs as they were named.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(&self.file).expect("a scenario has only finite numbers and text keys")
+    }
+
+    /// Slots that a path may come to use: those of the snapshot, and up to the highest subnet limit that may be in force.
+    pub fn slots_max(&self) -> usize {
+        let taken = self.start.subnets.iter().map(|subnet| subnet.netuid.slot() + 1);
+        let limits = self.switches.iter().flat_map(|switch| &switch.changes).filter_map(|change| match change {
+            Change::SubnetLimit(limit) => Some(*limit),
+            _ => None,
+        });
+        taken.chain(limits).fold(self.protocol.subnet_limit, usize::max)
     }
 
     /// Days that a path covers.
@@ -408,7 +419,6 @@ mod tests {
     use crate::protocol::root::RootRule;
     use crate::protocol::share_rules::ShareRule;
     use crate::protocol::upgrades;
-    use crate::protocol::upgrades::Change;
     use crate::units::NetUid;
 
     fn load(text: &str) -> Result<Scenario, ConfigError> {
