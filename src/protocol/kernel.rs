@@ -11,19 +11,23 @@
 //! - The bounds [0.01, 0.99] on weights: price-proportional injection only moves weights towards 1/2.
 //! - Whole rao: amounts are f64 tokens. Effect below 1e-9 TAO per block.
 
-use crate::protocol::emission;
 use crate::protocol::emission::InjectionRule;
 use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::root::RootAlpha;
 use crate::protocol::root::RootRule;
+use crate::protocol::rule_kernel::CapTerms;
+use crate::protocol::rule_kernel::blend_parts;
+use crate::protocol::rule_kernel::cross_halvings;
+use crate::protocol::rule_kernel::injected;
+use crate::protocol::rule_kernel::injected_alpha;
+use crate::protocol::rule_kernel::return_below_halvings;
+use crate::protocol::rule_kernel::root_fate;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
-use crate::protocol::slots::Lanes8;
 use crate::protocol::slots::SlotValues;
 use crate::protocol::slots::StepBuffers;
 use crate::simd::Vector;
 use crate::simd::math;
-use crate::units::SUPPLY_CAP;
 
 /// Parts of received emission that people sell, and the release of root claims over K blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -299,129 +303,6 @@ fn log_pass<V: Vector, const EQUAL: bool>(live: usize, buffers: &mut StepBuffers
             (V::splat(-2.0) * math::ln_near_one(V::load(lanes))).store(lanes);
         }
     }
-}
-
-/// What becomes of root's alpha of a step.
-struct RootFate<V> {
-    accrued: V,
-    sold: V,
-    lost: V,
-    to_validators: V,
-}
-
-/// [`RootRule::root_alpha`] of eight slots; the chain buys where there is an excess.
-#[inline(always)]
-fn root_fate<V: Vector>(step: &CoinbaseStep, root_alpha: V, excess_tao: V) -> RootFate<V> {
-    let zero = V::splat(0.0);
-    let mut fate = RootFate { accrued: zero, sold: zero, lost: zero, to_validators: zero };
-    let (flag, rule) = (step.sell_flag, step.root_rule);
-    let mut rest = root_alpha;
-    if rule.root_alpha(flag, true) == RootAlpha::Lost {
-        fate.lost = V::select(excess_tao.gt(zero), root_alpha, zero);
-        rest = root_alpha - fate.lost;
-    }
-    match rule.root_alpha(flag, false) {
-        RootAlpha::Claimable => fate.accrued = rest,
-        RootAlpha::Sold => fate.sold = rest,
-        RootAlpha::Validators => fate.to_validators = rest,
-        RootAlpha::Lost => fate.lost = root_alpha,
-        RootAlpha::Recycled => {}
-    }
-    fate
-}
-
-/// What caps an injection: root proportion, alpha emission per block and spot price.
-#[derive(Clone, Copy)]
-struct CapTerms<V> {
-    rho: V,
-    rate: V,
-    price: V,
-}
-
-/// Most TAO per block that is injected at the block emission `emission_tao`.
-#[inline(always)]
-fn cap_tao<V: Vector>(rule: InjectionRule, emission_tao: f64, terms: CapTerms<V>) -> V {
-    let CapTerms { rho, rate, price } = terms;
-    match rule {
-        InjectionRule::J0 => V::splat(f64::INFINITY),
-        InjectionRule::J1 | InjectionRule::J2 => V::splat(emission_tao) * price,
-        InjectionRule::J3 => rate * price,
-        InjectionRule::J4 | InjectionRule::J4b => rate.min(V::splat(emission_tao)) * price,
-        InjectionRule::J5 => rho * rate * price,
-    }
-}
-
-/// Alpha injected with the TAO: `proportional` at the price, but for the rules that do not keep it.
-#[inline(always)]
-fn injected_alpha<V: Vector>(rule: InjectionRule, proportional: V, excess: V, rate: V) -> V {
-    match rule {
-        InjectionRule::J0 => proportional.min(rate),
-        InjectionRule::J1 => V::select(excess.gt(V::splat(0.0)), rate, proportional),
-        _ => proportional,
-    }
-}
-
-/// Injected TAO and excess per block in one part of the step.
-#[inline(always)]
-fn injected<V: Vector>(step: &CoinbaseStep, part: usize, share: V, terms: CapTerms<V>) -> (V, V) {
-    let emission = share * V::splat(step.emission_tao[part]);
-    let injected = emission.min(cap_tao(step.injection_rule, step.emission_tao[part], terms));
-    (injected, emission - injected)
-}
-
-/// The same over a step in which the TAO emission may halve.
-#[inline(always)]
-fn blend_parts<V: Vector>(step: &CoinbaseStep, share: V, terms: CapTerms<V>) -> (V, V) {
-    let (first, first_excess) = injected::<V>(step, 0, share, terms);
-    if step.emission_part[1] == 0.0 {
-        return (first, first_excess);
-    }
-    let (second, second_excess) = injected::<V>(step, 1, share, terms);
-    let (a, b) = (V::splat(step.emission_part[0]), V::splat(step.emission_part[1]));
-    (a * first + b * second, a * first_excess + b * second_excess)
-}
-
-/// Mean alpha emission per block of a step in which some lane's issuance crosses its halving; moves that lane's threshold on.
-#[cold]
-#[inline(never)]
-fn cross_halvings_lanes(chunk: &mut ChainChunk, issuance: Lanes8, growth: Lanes8, blocks: f64) -> Lanes8 {
-    let mut mean = chunk.alpha_emission;
-    for lane in 0..CHUNK_SLOTS {
-        // The first block that opens at or above the threshold pays half.
-        let before = ((chunk.halving_issuance[lane] - issuance[lane]) / growth[lane]).ceil().max(0.0);
-        if before < blocks && chunk.started[lane] > 0.0 {
-            let rate = chunk.alpha_emission[lane];
-            mean[lane] = rate * (before + 0.5 * (blocks - before)) / blocks;
-            chunk.alpha_emission[lane] = 0.5 * rate;
-            chunk.halving_issuance[lane] = 0.5 * (chunk.halving_issuance[lane] + SUPPLY_CAP);
-        }
-    }
-    mean
-}
-
-/// Alpha emission where recycling has brought the issuance back below a halving that was passed.
-#[inline(always)]
-fn return_below_halvings<V: Vector>(chunk: &mut ChainChunk, issuance: V) {
-    let next = V::load(&chunk.halving_issuance);
-    let passed = next + next - V::splat(SUPPLY_CAP);
-    let below = issuance.lt(passed) & next.lt(V::splat(f64::INFINITY));
-    if V::bitmask(below) != 0 {
-        return_below_halvings_lanes(chunk, issuance.to_array());
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn return_below_halvings_lanes(chunk: &mut ChainChunk, issuance: Lanes8) {
-    for lane in (0..CHUNK_SLOTS).filter(|lane| issuance[*lane] > 0.0) {
-        chunk.alpha_emission[lane] = emission::block_emission(issuance[lane]);
-        chunk.halving_issuance[lane] = emission::next_halving(issuance[lane]);
-    }
-}
-
-#[inline(always)]
-fn cross_halvings<V: Vector>(chunk: &mut ChainChunk, issuance: V, growth: V, blocks: f64) -> V {
-    V::from_array(cross_halvings_lanes(chunk, issuance.to_array(), growth.to_array(), blocks))
 }
 
 /// Organic net flow: `y' = y e^f`, `x' = x e^(-f w2 / w1)`, sales limited to the sellable stake.

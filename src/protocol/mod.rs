@@ -60,6 +60,7 @@ pub mod pool;
 pub mod pool_rao;
 pub mod registration;
 pub mod root;
+mod rule_kernel;
 pub mod rule_names;
 pub mod share_kernel;
 pub mod share_rules;

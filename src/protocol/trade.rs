@@ -154,6 +154,7 @@ pub(super) fn find(state: &mut ChainState, netuid: NetUid) -> Option<&mut Subnet
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::pool::PoolRule;
     use crate::protocol::test_support::chain;
     use crate::protocol::test_support::params;
 
@@ -186,6 +187,28 @@ mod tests {
         assert_eq!(after.reserve_tao, before.reserve_tao - (trade.paid_out + trade.author_tao));
         let (all, sold) = (Pool::from(&before).sell(500.0), trade.paid_out + trade.author_tao);
         assert!((all - sold).abs() < 1e-10 * all, "two sales in a row pay what one does");
+    }
+
+    #[test]
+    fn the_fee_stays_in_the_pool_under_a1_and_goes_to_the_author_since() {
+        for (pool_rule, in_pool) in [(PoolRule::A1, true), (PoolRule::A1b, false), (PoolRule::A2, false)] {
+            let params = ProtocolParams { pool_rule, fee_rate: 0.25, ..params() };
+            let (mut bought, mut sold) = (chain(1), chain(1));
+            let buy = Order::Buy { netuid: NETUID, gross_tao: 100.0 };
+            let trade = execute(&params, Rounding::Continuous, &mut bought, buy).unwrap();
+            // 75 TAO buy 200,000 * 75 / 120,075 alpha.
+            assert_eq!((trade.fee, trade.author_tao), (25.0, if in_pool { 0.0 } else { 25.0 }));
+            assert_eq!(bought.subnets[0].reserve_tao, if in_pool { 120_100.0 } else { 120_075.0 });
+            assert!((trade.paid_out - 200_000.0 * 75.0 / 120_075.0).abs() < 1e-9);
+            assert_eq!(bought.subnets[0].flow.pending.user, 75.0);
+            let sell = Order::Sell { netuid: NETUID, gross_alpha: 400.0 };
+            let trade = execute(&params, Rounding::Continuous, &mut sold, sell).unwrap();
+            // 300 alpha are paid 120,000 * 300 / 200,300 TAO; the author's 100 sell on.
+            let (paid, left) = (120_000.0 * 300.0 / 200_300.0, 120_000.0 * 200_000.0 / 200_400.0);
+            assert!((trade.paid_out - paid).abs() < 1e-9 && sold.subnets[0].reserve_alpha == 200_400.0);
+            let expected = if in_pool { 120_000.0 - paid } else { left };
+            assert!((sold.subnets[0].reserve_tao - expected).abs() < 1e-9, "{pool_rule:?}");
+        }
     }
 
     #[test]
