@@ -173,7 +173,7 @@ pub fn coinbase(
 }
 
 /// Fills `shares` and returns the sell flag, both from the moving prices of the block before.
-fn share_emission(
+pub(super) fn share_emission(
     params: &ProtocolParams,
     state: &ChainState,
     gate: &mut HillGate,
@@ -213,7 +213,7 @@ pub struct EmissionContext<'a> {
 }
 
 impl EmissionContext<'_> {
-    fn root_proportion(&self, issuance_alpha: f64) -> f64 {
+    pub(super) fn root_proportion(&self, issuance_alpha: f64) -> f64 {
         let weight = self.rounding.floor_32(self.params.tao_weight);
         self.rounding.floor_32(root::root_proportion(weight, self.root_stake_tao, issuance_alpha))
     }
@@ -287,7 +287,8 @@ fn chain_buy(rounding: Rounding, subnet: &mut SubnetState, excess_tao: f64) -> f
 /// alpha to unclaimed or, with the sell flag off, to nobody.
 fn mint_alpha_out(context: &EmissionContext<'_>, subnet: &mut SubnetState, alpha_emission: f64) -> AlphaSplit {
     let root_proportion = context.root_proportion(subnet.issuance_alpha() + alpha_emission);
-    let split = emission::split_alpha(alpha_emission, context.params.owner_cut, root_proportion);
+    let owner_cut = context.rounding.floor_32(context.params.owner_cut);
+    let split = emission::split_alpha(alpha_emission, owner_cut, root_proportion);
     let withheld = split.server * subnet.miner_burned.min(1.0);
     let root_alpha = context.rounding.floor_rao(split.root);
     subnet.staked_alpha += alpha_emission - root_alpha - withheld;

@@ -50,6 +50,7 @@ pub mod emission;
 pub mod fixed;
 pub mod flow_shares;
 pub mod kernel;
+pub mod ledger;
 pub mod moving_price;
 pub mod moving_price_table;
 pub mod params;

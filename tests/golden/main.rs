@@ -6,6 +6,7 @@ mod epoch;
 mod flow;
 mod lifecycle;
 mod moving_price;
+mod stake_ops;
 mod trace;
 mod vectors;
 mod worked_example;
