@@ -213,7 +213,7 @@ pub struct EmissionContext<'a> {
 }
 
 impl EmissionContext<'_> {
-    pub(super) fn root_proportion(&self, issuance_alpha: f64) -> f64 {
+    fn root_proportion(&self, issuance_alpha: f64) -> f64 {
         let weight = self.rounding.floor_32(self.params.tao_weight);
         self.rounding.floor_32(root::root_proportion(weight, self.root_stake_tao, issuance_alpha))
     }

@@ -4,6 +4,7 @@ mod amm;
 mod emission;
 mod epoch;
 mod flow;
+mod ledger;
 mod lifecycle;
 mod moving_price;
 mod stake_ops;

@@ -4,6 +4,8 @@ use crate::protocol::block;
 use crate::protocol::block::EmissionContext;
 use crate::protocol::block::HillGate;
 use crate::protocol::emission;
+use crate::protocol::emission::AlphaSplit;
+use crate::protocol::fixed;
 use crate::protocol::fixed::Rounding;
 use crate::protocol::fixed::SCALE_32;
 use crate::protocol::ledger::Ledger;
@@ -11,12 +13,12 @@ use crate::protocol::ledger::schedule;
 use crate::protocol::ledger::schedule::EpochSchedule;
 use crate::protocol::ledger::stake_ops::PRICE_MAX_RAO;
 use crate::protocol::ledger::subnet::BlockCounters;
-use crate::protocol::ledger::subnet::Pending;
 use crate::protocol::ledger::subnet::SubnetLedger;
 use crate::protocol::moving_price;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::pool_rao::Side;
 use crate::protocol::pool_rao::SwapRequest;
+use crate::protocol::root;
 use crate::protocol::state::ChainState;
 use crate::protocol::state::SubnetState;
 use crate::units::RAO_PER_TAO;
@@ -43,6 +45,7 @@ impl Ledger {
         self.emit(&params.protocol, gate);
         self.run_epochs(params);
         self.update_moving_prices(&params.protocol);
+        self.note_root_proportions(&params.protocol);
         self.claim_automatically(parent_hash, params.claim_draws);
     }
 
@@ -92,6 +95,14 @@ impl Ledger {
                 moving_price::update_raw(subnet.moving_price_raw, spot_price, smoothing, age, halving_blocks);
         }
     }
+
+    fn note_root_proportions(&mut self, params: &ProtocolParams) {
+        let (weight, stake) = (fixed::floor_32(params.tao_weight), self.root.tao as f64);
+        for subnet in &mut self.subnets {
+            let proportion = root::root_proportion(weight, stake, subnet.issuance_alpha() as f64);
+            subnet.counters.root_proportion = fixed::floor_32(proportion);
+        }
+    }
 }
 
 /// TAO that a subnet took of the block's (rao).
@@ -119,25 +130,13 @@ impl SubnetLedger {
         self.pool.reserve_tao += tao;
         self.pool.reserve_alpha += alpha;
         self.protocol_flow_tao += (tao + spent_on_alpha) as i64;
-        let split = report.alpha_out;
-        let alpha_out = rao(split.owner + split.server + split.validator + split.root);
-        self.mint_alpha_out(
-            alpha_out,
-            Pending {
-                owner: floor_rao(split.owner),
-                server: floor_rao(split.server),
-                validator: floor_rao(split.validator),
-                root: floor_rao(split.root),
-            },
-            context.sell_flag,
-        );
+        let alpha_out = self.mint_alpha_out(report.alpha_out, context.sell_flag);
         self.counters = BlockCounters {
             injected_tao: tao,
             injected_alpha: alpha,
             alpha_out,
             excess_tao: spent_on_alpha,
-            root_sell_tao: 0,
-            root_proportion: context.root_proportion(self.issuance_alpha() as f64 / RAO_PER_TAO),
+            ..BlockCounters::default()
         };
         Spent { minted: tao + excess, staked: tao + spent_on_alpha }
     }
@@ -151,16 +150,20 @@ impl SubnetLedger {
         excess
     }
 
-    fn mint_alpha_out(&mut self, alpha_out: u64, split: Pending, sell_flag: bool) {
+    /// Mints alpha out into the pendings, each part floored; root's part to nobody while the sell flag is off. Returns all.
+    fn mint_alpha_out(&mut self, split: AlphaSplit, sell_flag: bool) -> u64 {
+        let alpha_out = rao(split.owner + split.server + split.validator + split.root);
+        let root = floor_rao(split.root);
+        self.pending.owner += floor_rao(split.owner);
+        self.pending.server += floor_rao(split.server);
+        self.pending.validator += floor_rao(split.validator);
         self.outstanding_alpha += alpha_out;
-        self.pending.owner += split.owner;
-        self.pending.server += split.server;
-        self.pending.validator += split.validator;
         if sell_flag {
-            self.pending.root += split.root;
+            self.pending.root += root;
         } else {
-            self.outstanding_alpha -= split.root;
+            self.outstanding_alpha -= root;
         }
+        alpha_out
     }
 }
 
