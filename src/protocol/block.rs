@@ -11,6 +11,7 @@ use crate::protocol::emission::Injection;
 use crate::protocol::emission::ShareInput;
 use crate::protocol::fixed::Rounding;
 use crate::protocol::moving_price;
+use crate::protocol::neuron_burn;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::params::ShareRule;
 use crate::protocol::pool::Pool;
@@ -44,6 +45,8 @@ pub struct BlockInputs {
     pub orders: Vec<Order>,
     /// `SubnetEmissionEnabled` as set by root.
     pub emission_switches: Vec<(NetUid, bool)>,
+    /// TAO that neuron registrations pay; where the pool refuses, nobody registers.
+    pub neuron_burns: Vec<(NetUid, f64)>,
     /// Subnets whose owner calls start_call: they emit from the next block.
     pub start_calls: Vec<NetUid>,
 }
@@ -137,6 +140,11 @@ pub fn advance_block(
     coinbase(params, rounding, state, gate, &inputs.epochs, report);
     report.trades.clear();
     report.trades.extend(inputs.orders.iter().map(|order| trade::execute(params, rounding, state, *order)));
+    for (netuid, burn_tao) in &inputs.neuron_burns {
+        with_subnet(state, *netuid, |subnet| {
+            let _ = neuron_burn::burn_for_neurons(params, rounding, subnet, *burn_tao);
+        });
+    }
     for (netuid, enabled) in &inputs.emission_switches {
         with_subnet(state, *netuid, |subnet| subnet.emission_enabled = *enabled);
     }
@@ -434,6 +442,18 @@ mod tests {
         advance_block(&params, CONTINUOUS, &mut state, &mut gate, &BlockInputs::default(), &mut report);
         assert!((report.subnets[0].emission_share - 0.5).abs() < 1e-15);
         assert!(report.subnets[1].alpha_out.server > 0.0);
+    }
+
+    #[test]
+    fn neuron_burns_recycle_alpha() {
+        let (params, mut burned, mut quiet) = (params(), chain(1), chain(1));
+        let (mut gate, mut report) = (HillGate::of(&params, &burned), BlockReport::default());
+        let inputs = BlockInputs { neuron_burns: vec![(NetUid(1), 2.0), (NetUid(77), 1.0)], ..BlockInputs::default() };
+        advance_block(&params, CONTINUOUS, &mut burned, &mut gate, &inputs, &mut report);
+        advance_block(&params, CONTINUOUS, &mut quiet, &mut gate, &BlockInputs::default(), &mut report);
+        let (burned, quiet) = (&burned.subnets[0], &quiet.subnets[0]);
+        assert!(burned.issuance_alpha() < quiet.issuance_alpha());
+        assert!((burned.reserve_tao - quiet.reserve_tao - 2.0 * (1.0 - params.fee_rate)).abs() < 1e-9);
     }
 
     #[test]

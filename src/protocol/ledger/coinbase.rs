@@ -175,3 +175,155 @@ fn rao(tokens: f64) -> u64 {
 fn floor_rao(tokens: f64) -> u64 {
     (tokens * RAO_PER_TAO) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ledger::accounts::Coldkey;
+    use crate::protocol::ledger::accounts::Delegate;
+    use crate::protocol::ledger::accounts::Hotkey;
+    use crate::protocol::ledger::accounts::Keys;
+    use crate::protocol::ledger::schedule::EpochClock;
+    use crate::protocol::ledger::subnet::Neurons;
+    use crate::protocol::ledger::subnet::Pending;
+    use crate::protocol::ledger::subnet::Withheld;
+    use crate::protocol::pool_rao::PoolRao;
+    use crate::protocol::pool_rao::WEIGHT_ONE;
+    use crate::protocol::test_support;
+    use crate::protocol::yuma::YumaParams;
+    use crate::protocol::yuma::epoch::YumaState;
+    use crate::units::NetUid;
+    use ndarray::arr2;
+
+    const TAO: u64 = 1_000_000_000;
+    const OWNER: Keys = Keys { hotkey: Hotkey(1), coldkey: Coldkey(1) };
+    const VALIDATOR: Keys = Keys { hotkey: Hotkey(2), coldkey: Coldkey(2) };
+    const MINER: Keys = Keys { hotkey: Hotkey(3), coldkey: Coldkey(3) };
+    const NOMINATOR: Keys = Keys { hotkey: VALIDATOR.hotkey, coldkey: Coldkey(4) };
+
+    fn params() -> LedgerParams {
+        LedgerParams { protocol: test_support::params(), schedule: EpochSchedule::DEFAULT, claim_draws: 5 }
+    }
+
+    /// Owner, validator and miner; the validator gives the miner three times the weight that it gives the owner.
+    fn neurons() -> Neurons {
+        Neurons {
+            hotkeys: vec![OWNER.hotkey, VALIDATOR.hotkey, MINER.hotkey],
+            registered_at: vec![1; 3],
+            last_update: vec![1_000; 3],
+            weights: arr2(&[[0.0, 0.0, 0.0], [0.25, 0.0, 0.75], [0.0, 0.0, 0.0]]),
+            yuma: YumaParams { tempo_blocks: 10, ..YumaParams::DEFAULT },
+            state: YumaState::new(vec![true; 3]),
+            incentive: Vec::new(),
+            dividends: Vec::new(),
+        }
+    }
+
+    fn subnet(netuid: u16) -> SubnetLedger {
+        let pool = PoolRao { reserve_tao: 60_000 * TAO, reserve_alpha: 100_000 * TAO, weight_tao: WEIGHT_ONE / 2 };
+        let mut subnet = SubnetLedger::new(NetUid(netuid), pool, EpochClock::new(10, 1_000));
+        subnet.first_emission_block = Some(900);
+        subnet.emission_enabled = true;
+        subnet.moving_price_raw = (0.6 * SCALE_32) as u64;
+        subnet.owner = Some(OWNER);
+        subnet.neurons = Some(neurons());
+        subnet.stakes.deposit(VALIDATOR, 30_000 * TAO);
+        subnet.stakes.deposit(NOMINATOR, 10_000 * TAO);
+        subnet.outstanding_alpha = 40_000 * TAO;
+        subnet
+    }
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger {
+            block: 1_000,
+            issuance: 11_000_000 * TAO,
+            subnets: vec![subnet(1), subnet(2)],
+            ..Ledger::default()
+        };
+        for keys in [OWNER, VALIDATOR, MINER] {
+            ledger.hotkeys.insert(keys.hotkey, Delegate { owner: keys.coldkey, take: 6_553 });
+        }
+        ledger.root.credit(NOMINATOR, 300_000 * TAO);
+        ledger
+    }
+
+    fn advance(ledger: &mut Ledger, blocks: u64) {
+        let params = params();
+        let mut gate = HillGate::of(&params.protocol, &ledger.in_tokens());
+        (0..blocks).for_each(|_| ledger.advance_block(&params, &mut gate, &[7; 32]));
+    }
+
+    /// Alpha outside the pool that has no holder and is not on its way to one.
+    fn ownerless(ledger: &Ledger, position: usize) -> i64 {
+        let subnet = &ledger.subnets[position];
+        let pending = subnet.pending;
+        let pending = pending.owner + pending.server + pending.validator + pending.root;
+        let unclaimed: u64 = (ledger.root.owed_raw(NOMINATOR, subnet.netuid) >> 32) as u64;
+        subnet.outstanding_alpha as i64 - (subnet.stakes.total() + subnet.protocol_alpha + pending + unclaimed) as i64
+    }
+
+    #[test]
+    fn alpha_and_tao_are_conserved_over_epochs_and_claims() {
+        let mut ledger = ledger();
+        ledger.subnets[0].withheld = Withheld::Recycled;
+        let tao = |ledger: &Ledger| {
+            let pools: u64 = ledger.subnets.iter().map(|subnet| subnet.pool.reserve_tao).sum();
+            ledger.issuance - pools - ledger.root.tao
+        };
+        let outside = tao(&ledger);
+        advance(&mut ledger, 50);
+        assert_eq!(tao(&ledger), outside);
+        assert!(ledger.root.tao > 300_000 * TAO, "root alpha was sold");
+        // Recycled, what is withheld leaves; burned, it stays without a holder. Dust: at each epoch the rate of root alpha is
+        // truncated to 2^-32, which is 70,000 rao on a stake of 300,000 TAO.
+        let burned = ledger.subnets[1].miner_burned_raw as f64 / SCALE_32 * 0.41 * 50.0 * TAO as f64;
+        assert!((0..5 * 70_000).contains(&ownerless(&ledger, 0)), "{}", ownerless(&ledger, 0));
+        assert!((ownerless(&ledger, 1) as f64 - burned).abs() < 1e-3 * burned, "{} {burned}", ownerless(&ledger, 1));
+    }
+
+    #[test]
+    fn everyone_is_paid_at_the_epoch_and_not_before() {
+        let mut ledger = ledger();
+        let paid = |ledger: &Ledger, keys: Keys| ledger.stake(keys, NetUid(1));
+        advance(&mut ledger, 9);
+        assert_eq!(paid(&ledger, MINER), 0);
+        assert_eq!(ledger.subnets[0].counters.alpha_out, TAO);
+        advance(&mut ledger, 1);
+        assert_eq!(ledger.subnets[0].pending, Pending::default());
+        assert!(ledger.subnets[0].miner_burned_raw.abs_diff(1 << 30) < 10, "a quarter is withheld");
+        // 41 % of 10 alpha to miners, of which three quarters are paid.
+        assert!(paid(&ledger, MINER).abs_diff(3_075_017_163) < 10_000, "{}", paid(&ledger, MINER));
+        assert!(paid(&ledger, OWNER).abs_diff(1_799_954_220) < 10);
+        let (own, nominated) = (paid(&ledger, VALIDATOR) - 30_000 * TAO, paid(&ledger, NOMINATOR) - 10_000 * TAO);
+        assert!(own > 3 * nominated && nominated > 0, "the validator takes a tenth beside its part");
+    }
+
+    #[test]
+    fn start_call_and_emission_switch_act_from_the_next_block() {
+        let mut ledger = ledger();
+        ledger.subnets[1] = SubnetLedger::new(NetUid(2), ledger.subnets[1].pool, EpochClock::new(10, 1_000));
+        advance(&mut ledger, 1);
+        assert_eq!(ledger.subnets[1].counters.alpha_out, 0);
+        ledger.start_call(NetUid(2)).unwrap();
+        assert!(ledger.start_call(NetUid(3)).is_err() && ledger.set_emission_enabled(NetUid(3), true).is_err());
+        advance(&mut ledger, 1);
+        let counters = ledger.subnets[1].counters;
+        assert_eq!((counters.alpha_out, counters.injected_tao), (TAO, 0));
+        assert!(ledger.subnets[1].moving_price_raw > 0 && ledger.subnets[1].first_emission_block == Some(1_002));
+        ledger.set_emission_enabled(NetUid(2), true).unwrap();
+        advance(&mut ledger, 30);
+        assert!(ledger.subnets[1].counters.injected_tao > 0);
+    }
+
+    #[test]
+    fn with_the_sell_flag_off_root_alpha_leaves_the_issuance() {
+        let mut ledger = ledger();
+        ledger.subnets.iter_mut().for_each(|subnet| subnet.moving_price_raw = (0.4 * SCALE_32) as u64);
+        advance(&mut ledger, 1);
+        let subnet = &ledger.subnets[0];
+        assert_eq!(subnet.pending.root, 0);
+        let recycled = 40_001 * TAO + subnet.protocol_alpha - subnet.outstanding_alpha;
+        let all = recycled + subnet.pending.owner + subnet.pending.server + subnet.pending.validator;
+        assert!(recycled > 100_000_000 && all.abs_diff(TAO) < 5);
+    }
+}

@@ -46,7 +46,7 @@ pub struct RootLedger {
 
 impl RootLedger {
     /// Alpha (units of 2^-32 rao) that is owed to a stake; 0 where it has claimed more.
-    fn owed_raw(&self, keys: Keys, netuid: NetUid) -> u128 {
+    pub(super) fn owed_raw(&self, keys: Keys, netuid: NetUid) -> u128 {
         let rate = self.rates.get(&keys.hotkey).and_then(|rates| rates.get(&netuid)).copied().unwrap_or(0);
         let claimed = self.claimed.get(&(netuid, keys)).copied().unwrap_or(0);
         (u128::from(rate) * u128::from(self.stakes.of(keys))).saturating_sub(u128::from(claimed) << 32)

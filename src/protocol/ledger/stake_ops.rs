@@ -6,6 +6,7 @@
 use thiserror::Error;
 
 use crate::protocol::ledger::Ledger;
+use crate::protocol::ledger::accounts::Coldkey;
 use crate::protocol::ledger::accounts::Keys;
 use crate::protocol::ledger::subnet::SubnetLedger;
 use crate::protocol::pool::PoolError;
@@ -251,6 +252,23 @@ impl Ledger {
         Ok(burned)
     }
 
+    /// A coldkey pays `burn` TAO for the registration of a neuron: it buys alpha that is recycled. The fee is stranded outside
+    /// the pool. Returns the alpha recycled. Source: subnets/registration.rs, `do_register`.
+    ///
+    /// # Errors
+    /// See [`StakeError`].
+    pub fn burn_for_neuron(&mut self, coldkey: Coldkey, netuid: NetUid, burn: u64) -> Result<u64, StakeError> {
+        if self.balance(coldkey) < burn {
+            return Err(StakeError::NotEnoughBalanceToStake);
+        }
+        let subnet = self.subnet_mut(netuid)?;
+        let swap = subnet.pool.swap(request(Side::Buy, burn, subnet.fee_rate, PRICE_MAX_RAO))?;
+        subnet.user_flow_tao += burn as i64;
+        self.pay(coldkey, burn);
+        self.total_stake += burn;
+        Ok(swap.paid_out)
+    }
+
     /// Stakes TAO on root, 1 to 1 and without a fee.
     ///
     /// # Errors
@@ -416,4 +434,123 @@ fn most_to_swap(origin: &PoolRao, destination: &PoolRao, price: u64) -> u64 {
     let reached = destination.reserve_alpha as f64 * (tao.0 / (tao.0 + tao.1)) / limit;
     let most = reached - origin.reserve_alpha as f64 * (tao.1 / (tao.0 + tao.1));
     if limit > spot { 0 } else { most.max(0.0) as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ledger::accounts::Delegate;
+    use crate::protocol::ledger::accounts::Hotkey;
+    use crate::protocol::ledger::schedule::EpochClock;
+    use crate::protocol::pool_rao::WEIGHT_ONE;
+
+    const NETUID: NetUid = NetUid(1);
+    const OTHER: NetUid = NetUid(2);
+    const AUTHOR: Coldkey = Coldkey(9);
+    const KEYS: Keys = Keys { hotkey: Hotkey(1), coldkey: Coldkey(2) };
+    const TAO: u64 = 1_000_000_000;
+
+    fn subnet(netuid: NetUid) -> SubnetLedger {
+        let pool = PoolRao { reserve_tao: 50_000 * TAO, reserve_alpha: 100_000 * TAO, weight_tao: WEIGHT_ONE / 2 };
+        let mut subnet = SubnetLedger::new(netuid, pool, EpochClock::new(360, 0));
+        subnet.first_emission_block = Some(1);
+        subnet
+    }
+
+    fn ledger() -> Ledger {
+        Ledger {
+            subnets: vec![subnet(NETUID), subnet(OTHER)],
+            balances: [(KEYS.coldkey, 1_000 * TAO)].into(),
+            hotkeys: [(KEYS.hotkey, Delegate { owner: Coldkey(7), take: 0 })].into(),
+            author: Some(AUTHOR),
+            ..Ledger::default()
+        }
+    }
+
+    /// TAO of all accounts, pools and root; the fee of neuron registrations is outside.
+    fn tao(ledger: &Ledger) -> u64 {
+        let pools: u64 = ledger.subnets.iter().map(|subnet| subnet.pool.reserve_tao).sum();
+        ledger.balances.values().sum::<u64>() + pools + ledger.root.tao
+    }
+
+    #[test]
+    fn trades_conserve_tao_and_alpha() {
+        let mut ledger = ledger();
+        let (tao_before, alpha_before) = (tao(&ledger), ledger.subnets[0].issuance_alpha());
+        ledger.add_stake(KEYS, NETUID, 500 * TAO).unwrap();
+        ledger.swap_stake(KEYS, NETUID, OTHER, 300 * TAO, None).unwrap();
+        ledger.remove_stake(KEYS, NETUID, 100 * TAO).unwrap();
+        ledger.unstake_all(KEYS).unwrap();
+        ledger.add_root_stake(KEYS, 20 * TAO).unwrap();
+        ledger.remove_root_stake(KEYS, 5 * TAO).unwrap();
+        assert_eq!((tao(&ledger), ledger.subnets[0].issuance_alpha()), (tao_before, alpha_before));
+        assert_eq!((ledger.root.tao, ledger.subnets[0].stakes.total()), (15 * TAO, 0));
+        assert!(ledger.balance(AUTHOR) > 0);
+        assert!(ledger.subnets[0].user_flow_tao.abs() < 10, "all that came in went out, fees left aside");
+    }
+
+    #[test]
+    fn a_small_rest_of_a_nomination_is_sold_and_of_an_owner_is_not() {
+        for (owner, is_left) in [(Coldkey(7), false), (KEYS.coldkey, true)] {
+            let mut ledger = ledger();
+            ledger.hotkeys.insert(KEYS.hotkey, Delegate { owner, take: 0 });
+            ledger.add_stake(KEYS, NETUID, 100 * TAO).unwrap();
+            // 0.03 alpha are worth 0.015 TAO.
+            let sold = ledger.stake(KEYS, NETUID) - 30_000_000;
+            ledger.remove_stake(KEYS, NETUID, sold).unwrap();
+            assert_eq!(ledger.stake(KEYS, NETUID) > 0, is_left);
+        }
+    }
+
+    #[test]
+    fn refusals_name_their_reason() {
+        let mut ledger = ledger();
+        ledger.add_stake(KEYS, NETUID, TAO).unwrap();
+        ledger.subnets[1].first_emission_block = None;
+        let before = ledger.clone();
+        let limit = Limit { price: 500_500_000, allow_partial: false };
+        for (result, error) in [
+            (ledger.add_stake(KEYS, NetUid(7), TAO), StakeError::SubnetNotExists),
+            (ledger.add_stake(KEYS, OTHER, TAO), StakeError::SubtokenDisabled),
+            (ledger.swap_stake(KEYS, NETUID, NETUID, TAO, None), StakeError::SameNetuid),
+            (ledger.add_stake(KEYS, NETUID, STAKE_MIN_RAO), StakeError::AmountTooLow),
+            (ledger.add_stake(KEYS, NETUID, 2_000 * TAO), StakeError::NotEnoughBalanceToStake),
+            (ledger.add_stake_limit(KEYS, NETUID, 900 * TAO, limit), StakeError::SlippageTooHigh),
+            (ledger.remove_stake(KEYS, NETUID, 1_000), StakeError::AmountTooLow),
+            (ledger.add_root_stake(KEYS, 1), StakeError::AmountTooLow),
+            (ledger.add_root_stake(KEYS, 2_000 * TAO), StakeError::NotEnoughBalanceToStake),
+            (ledger.remove_root_stake(KEYS, TAO), StakeError::AmountTooLow),
+            (ledger.burn_alpha(KEYS, OTHER, 1).map(|_| ()), StakeError::SubtokenDisabled),
+            (ledger.burn_for_neuron(Coldkey(5), NETUID, TAO).map(|_| ()), StakeError::NotEnoughBalanceToStake),
+        ] {
+            assert_eq!(result, Err(error));
+        }
+        assert_eq!(ledger, before);
+    }
+
+    #[test]
+    fn without_an_author_fees_are_burned() {
+        let mut ledger = Ledger { author: None, ..ledger() };
+        let before = tao(&ledger);
+        ledger.add_stake(KEYS, NETUID, 100 * TAO).unwrap();
+        assert_eq!(before - tao(&ledger), pool_rao::fee_rao(100 * TAO, 33));
+        let (staked, outstanding) = (ledger.stake(KEYS, NETUID), ledger.subnets[0].outstanding_alpha);
+        ledger.remove_stake(KEYS, NETUID, staked).unwrap();
+        assert_eq!(outstanding, staked);
+        assert_eq!(ledger.subnets[0].outstanding_alpha, pool_rao::fee_rao(staked, 33));
+    }
+
+    #[test]
+    fn recycled_alpha_leaves_the_issuance_and_burned_alpha_does_not() {
+        let mut ledger = ledger();
+        ledger.add_stake(KEYS, NETUID, 100 * TAO).unwrap();
+        let issuance = ledger.subnets[0].issuance_alpha();
+        assert_eq!(ledger.burn_alpha(KEYS, NETUID, 5 * TAO), Ok(5 * TAO));
+        assert_eq!(ledger.subnets[0].issuance_alpha(), issuance);
+        let left = ledger.stake(KEYS, NETUID);
+        assert_eq!(ledger.recycle_alpha(KEYS, NETUID, u64::MAX), Ok(left));
+        assert_eq!(ledger.subnets[0].issuance_alpha(), issuance - left);
+        let recycled = ledger.burn_for_neuron(KEYS.coldkey, NETUID, TAO).unwrap();
+        assert_eq!(ledger.subnets[0].issuance_alpha(), issuance - left - recycled);
+    }
 }

@@ -171,7 +171,7 @@ impl SubnetLedger {
             reserve_tao: tokens(self.pool.reserve_tao),
             reserve_alpha: tokens(self.pool.reserve_alpha),
             weight_tao: self.pool.weight_tao as f64 / WEIGHT_ONE as f64,
-            staked_alpha: tokens(self.outstanding_alpha - self.protocol_alpha),
+            staked_alpha: tokens(self.outstanding_alpha.saturating_sub(self.protocol_alpha)),
             protocol_alpha: tokens(self.protocol_alpha),
             moving_price: self.moving_price_raw as f64 / SCALE_32,
             miner_burned: self.miner_burned_raw as f64 / SCALE_32,
