@@ -31,7 +31,7 @@ pub struct Delegate {
 }
 
 /// Shares per rao in a new pool, as a power of 2: finer than the rounding of the chain's own shares.
-const SHARE_BITS: u32 = 40;
+const SHARE_BITS: u32 = 60;
 
 /// The stake with one hotkey on one subnet, owned in shares by coldkeys. Amounts in rao of the subnet's token.
 ///
@@ -81,16 +81,17 @@ impl StakePool {
         }
     }
 
-    /// Adds to the stake of all coldkeys in proportion.
+    /// Adds to the stake of all coldkeys in proportion; where there is none yet, for the first to come.
     pub fn distribute(&mut self, amount: u64) {
         self.value = self.value.saturating_add(amount);
     }
 
-    /// Shares that `amount` is worth, floored: `amount * shares / value`.
+    /// Shares that `amount` is worth, floored: `amount * shares / value`. The first to stake owns all there is.
     fn shares_of(&self, amount: u64) -> u128 {
         let amount = u128::from(amount);
         match u128::from(self.value) {
-            0 => amount << SHARE_BITS,
+            _ if self.shares == 0 => amount << SHARE_BITS,
+            0 => 0,
             value => amount * (self.shares / value) + amount * (self.shares % value) / value,
         }
     }
@@ -133,7 +134,7 @@ impl StakeBook {
         self.pools.entry(keys.hotkey).or_default().withdraw(keys.coldkey, amount);
     }
 
-    /// Adds to the stake of all coldkeys with a hotkey, in proportion; to nobody where nobody has any.
+    /// Adds to the stake of all coldkeys with a hotkey, in proportion; where there is none yet, for the first to come.
     pub fn distribute(&mut self, hotkey: Hotkey, amount: u64) {
         self.pools.entry(hotkey).or_default().distribute(amount);
     }
@@ -142,6 +143,8 @@ impl StakeBook {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use proptest::prelude::*;
 
     const ANNE: Coldkey = Coldkey(1);
     const BERT: Coldkey = Coldkey(2);
@@ -177,10 +180,41 @@ mod tests {
     }
 
     #[test]
+    fn the_first_to_stake_owns_what_was_there() {
+        let mut pool = StakePool::default();
+        pool.distribute(40);
+        pool.deposit(ANNE, 2);
+        assert_eq!((pool.value_of(ANNE), pool.value()), (42, 42));
+    }
+
+    #[test]
     fn the_largest_amounts_do_not_overflow() {
         let mut pool = StakePool::default();
         pool.deposit(ANNE, u64::MAX / 2);
         pool.deposit(BERT, u64::MAX / 2);
         assert_eq!((pool.value_of(ANNE), pool.value_of(BERT)), (u64::MAX / 2, u64::MAX / 2));
+    }
+
+    proptest! {
+        /// Whatever is staked, distributed and withdrawn: nobody owns more than there is, and little is lost.
+        #[test]
+        fn stakes_sum_to_the_pool(
+            operations in proptest::collection::vec((0..3_u32, 0..4_u32, 1..10_000_000_000_000_u64), 1..30),
+        ) {
+            let mut pool = StakePool::default();
+            pool.deposit(ANNE, 1_000_000_000);
+            for (operation, coldkey, amount) in &operations {
+                let coldkey = Coldkey(*coldkey);
+                match operation {
+                    0 => pool.deposit(coldkey, *amount),
+                    1 => pool.withdraw(coldkey, (*amount).min(pool.value_of(coldkey))),
+                    _ => pool.distribute(*amount / 100),
+                }
+            }
+            let owned: u64 = (0..4).map(|coldkey| pool.value_of(Coldkey(coldkey))).sum();
+            let held = pool.value();
+            // With shares; without any, what was distributed waits for the first to come.
+            prop_assert!(owned <= held && (owned + 4 >= held || owned == 0), "{owned} of {held}");
+        }
     }
 }

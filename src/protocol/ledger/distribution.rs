@@ -5,6 +5,7 @@
 
 use crate::protocol::fixed::SCALE_32;
 use crate::protocol::ledger::Ledger;
+use crate::protocol::ledger::accounts::Delegate;
 use crate::protocol::ledger::accounts::Hotkey;
 use crate::protocol::ledger::accounts::Keys;
 use crate::protocol::ledger::accounts::StakeBook;
@@ -61,16 +62,13 @@ impl SubnetLedger {
             dividends.iter().zip(&stakes).map(|(dividend, stakes)| stakes.split(*dividend, weight)).collect();
         let alpha = in_proportion(validator, split.iter().map(|(alpha, _)| *alpha));
         let root = in_proportion(drained.root, split.iter().map(|(_, root)| *root));
-        let hotkeys = neurons.hotkeys.iter().zip(incentives);
-        hotkeys
-            .zip(alpha.into_iter().zip(root))
-            .map(|((hotkey, incentive), (alpha_raw, root_raw))| Payment {
-                hotkey: *hotkey,
-                incentive,
-                alpha_raw,
-                root_raw,
-            })
-            .collect()
+        let payment = |uid: usize| Payment {
+            hotkey: neurons.hotkeys[uid],
+            incentive: incentives[uid],
+            alpha_raw: alpha[uid],
+            root_raw: root[uid],
+        };
+        (0..incentives.len()).map(payment).collect()
     }
 
     /// Withholds what the owner's hotkeys would earn as miners, and notes the withheld part.
@@ -146,37 +144,30 @@ fn in_proportion(amount: u64, weights: impl Iterator<Item = u128> + Clone) -> Ve
 }
 
 impl Ledger {
-    /// Pays the owner cut and what an epoch of the subnet at `position` decided.
+    /// Pays the owner cut and what an epoch of the subnet at `position` decided. Unknown hotkeys are paid nothing.
     pub(super) fn distribute(&mut self, position: usize, owner_cut: u64, payments: &[Payment]) {
         let Self { subnets, hotkeys, root, .. } = self;
         let subnet = &mut subnets[position];
-        let keys = |hotkey: Hotkey| hotkeys.get(&hotkey).map(|delegate| Keys { hotkey, coldkey: delegate.owner });
         let owner = subnet.owner;
         if let Some(owner) = owner {
             subnet.stakes.deposit(owner, owner_cut);
         }
         let is_owners = |hotkey: Hotkey| {
-            owner.is_some_and(|owner| {
-                owner.hotkey == hotkey || keys(hotkey).is_some_and(|keys| keys.coldkey == owner.coldkey)
-            })
+            let coldkey = hotkeys.get(&hotkey).map(|delegate| delegate.owner);
+            owner.is_some_and(|owner| owner.hotkey == hotkey || coldkey == Some(owner.coldkey))
         };
         subnet.withhold(payments, is_owners);
         for payment in payments {
-            let Some(keys) = keys(payment.hotkey) else { continue };
+            let Some(Delegate { owner, take }) = hotkeys.get(&payment.hotkey).copied() else { continue };
+            let keys = Keys { hotkey: payment.hotkey, coldkey: owner };
             if !is_owners(payment.hotkey) {
                 subnet.stakes.deposit(keys, payment.incentive);
             }
-        }
-        for payment in payments {
-            let Some(keys) = keys(payment.hotkey) else { continue };
-            let (take, rest) = take_of(payment.alpha_raw, hotkeys[&payment.hotkey].take);
-            subnet.stakes.deposit(keys, take);
+            let (taken, rest) = take_of(payment.alpha_raw, take);
+            subnet.stakes.deposit(keys, taken);
             subnet.stakes.distribute(payment.hotkey, rest);
-        }
-        for payment in payments {
-            let Some(keys) = keys(payment.hotkey) else { continue };
-            let (take, rest) = take_of(payment.root_raw, hotkeys[&payment.hotkey].take);
-            subnet.stakes.deposit(keys, take);
+            let (taken, rest) = take_of(payment.root_raw, take);
+            subnet.stakes.deposit(keys, taken);
             if !root.accrue(payment.hotkey, subnet.netuid, rest) {
                 subnet.stakes.deposit(keys, rest);
             }

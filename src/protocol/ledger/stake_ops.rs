@@ -5,6 +5,9 @@
 
 use thiserror::Error;
 
+use crate::protocol::fixed::div_u64f64;
+use crate::protocol::fixed::mul_u64f64;
+use crate::protocol::fixed::ratio_u64f64;
 use crate::protocol::ledger::Ledger;
 use crate::protocol::ledger::accounts::Coldkey;
 use crate::protocol::ledger::accounts::Keys;
@@ -425,15 +428,17 @@ fn check_slippage(amount: u64, most: u64, allow_partial: bool) -> Result<(), Sta
 /// `x`, `y`: alpha and TAO of origin (1) and destination (2). The chain takes both pools for equally weighted and the trade
 /// for one step. Source: staking/move_stake.rs, `get_max_amount_move`.
 fn most_to_swap(origin: &PoolRao, destination: &PoolRao, price: u64) -> u64 {
+    let limit = ratio_u64f64(price, 1_000_000_000);
     if price == 0 {
         return u64::MAX;
     }
-    let limit = price as f64 / 1e9;
-    let spot = origin.spot_price_raw() as f64 / destination.spot_price_raw() as f64;
-    let tao = (origin.reserve_tao as f64, destination.reserve_tao as f64);
-    let reached = destination.reserve_alpha as f64 * (tao.0 / (tao.0 + tao.1)) / limit;
-    let most = reached - origin.reserve_alpha as f64 * (tao.1 / (tao.0 + tao.1));
-    if limit > spot { 0 } else { most.max(0.0) as u64 }
+    if limit > div_u64f64(origin.spot_price_raw(), destination.spot_price_raw()) {
+        return 0;
+    }
+    let tao = origin.reserve_tao.saturating_add(destination.reserve_tao);
+    let part = |reserve: u64, tao_part: u64| mul_u64f64(u128::from(reserve) << 64, ratio_u64f64(tao_part, tao));
+    let reached = div_u64f64(part(destination.reserve_alpha, origin.reserve_tao), limit);
+    (reached.saturating_sub(part(origin.reserve_alpha, destination.reserve_tao)) >> 64) as u64
 }
 
 #[cfg(test)]
