@@ -38,6 +38,7 @@
 //! |---|---|
 //! | Which function of the chain is which of ours, and what of it is left out | [`protocol`] |
 //! | In which order things happen within a block, within a step | [`protocol::block`], [`engine::path`] |
+//! | Who holds what: stakes, pendings, epochs, root claims, stake calls, in whole rao | [`protocol::ledger`] |
 //! | How TAO emission is shared; what enters a pool; who is paid | [`protocol::emission`] |
 //! | Price, trades, fees, pool weights | [`protocol::pool`]; in whole rao [`protocol::pool_rao`] |
 //! | The moving price that decides deregistration | [`protocol::moving_price`], [`protocol::moving_price_table`] |

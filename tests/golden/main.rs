@@ -5,6 +5,7 @@ mod emission;
 mod epoch;
 mod flow;
 mod ledger;
+mod ledger_example;
 mod lifecycle;
 mod moving_price;
 mod stake_ops;
