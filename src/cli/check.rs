@@ -161,16 +161,18 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], format!("scenario  base, seed 1, hash {}", scenario.hash()));
         assert_eq!(lines[1], "network   128 subnets at block 9,184,186, from snapshot-2026-09-30.csv (built in)");
+        let rules = "rules     shares E2H, injection J5, root R4, pool A2, dissolution D2, seed S2, for the whole path";
+        assert_eq!(lines[2], rules);
         assert_eq!(
-            lines[2],
+            lines[3],
             "book      main: 10 positions, 1000.00 TAO at spot (220520 USD), from sample-book.csv (built in)"
         );
         // 100,000 x 90 x 128 subnet-steps; at 30 ns on two threads 17 s.
         assert_eq!(
-            lines[3],
+            lines[4],
             "work      100,000 paths x 90 steps of 7,200 blocks x 128 slots = 1.15e9 subnet-steps over 90 days"
         );
-        assert_eq!(lines[4], "estimate  about 17 s on 2 threads, about 116 MB of memory, about 31 MB of files");
+        assert_eq!(lines[5], "estimate  about 17 s on 2 threads, about 116 MB of memory, about 31 MB of files");
     }
 
     #[test]

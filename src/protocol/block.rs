@@ -11,6 +11,7 @@ use crate::protocol::emission::Injection;
 use crate::protocol::emission::InjectionTerms;
 use crate::protocol::fixed::Rounding;
 use crate::protocol::moving_price;
+use crate::protocol::neuron_burn;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::pool::Pool;
 use crate::protocol::root;
@@ -47,6 +48,8 @@ pub struct BlockInputs {
     pub orders: Vec<Order>,
     /// `SubnetEmissionEnabled` as set by root.
     pub emission_switches: Vec<(NetUid, bool)>,
+    /// TAO that neuron registrations pay; where the pool refuses, nobody registers.
+    pub neuron_burns: Vec<(NetUid, f64)>,
     /// Subnets whose owner calls start_call: they emit from the next block.
     pub start_calls: Vec<NetUid>,
 }
@@ -145,6 +148,11 @@ pub fn advance_block(
     coinbase(params, rounding, state, gate, &inputs.epochs, report);
     report.trades.clear();
     report.trades.extend(inputs.orders.iter().map(|order| trade::execute(params, rounding, state, *order)));
+    for (netuid, burn_tao) in &inputs.neuron_burns {
+        with_subnet(state, *netuid, |subnet| {
+            let _ = neuron_burn::burn_for_neurons(params, rounding, subnet, *burn_tao);
+        });
+    }
     for (netuid, enabled) in &inputs.emission_switches {
         with_subnet(state, *netuid, |subnet| subnet.emission_enabled = *enabled);
     }
@@ -187,7 +195,7 @@ pub fn coinbase(
 }
 
 /// Fills `shares` and returns the sell flag, both from the moving prices of the block before.
-fn share_emission(
+pub(super) fn share_emission(
     params: &ProtocolParams,
     rounding: Rounding,
     state: &mut ChainState,
@@ -346,7 +354,8 @@ fn mint_alpha_out(
     chain_buys: bool,
 ) -> (AlphaSplit, f64) {
     let root_proportion = context.root_proportion(subnet.issuance_alpha() + alpha_emission);
-    let mut split = emission::split_alpha(alpha_emission, context.params.owner_cut, root_proportion);
+    let owner_cut = context.rounding.floor_32(context.params.owner_cut);
+    let mut split = emission::split_alpha(alpha_emission, owner_cut, root_proportion);
     let fate = context.params.root_rule.root_alpha(context.sell_flag, chain_buys);
     if fate == RootAlpha::Validators {
         split.validator += std::mem::take(&mut split.root);
@@ -514,6 +523,18 @@ mod tests {
         advance_block(&params, CONTINUOUS, &mut state, &mut gate, &BlockInputs::default(), &mut report);
         assert!((report.subnets[0].emission_share - 0.5).abs() < 1e-15);
         assert!(report.subnets[1].alpha_out.server > 0.0);
+    }
+
+    #[test]
+    fn neuron_burns_recycle_alpha() {
+        let (params, mut burned, mut quiet) = (params(), chain(1), chain(1));
+        let (mut gate, mut report) = (HillGate::of(&params, &burned), BlockReport::default());
+        let inputs = BlockInputs { neuron_burns: vec![(NetUid(1), 2.0), (NetUid(77), 1.0)], ..BlockInputs::default() };
+        advance_block(&params, CONTINUOUS, &mut burned, &mut gate, &inputs, &mut report);
+        advance_block(&params, CONTINUOUS, &mut quiet, &mut gate, &BlockInputs::default(), &mut report);
+        let (burned, quiet) = (&burned.subnets[0], &quiet.subnets[0]);
+        assert!(burned.issuance_alpha() < quiet.issuance_alpha());
+        assert!((burned.reserve_tao - quiet.reserve_tao - 2.0 * (1.0 - params.fee_rate)).abs() < 1e-9);
     }
 
     #[test]

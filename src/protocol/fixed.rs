@@ -57,6 +57,15 @@ pub(super) fn ratio_u64f64(numerator: u64, divisor: u64) -> u128 {
     (u128::from(numerator) << 64).checked_div(u128::from(divisor)).unwrap_or(0)
 }
 
+/// Quotient of two U64F64 numbers (raw bits), to 2^-64; saturates, and is 0 where the divisor is 0.
+pub(super) fn div_u64f64(a: u128, b: u128) -> u128 {
+    match (a.checked_div(b), a.checked_rem(b)) {
+        (Some(whole), Some(rest)) if whole < ONE_U64F64 => (whole << 64) + u128::from(mul_div_floor(rest, u64::MAX, b)),
+        (Some(_), _) => u128::MAX,
+        (None, _) => 0,
+    }
+}
+
 /// `floor(a * b / c)` without overflow. Requires `a <= c` and `c > 0`; then the result is at most `b`.
 ///
 /// Binary long division of `a * b` by `c`: the remainder is doubled per bit of `b` and stays below `c`.
@@ -98,6 +107,15 @@ mod tests {
     fn ratio_of_zero_divisor_is_zero() {
         assert_eq!(ratio_u64f64(1, 2), 1 << 63);
         assert_eq!(ratio_u64f64(1, 0), 0);
+    }
+
+    #[test]
+    fn quotient_of_u64f64_keeps_its_fraction() {
+        assert!(div_u64f64(3 << 64, 2 << 64).abs_diff(3 << 63) <= 1);
+        assert!(div_u64f64(1 << 64, 3).abs_diff(u128::MAX / 3) <= 1);
+        assert_eq!(div_u64f64(1 << 64, 1), u128::MAX);
+        assert!(div_u64f64(1 << 64, 3 << 64).abs_diff(ONE_U64F64 / 3) <= 1);
+        assert_eq!((div_u64f64(7, 0), div_u64f64(0, 7)), (0, 0));
     }
 
     #[test]

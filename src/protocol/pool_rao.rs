@@ -70,8 +70,8 @@ impl PoolRao {
     ///
     /// The price limit is compared with the spot price after the whole trade; if that lies beyond, the input is cut to
     /// `reserve * ((p / p')^w - 1)`, at most 17.4467 reserves, and the fee is taken on what is left.
-    /// Limits of validity: the power is evaluated in `f64`, so outputs can differ from the chain's by about
-    /// `reserve * 5e-15`; everything else is exact.
+    /// Limits of validity: the power is evaluated in `f64`, so that trades of more than half a pool of unequal weights can
+    /// pay 1 rao more or less than the chain's; everything else is exact.
     /// Source: pallets/swap/src/pallet/{impls,swap_step}.rs, `swap_inner`, `determine_action`, `process_swap`.
     ///
     /// # Errors
@@ -95,12 +95,13 @@ impl PoolRao {
     }
 
     /// Output of a trade of `net_in`, floored, without any check.
+    ///
+    /// The chain rounds the part that stays, `(reserve_in / (reserve_in + net_in))^exponent`, down to 10^-18 and then to 2^-64,
+    /// so that a little more leaves: over many small trades on reserves of 10^16 rao that adds up.
     pub fn quote(&self, side: Side, net_in: u64) -> u64 {
-        let (reserve_in, reserve_out) = self.reserves(side);
-        let (weight_in, weight_out) = self.weights(side);
-        // The quotient is taken of integers: `1 - weight` in f64 would lose digits of a weight of 0.01.
-        let exponent = weight_in as f64 / weight_out as f64;
-        paid_out(reserve_in as f64, reserve_out as f64, net_in as f64, exponent) as u64
+        let (_, reserve_out) = self.reserves(side);
+        let stays = ratio_u64f64(WEIGHT_ONE.saturating_sub(self.leaving(side, net_in)), WEIGHT_ONE);
+        (mul_u64f64(ONE_U64F64 - stays, u128::from(reserve_out) << 64) >> 64) as u64
     }
 
     /// Adds protocol liquidity; the weights move so that the spot price does not. Returns whether it was added: the chain
@@ -124,6 +125,19 @@ impl PoolRao {
             weight_tao,
         };
         true
+    }
+
+    /// Part of the output reserve that leaves (parts of 10^18), rounded up; at equal weights exact.
+    fn leaving(&self, side: Side, net_in: u64) -> u64 {
+        let (reserve_in, _) = self.reserves(side);
+        let (weight_in, weight_out) = self.weights(side);
+        if weight_in == weight_out {
+            let (net_in, reserve_in) = (u128::from(net_in), u128::from(reserve_in));
+            return (net_in * u128::from(WEIGHT_ONE)).div_ceil((reserve_in + net_in).max(1)) as u64;
+        }
+        // The quotient is taken of integers: `1 - weight` in f64 would lose digits of a weight of 0.01.
+        let exponent = weight_in as f64 / weight_out as f64;
+        (paid_out(reserve_in as f64, 1.0, net_in as f64, exponent) * WEIGHT_ONE as f64).ceil() as u64
     }
 
     fn check(&self, request: SwapRequest, net_in: u64) -> Result<(), PoolError> {

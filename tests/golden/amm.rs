@@ -19,7 +19,7 @@ use crate::vectors::text;
 /// The chain raises the power to 10^-18 and we to f64: 51 rao of 9.9e15 is the worst that was seen of the latter.
 const SWAP_ERROR_PER_RESERVE: f64 = 5e-15;
 
-fn pool(row: &Value) -> PoolRao {
+pub fn pool(row: &Value) -> PoolRao {
     PoolRao {
         reserve_tao: rao(&row["tao"]),
         reserve_alpha: rao(&row["alpha_in"]),

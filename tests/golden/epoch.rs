@@ -147,7 +147,7 @@ fn compare_emissions(worst: &mut Deviations, outcome: &YumaOutcome, emission_rao
 }
 
 /// A sparse matrix of the worked example: `{row: {column: value}}`.
-fn sparse(size: usize, rows: &Value) -> Array2<u16> {
+pub fn sparse(size: usize, rows: &Value) -> Array2<u16> {
     let mut matrix = Array2::zeros((size, size));
     for (from, row) in rows.as_object().expect("rows") {
         for (to, value) in row.as_object().expect("a row") {
