@@ -190,6 +190,7 @@ pub fn plan_of(scenario: &Scenario) -> Plan {
         start: scenario.start.clone(),
         tao_usd: scenario.tao_usd_start,
         blocks_per_step: scenario.blocks_per_step,
+        draw_refinement: 1,
         steps: scenario.horizon_steps,
     })
 }
