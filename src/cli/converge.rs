@@ -29,13 +29,14 @@ use crate::risk::convergence::Outcomes;
 use crate::risk::convergence::compare;
 use crate::risk::convergence::published;
 use crate::risk::convergence::telescope;
-use crate::risk::paired::BATCHES;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::recorder::RecordPlan;
 use crate::risk::recorder::RunRecorder;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::NetUid;
 
+/// Fewest paths of a pair; errors of so few are already rough.
+const PATHS_MIN: u64 = 20;
 /// Width of the labels at the left.
 const LABEL_WIDTH: usize = 28;
 /// Width of a cell; three of them and a label are 97 columns.
@@ -207,8 +208,8 @@ fn paths_of_pairs(paths: &[u64], pairs: usize) -> Result<Vec<u64>, BadInput> {
     if paths.len() != pairs {
         return Err(BadInput(format!("--paths: {} numbers for {pairs} pairs of levels", paths.len())));
     }
-    if let Some(few) = paths.iter().find(|&&paths| paths < BATCHES as u64) {
-        return Err(BadInput(format!("--paths {few}: needs at least {BATCHES}, one for each batch of the errors")));
+    if let Some(few) = paths.iter().find(|&&paths| paths < PATHS_MIN) {
+        return Err(BadInput(format!("--paths {few}: needs at least {PATHS_MIN}")));
     }
     let total = paths.iter().fold(0, |sum: u64, &paths| sum.saturating_add(paths));
     if total > u64::from(u32::MAX) {

@@ -184,7 +184,7 @@ impl Comparison {
 }
 
 /// Every measure on two coupled levels: of each book, registrations, then each of `subnets`. At least
-/// [`paired::BATCHES`] paths.
+/// two paths.
 pub fn compare(coarse: &Outcomes, fine: &Outcomes, confidence: &[f64], subnets: &[NetUid]) -> Vec<Comparison> {
     let books = (0..coarse.pnl.len()).flat_map(|book| compare_book(coarse, fine, book, confidence));
     let registrations = count_comparison(Measure::Registrations, &coarse.registrations, &fine.registrations);

@@ -8,7 +8,7 @@
 //! | expected shortfall | [`tail`]: exact tail mean | asymptotic variance |
 //! | quantile of P&L, drawdown, price, share | [`histogram`]: stated relative error | ranks, widened to bucket edges |
 //! | hazard | [`subnet`]: deaths over exposure | Poisson |
-//! | difference between runs on the same chance | [`paired`] | of the path differences; jackknife over batches |
+//! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
 //! on threads, and memory only on the tails that are kept exactly ([`tail`]).
