@@ -1,4 +1,5 @@
-//! Paths: one path a step forward, batches of paths, what is recorded of them.
+//! Paths: one path a step forward, batches of paths, what is recorded of them. [`convergence`] says what the length of the
+//! step does to results.
 
 pub mod audit;
 pub mod block;
@@ -9,3 +10,6 @@ pub mod plan;
 pub mod record;
 pub mod recorder;
 pub mod run;
+
+#[doc = include_str!("CONVERGENCE.md")]
+pub mod convergence {}
