@@ -1,5 +1,6 @@
-//! Paths: one path a step forward, batches of paths, what is recorded of them. [`convergence`] says what the length of the
-//! step does to results.
+//! Paths: one path a step forward, batches of paths, what is recorded of them.
+//!
+//! [`convergence`] says what the length of the step does to results.
 
 pub mod audit;
 pub mod block;
