@@ -334,3 +334,54 @@ fn completions_and_manual_page_are_printed() {
     assert!(man.stdout.contains("\\-\\-blocks\\-per\\-step"), "{}", man.stdout);
     assert!(taorisk(&directory, &["--version"]).stdout.contains("(commit "));
 }
+
+#[test]
+fn levels_that_cannot_be_compared_are_refused() {
+    let cases = [
+        (["--levels", "7200,5000"], "--levels 7200,5000: 5000 is no divisor of 7200"),
+        (["--levels", "360,1200"], "--levels 360,1200: 1200 is not less than 360"),
+        (["--levels", "7200"], "--levels 7200: needs at least two levels"),
+        (["--levels", "7200,0"], "--levels 7200,0: 0 is no divisor of 7200"),
+        (["--levels", "day,hour"], "invalid value 'day'"),
+        (["--paths", "19"], "--paths 19: needs at least 20"),
+        (["--paths", "40,50"], "--paths: 2 numbers for 4 pairs of levels"),
+        (["--horizon-days", "0.5"], "run.horizon_days = 0.5"),
+        (["--out", "table.txt"], "--out table.txt: must end in .csv or .parquet"),
+        (["--out", "no/table.csv"], "--out no/table.csv: no is no directory"),
+    ];
+    for (flags, expected) in cases {
+        let directory = directory_with(&[]);
+        let outcome = taorisk(&directory, &[&["converge"], &flags[..]].concat());
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{flags:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(expected), "{flags:?} lacks `{expected}`: {}", outcome.stderr);
+        assert!(entries(&directory).is_empty());
+    }
+}
+
+/// Levels that do not divide each other share the draws of 240 blocks. The same table on one thread and on two.
+#[test]
+fn levels_are_compared_on_the_same_chance() {
+    let directory = directory_with(&[]);
+    let common = ["converge", "--levels", "7200,1200,720", "--paths", "40,20", "--horizon-days", "5", "--quiet"];
+    let printed = taorisk(&directory, &[&common[..], &["--threads", "1", "--out", "table.csv"]].concat());
+    assert_eq!((printed.code, printed.stderr.as_str()), (0, ""));
+    for expected in
+        ["1200 - 7200", "720 - 1200", "40 paths", "SN64 deregistered", "\n7200 blocks per step: bias against 720"]
+    {
+        assert!(printed.stdout.contains(expected), "{expected}: {}", printed.stdout);
+    }
+    let again = taorisk(&directory, &[&common[..], &["--threads", "2", "--out", "again.csv", "--json"]].concat());
+    let [table, copy] =
+        ["table.csv", "again.csv"].map(|name| fs::read_to_string(directory.path().join(name)).expect("a table"));
+    assert_eq!(table, copy);
+    // Mean, two tails of two levels, any holding, registrations, ten subnets held, the largest: 18 of each pair and level.
+    assert_eq!(table.lines().count(), 1 + 2 * 2 * 18);
+    let json: serde_json::Value = serde_json::from_str(&again.stdout).expect("JSON");
+    let rows = json["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 2 * 2 * 18);
+    let mean = rows[0].as_object().expect("a row");
+    assert_eq!((mean["measure"].as_str(), mean["paths"].as_u64()), (Some("mean_pnl"), Some(40)));
+    // The same chance: a difference of some TAO, where two runs of 40 paths differ by tens.
+    let [difference, error] = ["difference", "standard_error"].map(|key| mean[key].as_f64().expect("a number"));
+    assert!(difference != 0.0 && difference.abs() < 4.0 * error && error < 5.0, "{difference} ({error})");
+}

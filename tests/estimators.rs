@@ -7,6 +7,7 @@ use statrs::distribution::Normal;
 use statrs::distribution::StudentsT;
 use taorisk::risk::estimate::Estimate;
 use taorisk::risk::moments::Moments;
+use taorisk::risk::paired::tail_differences;
 use taorisk::risk::tail::WorstTail;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): a generator that shares nothing with the engine's.
@@ -153,6 +154,37 @@ fn intervals_of_means_deviations_and_probabilities_cover() {
         let coverage = f64::from(hits) / f64::from(REPLICATIONS);
         println!("coverage, {name}: {coverage:.3}");
         assert!((0.922..=0.978).contains(&coverage), "{name}: {coverage}");
+    }
+}
+
+/// Losses of a pair: on nine paths of ten the second is 1.05 times the first, else 1.05 times one of its own.
+///
+/// Two standard errors of a normal law cover 95.4 %; 1,000 replications give that to 0.7 %. Measured, VaR and ES: normal
+/// 0.971, 0.971 at 95 % and 0.969, 0.975 at 99 %; t5 0.970, 0.966 and 0.971, 0.978. Of 4,000 paths some 20 to 200 tell the
+/// tails apart, so that the law of the difference has heavier tails than the normal one and its middle more weight.
+#[test]
+fn differences_of_tails_cover_the_truth() {
+    const REPLICATIONS: u32 = 1_000;
+    const SCALE: f64 = 1.05;
+    let mut rng = SplitMix(5);
+    for law in &LAWS {
+        for level in [0.95, 0.99] {
+            let truths = [(law.value_at_risk)(level), (law.expected_shortfall)(level)].map(|tail| (SCALE - 1.0) * tail);
+            let mut hits = [0_u32; 2];
+            for _ in 0..REPLICATIONS {
+                let base: Vec<f64> = (0..4_000).map(|_| (law.draw)(&mut rng)).collect();
+                let other = |&loss: &f64| SCALE * if rng.uniform() < 0.9 { loss } else { (law.draw)(&mut rng) };
+                let other: Vec<f64> = base.iter().map(other).collect();
+                for ((hits, found), truth) in hits.iter_mut().zip(tail_differences(&base, &other, level)).zip(truths) {
+                    *hits += u32::from((found.value - truth).abs() <= 2.0 * found.standard_error);
+                }
+            }
+            for (name, hits) in ["value at risk", "expected shortfall"].into_iter().zip(hits) {
+                let coverage = f64::from(hits) / f64::from(REPLICATIONS);
+                println!("coverage of the difference, {} at {level}: {name} {coverage:.3}", law.name);
+                assert!((0.92..=0.985).contains(&coverage), "{} {level}, {name}: {coverage}", law.name);
+            }
+        }
     }
 }
 

@@ -65,6 +65,15 @@ Examples:
   taorisk init           scenario.toml and positions.csv here
   taorisk init my-book   the same in the directory my-book";
 
+const CONVERGE_EXAMPLES: &str = "\
+Each pair of consecutive levels is simulated on paths of its own with the draws of the finer level (or of the longest \
+step that both are made of), and compared path by path. A level's bias against the finest is the sum of the pairs between them.
+
+Examples:
+  taorisk converge                                            the built-in scenario, a first look
+  taorisk converge --levels 7200,1200 --paths 20000           one pair, more paths
+  taorisk converge my/scenario.toml --levels 7200,360,60 --paths 20000,500 --out table.csv";
+
 const YUMA_EXAMPLES: &str = "\
 The matrix is CSV or Parquet with a row per uid, in order from 0, and the columns
   stake       stake of the row's uid that counts in consensus: alpha plus weighted root stake, any unit
@@ -119,6 +128,9 @@ pub enum Command {
     /// Write a scenario and a positions file to start from
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
+    /// Compare results at several step lengths on the same chance
+    #[command(after_help = CONVERGE_EXAMPLES)]
+    Converge(ConvergeArgs),
     /// Run one epoch of Yuma consensus on a matrix of weights and print what each uid earns
     #[command(after_help = YUMA_EXAMPLES)]
     Yuma(YumaArgs),
@@ -312,6 +324,57 @@ pub struct InitArgs {
     /// Overwrite scenario.toml and positions.csv
     #[arg(long)]
     pub force: bool,
+}
+
+/// Arguments of `converge`.
+#[derive(Clone, Debug, Args)]
+pub struct ConvergeArgs {
+    /// Scenario file (TOML); without it, the built-in scenario
+    pub scenario: Option<PathBuf>,
+    /// Paths of each pair of levels, or a number for every pair, the coarsest first
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1000")]
+    pub paths: Vec<u64>,
+    /// Blocks per step of the levels, the coarsest first; divisors of 7200
+    #[arg(long, value_name = "BLOCKS", value_delimiter = ',', default_value = "7200,3600,1200,360,60")]
+    pub levels: Vec<u64>,
+    /// Seed of all chance [key: run.seed]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<i64>,
+    /// How far each path goes, in days [key: run.horizon_days]
+    #[arg(long, value_name = "DAYS", allow_negative_numbers = true)]
+    pub horizon_days: Option<f64>,
+    /// Positions, CSV or Parquet with netuid and alpha or value_tao [key: input.positions]
+    #[arg(long, value_name = "FILE")]
+    pub positions: Option<PathBuf>,
+    /// Chain snapshot, CSV or Parquet, one row per subnet [key: input.snapshot]
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    /// File for the table, CSV or Parquet by its extension
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bar and no remarks; results and errors only
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Worker threads [default: one per core]; results do not depend on it
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl ConvergeArgs {
+    /// What goes before keys of the scenario: flags, and the coarsest level's steps.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            seed: self.seed,
+            horizon_days: self.horizon_days,
+            blocks_per_step: self.levels.first().and_then(|&blocks| blocks.try_into().ok()),
+            snapshot: self.snapshot.clone(),
+            positions: self.positions.clone(),
+            ..Overrides::default()
+        }
+    }
 }
 
 /// Arguments of `yuma`.

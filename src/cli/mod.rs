@@ -13,6 +13,7 @@ use crate::cli::args::RunArgs;
 
 pub mod args;
 pub mod check;
+pub mod converge;
 pub mod error;
 pub mod init;
 pub mod replay;
@@ -34,6 +35,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Summarize(args)) => summarize::summarize(&args.run_directory, args.json),
         Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Init(args)) => init::init(&args),
+        Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Yuma(args)) => yuma::yuma(&args),
         Some(Command::Completions(args)) => print_result(&completions(args.shell)),
         Some(Command::Man) => print_result(&man_page()?),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::path::PathBuf;
@@ -75,7 +76,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let machine = Machine::choose(args)?;
     let target = RunDirectory::create(&directory, options.force)?;
     remark(options.quiet, &announcement(&scenario, &machine, &directory));
-    let (stop, progress) = (stop_flag()?, progress_bar(scenario.paths, options.quiet));
+    let (stop, progress) = (stop_flag()?, progress_bar(scenario.paths, "paths", options.quiet));
     let simulated = simulate(&scenario, &machine, &target, &stop, &progress)?;
     let manifest = Manifest::new(
         &identity(&scenario),
@@ -101,7 +102,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn remark(quiet: bool, text: &str) {
+pub(super) fn remark(quiet: bool, text: &str) {
     if !quiet {
         eprintln!("{text}");
     }
@@ -122,7 +123,7 @@ fn holds_this_run(directory: &Path, scenario: &Scenario) -> Result<bool, OutputE
 }
 
 /// How the run is spread over the machine; results do not depend on it.
-struct Machine {
+pub(super) struct Machine {
     threads: usize,
     batch_paths: usize,
     backend: Backend,
@@ -131,7 +132,6 @@ struct Machine {
 impl Machine {
     fn choose(args: &RunArgs) -> anyhow::Result<Self> {
         let options = &args.options;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let backend = options.simd.map_or_else(Backend::detect, backend_of);
         if !backend.is_available() {
             let available = Backend::available().iter().map(|b| b.name()).collect::<Vec<_>>().join(", ");
@@ -139,11 +139,20 @@ impl Machine {
                 "--simd {backend}: this machine has no such instructions (allowed here: {available})"
             )))?;
         }
-        Ok(Self {
-            threads: options.threads.map_or(cores, usize::from),
-            batch_paths: options.batch.map_or(BATCH_PATHS, usize::from),
-            backend,
-        })
+        let batch_paths = options.batch.map_or(BATCH_PATHS, usize::from);
+        Ok(Self { batch_paths, backend, ..Self::with_threads(options.threads) })
+    }
+
+    /// The best of this machine on so many threads, or one per core.
+    pub(super) fn with_threads(threads: Option<NonZeroUsize>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.map_or(cores, usize::from);
+        Self { threads, batch_paths: BATCH_PATHS, backend: Backend::detect() }
+    }
+
+    /// Options of a run of so many paths on it.
+    pub(super) fn options(&self, first_path: u64, paths: u64) -> RunOptions {
+        RunOptions { first_path, paths, batch_paths: self.batch_paths, threads: self.threads, backend: self.backend }
     }
 }
 
@@ -157,22 +166,23 @@ fn backend_of(choice: SimdChoice) -> Backend {
 }
 
 /// A flag that Ctrl-C and SIGTERM raise.
-fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);
     ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
     Ok(flag)
 }
 
-fn progress_bar(paths: u64, quiet: bool) -> ProgressBar {
+/// A bar on standard error that counts to `total`, in `unit`; silent where there is no terminal.
+pub(super) fn progress_bar(total: u64, unit: &str, quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let template = "{bar:40} {human_pos}/{human_len} paths  {per_sec}  {eta} left";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(paths), target).with_style(style)
+    let template = format!("{{bar:40}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  {{eta}} left");
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(total), target).with_style(style)
 }
 
 /// What result files of a scenario say of where they come from.
-pub(crate) fn identity(scenario: &Scenario) -> Identity {
+pub(super) fn identity(scenario: &Scenario) -> Identity {
     Identity { scenario_hash: scenario.hash().to_owned(), seed: scenario.seed }
 }
 
@@ -192,6 +202,7 @@ pub fn plan_of(scenario: &Scenario) -> Plan {
         start: scenario.start.clone(),
         tao_usd: scenario.tao_usd_start,
         blocks_per_step: scenario.blocks_per_step,
+        draw_refinement: 1,
         steps: scenario.horizon_steps,
     })
 }
@@ -252,13 +263,7 @@ fn simulate(
             }
         }
     };
-    let options = RunOptions {
-        first_path: 0,
-        paths: scenario.paths,
-        batch_paths: machine.batch_paths,
-        threads: machine.threads,
-        backend: machine.backend,
-    };
+    let options = machine.options(0, scenario.paths);
     let clock = Instant::now();
     let outcome = run::run(&plan, &options, || recorder_of(scenario), consume, stop);
     let seconds = clock.elapsed().as_secs_f64();
@@ -272,7 +277,7 @@ fn simulate(
     Ok(Simulated { result_hash, seconds })
 }
 
-fn explain(error: RunError) -> anyhow::Error {
+pub(super) fn explain(error: RunError) -> anyhow::Error {
     match error {
         RunError::Interrupted => {
             Interrupted("interrupted; nothing was left behind: run the same command to start again".to_owned()).into()

@@ -273,7 +273,7 @@ fn interval(estimate: &Estimate) -> String {
 }
 
 /// Decimals that show two digits of an error; 1 without one.
-fn decimals(half_width: f64) -> usize {
+pub(super) fn decimals(half_width: f64) -> usize {
     if half_width > 0.0 && half_width.is_finite() {
         (1.0 - half_width.log10().floor()).clamp(0.0, 6.0) as usize
     } else {
@@ -282,7 +282,7 @@ fn decimals(half_width: f64) -> usize {
 }
 
 /// A number with commas between thousands.
-pub(crate) fn grouped(value: f64, decimals: usize) -> String {
+pub(super) fn grouped(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
     let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(a, b)| (a, Some(b)));
     let mut grouped = String::new();
@@ -302,12 +302,12 @@ pub(crate) fn days_label(days: f64) -> String {
 }
 
 /// A level in per cent, without the digits that binary fractions add.
-fn percent_label(level: f64) -> String {
+pub(super) fn percent_label(level: f64) -> String {
     format!("{}%", (level * 1e8).round() / 1e6)
 }
 
 /// A name from a file without control characters, which could drive the terminal.
-pub(crate) fn printable(name: &str) -> String {
+pub(super) fn printable(name: &str) -> String {
     name.chars().filter(|character| !character.is_control()).collect()
 }
 

@@ -1,4 +1,6 @@
 //! Paths: one path a step forward, batches of paths, what is recorded of them.
+//!
+//! [`convergence`] says what the length of the step does to results.
 
 pub mod audit;
 pub mod block;
@@ -11,3 +13,6 @@ pub mod recorder;
 pub mod run;
 pub mod step;
 pub mod unfold;
+
+#[doc = include_str!("CONVERGENCE.md")]
+pub mod convergence {}

@@ -43,6 +43,9 @@ pub struct PlanInput {
     pub tao_usd: f64,
     /// K: blocks per step, a divisor of 7,200.
     pub blocks_per_step: u64,
+    /// r: a step takes its chance from r steps of K / r blocks, so that the path is coupled to the one of those steps; a
+    /// divisor of K, 1 for a path of its own.
+    pub draw_refinement: u32,
     /// Number of steps.
     pub steps: u32,
 }
@@ -72,8 +75,12 @@ pub struct Plan {
 
 impl Plan {
     /// Derives what the steps need.
+    ///
+    /// # Panics
+    /// If `draw_refinement` does not divide `blocks_per_step`.
     pub fn new(input: PlanInput) -> Self {
         let blocks = input.blocks_per_step;
+        assert!(blocks.is_multiple_of(u64::from(input.draw_refinement)), "{} parts of {blocks}", input.draw_refinement);
         let chunks = chunks_for(input.start.subnets.iter().map(|s| s.netuid.slot() + 1).max().unwrap_or(0));
         let mut chain = vec![ChainChunk::empty(); chunks];
         let mut behaviour = vec![BehaviourChunk::empty(); chunks];
@@ -100,8 +107,8 @@ impl Plan {
             occupants,
             unsettled: unsettled.map(|s| s.netuid.slot() as u16).collect(),
             start_age_offset,
-            flow: FlowStep::new(&input.model.flow, blocks),
-            outside: OutsideStep::new(&input.model, blocks),
+            flow: FlowStep::coupled(&input.model.flow, blocks, input.draw_refinement),
+            outside: OutsideStep::coupled(&input.model, blocks, input.draw_refinement),
             sales: emission_sales(&input.model, blocks),
             since_start: age_rule.since_start(input.steps as usize + 1),
             age_rule,

@@ -88,15 +88,37 @@ pub struct FlowStep {
     jump_mean: f64,
     common_jump_mean: f64,
     jumps: JumpParams,
+    /// Of the jumps of one drawn step.
     jump_thresholds: Vec<u32>,
+    /// Drawn steps that make up a step.
+    draws: u32,
+    /// Weight of each drawn step's normals: of the flow, of the fast and of the slow volatility.
+    draw_weights: Vec<[f64; 3]>,
 }
 
 impl FlowStep {
     /// Constants for steps of `blocks` blocks.
     pub fn new(params: &FlowParams, blocks: u64) -> Self {
+        Self::coupled(params, blocks, 1)
+    }
+
+    /// The same with the chance of `draws` steps of `blocks / draws` blocks each: the draw addresses are theirs.
+    ///
+    /// Exact in law, and the volatilities are those of the shorter steps at common times. A step's flow keeps the rule
+    /// of one step of `blocks` blocks: it moves by the volatility at its end throughout.
+    ///
+    /// ```text
+    /// Z = sum_j Z_j / sqrt(r)     h' = rho^r h + sqrt(1 - rho^2) xi sum_j rho^(r-1-j) z_j     J = sum_j J_j,   j = 0..r-1
+    /// ```
+    ///
+    /// `rho` is of the shorter step. Source: MODEL 4.1; Giles (2008), doi:10.1287/opre.1070.0496, section 4.
+    pub fn coupled(params: &FlowParams, blocks: u64, draws: u32) -> Self {
         let days = blocks as f64 / BLOCKS_PER_DAY as f64;
+        let draw_days = days / f64::from(draws);
         let part = |i: usize| &params.volatility[i];
-        let persistence = [0, 1].map(|i| math::exp(-days * std::f64::consts::LN_2 / part(i).half_life_days));
+        let persistence_over =
+            |days: f64| [0, 1].map(|i| math::exp(-days * std::f64::consts::LN_2 / part(i).half_life_days));
+        let persistence = persistence_over(days);
         let innovation = [0, 1].map(|i| part(i).sd_log * (1.0 - persistence[i] * persistence[i]).sqrt());
         let variance = part(0).sd_log.powi(2) + part(1).sd_log.powi(2);
         let age_floor_blocks = params.age_floor_days * BLOCKS_PER_DAY as f64;
@@ -119,7 +141,9 @@ impl FlowStep {
             jump_mean: params.jumps.mean_per_day() * days,
             common_jump_mean: params.common_jump.mean_per_day() * days,
             jumps: params.jumps,
-            jump_thresholds: poisson_thresholds(params.jumps.rate_per_day * days),
+            jump_thresholds: poisson_thresholds(params.jumps.rate_per_day * draw_days),
+            draws,
+            draw_weights: draw_weights(draws, persistence_over(draw_days), persistence),
         }
     }
 
@@ -133,6 +157,19 @@ impl FlowStep {
             }
         }
     }
+}
+
+/// Weights under which standard normals of `draws` shorter steps sum to standard normals of one step: equal for the flow,
+/// fading with age for the parts of volatility. Persistences are over a shorter step and over the whole.
+fn draw_weights(draws: u32, shorter: [f64; 2], whole: [f64; 2]) -> Vec<[f64; 3]> {
+    let equal = 1.0 / f64::from(draws).sqrt();
+    let [fast, slow] = [0, 1].map(|i| ((1.0 - shorter[i] * shorter[i]) / (1.0 - whole[i] * whole[i])).sqrt());
+    let mut weights = vec![[equal, fast, slow]; draws as usize];
+    for number in (1..weights.len()).rev() {
+        let [_, fast, slow] = weights[number];
+        weights[number - 1] = [equal, shorter[0] * fast, shorter[1] * slow];
+    }
+    weights
 }
 
 /// Cumulative Poisson probabilities from the top: entry j is `2^32 P(N > j)`; a uniform word below it has more than j events.
@@ -210,6 +247,14 @@ impl Default for FlowBuffers {
     }
 }
 
+impl FlowBuffers {
+    #[inline(always)]
+    fn chunk_normals<V: Vector>(&self, chunk: usize) -> [V; 3] {
+        let [radii, angles] = [&self.radii[chunk], &self.angles[chunk]].map(V::load_words);
+        rng::slot_normals::<V>(&SlotWords { radii, angles })
+    }
+}
+
 /// Draws the step's organic flow of every slot into `flow` and moves the volatilities on.
 ///
 /// ```text
@@ -229,15 +274,17 @@ pub fn flow_draws<V: Vector>(
     flow: &mut SlotValues,
 ) {
     let live = chain.len();
-    draw_words::<V>(step, draw, live, buffers);
-    list_jumps(step, buffers);
-    draw_jumps::<V>(step, draw, buffers);
-    for i in 0..live {
-        let words = SlotWords { radii: V::load_words(&buffers.radii[i]), angles: V::load_words(&buffers.angles[i]) };
-        let [own, fast, slow] = rng::slot_normals::<V>(&words);
-        own.store(&mut buffers.normals[0].0[i]);
-        fast.store(&mut buffers.normals[1].0[i]);
-        slow.store(&mut buffers.normals[2].0[i]);
+    buffers.jump = SlotValues::splat(0.0);
+    for number in 0..step.draws {
+        let draw = Draw { step: draw.step * step.draws + number, ..draw };
+        draw_words::<V>(step, draw, live, buffers);
+        list_jumps(step, buffers);
+        draw_jumps::<V>(step, draw, buffers);
+        if step.draws == 1 {
+            draw_normals::<V>(live, buffers);
+        } else {
+            add_normals::<V>(&step.draw_weights[number as usize], number == 0, live, buffers);
+        }
     }
     moves::<V>(step, common, behaviour, buffers);
     flows::<V>(step, draw.block, chain, behaviour, buffers, flow);
@@ -282,10 +329,32 @@ fn list_jumps(step: &FlowStep, buffers: &mut FlowBuffers) {
     }
 }
 
-/// Draws the listed jumps, eight at a time, and sums them by slot.
+/// Normals of every slot from its words.
+#[inline(always)]
+fn draw_normals<V: Vector>(live: usize, buffers: &mut FlowBuffers) {
+    for i in 0..live {
+        let normals = buffers.chunk_normals::<V>(i);
+        for (all, chunk) in buffers.normals.iter_mut().zip(normals) {
+            chunk.store(&mut all.0[i]);
+        }
+    }
+}
+
+/// The same, weighted and added to those of the drawn steps before, where this is not the `first`.
+#[inline(always)]
+fn add_normals<V: Vector>(weights: &[f64; 3], first: bool, live: usize, buffers: &mut FlowBuffers) {
+    for i in 0..live {
+        let normals = buffers.chunk_normals::<V>(i);
+        for ((all, chunk), weight) in buffers.normals.iter_mut().zip(normals).zip(weights) {
+            let sum = if first { V::splat(0.0) } else { V::load(&all.0[i]) };
+            V::splat(*weight).mul_add(chunk, sum).store(&mut all.0[i]);
+        }
+    }
+}
+
+/// Draws the listed jumps, eight at a time, and adds them up by slot.
 #[inline(always)]
 fn draw_jumps<V: Vector>(step: &FlowStep, draw: Draw, buffers: &mut FlowBuffers) {
-    buffers.jump = SlotValues::splat(0.0);
     let count = buffers.jump_slots.len();
     let padded = count.next_multiple_of(CHUNK_SLOTS);
     buffers.jump_slots.resize(padded, 0);

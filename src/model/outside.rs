@@ -42,6 +42,9 @@ pub struct OutsideStep {
     persistence: f64,
     innovation: f64,
     willingness_median: f64,
+    /// Drawn steps that make up a step; all else here is of one of them.
+    draws: u32,
+    inverse_root_draws: f64,
 }
 
 impl OutsideStep {
@@ -49,7 +52,13 @@ impl OutsideStep {
     ///
     /// TAO/USD is a jump diffusion in logs whose jumps are compensated, so that the drift is that of the rate itself.
     pub fn new(params: &ModelParams, blocks: u64) -> Self {
-        let days = blocks as f64 / BLOCKS_PER_DAY as f64;
+        Self::coupled(params, blocks, 1)
+    }
+
+    /// The same with the chance of `draws` steps of `blocks / draws` blocks each: the processes take those steps, and the
+    /// flows share the sum of their jumps and the normed sum of their factors.
+    pub fn coupled(params: &ModelParams, blocks: u64, draws: u32) -> Self {
+        let days = blocks as f64 / BLOCKS_PER_DAY as f64 / f64::from(draws);
         let rate = &params.tao_usd;
         let registration = &params.registration;
         let mean_jump_factor = math::exp_m1(rate.jump_mean + 0.5 * rate.jump_sd * rate.jump_sd);
@@ -68,12 +77,26 @@ impl OutsideStep {
             persistence,
             innovation: registration.willingness_sd_log * (1.0 - persistence * persistence).sqrt(),
             willingness_median: registration.willingness_median_tao,
+            draws,
+            inverse_root_draws: 1.0 / f64::from(draws).sqrt(),
         }
     }
 
     /// Moves the shared processes one step on and returns what the flows share.
     #[inline(always)]
     pub fn advance(&self, draw: Draw, outside: &mut Outside) -> CommonFlow {
+        let first = draw.step * self.draws;
+        let mut sum = self.advance_once(Draw { step: first, ..draw }, outside);
+        for step in first + 1..first + self.draws {
+            let CommonFlow { factor, jump } = self.advance_once(Draw { step, ..draw }, outside);
+            sum = CommonFlow { factor: sum.factor + factor, jump: sum.jump + jump };
+        }
+        CommonFlow { factor: self.inverse_root_draws * sum.factor, ..sum }
+    }
+
+    /// One drawn step.
+    #[inline(always)]
+    fn advance_once(&self, draw: Draw, outside: &mut Outside) -> CommonFlow {
         let normals = rng::normals4(global_words(draw, Purpose::GlobalNormals, 0));
         let counts = global_words(draw, Purpose::GlobalJumps, COUNT_INDEX);
         let shock = self.correlation * normals[0] + self.own_correlation * normals[1];

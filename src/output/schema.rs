@@ -286,6 +286,41 @@ pub static BLOCKS: FileSchema = FileSchema {
     ],
 };
 
+/// The table of `taorisk converge`, as CSV or Parquet where `--out` says; no part of a run directory.
+pub static CONVERGENCE: FileSchema = FileSchema {
+    file: "convergence",
+    rows: "measure on two levels; pairs of consecutive levels first, then each level against the finest",
+    columns: &[
+        column(
+            "comparison",
+            Kind::Text,
+            "pair (of consecutive levels, simulated) or level (against the finest: summed pairs)",
+        ),
+        column("coarse_blocks_per_step", Kind::U64, "blocks per step of the coarser level"),
+        column("fine_blocks_per_step", Kind::U64, "blocks per step of the finer level"),
+        column("paths", Kind::U64, "paths that both levels were simulated on; the fewest of the pairs between them"),
+        HORIZON_DAYS,
+        column(
+            "measure",
+            Kind::Text,
+            "mean_pnl, value_at_risk, expected_shortfall (TAO, mark), holding_deregistered (probability of any), \
+                registrations, subnet_deregistered (probability), largest_subnet_deregistered (of all subnets of the \
+                snapshot the one with the largest difference)",
+        ),
+        column("book", Kind::Text, "name of the book; empty for measures of none"),
+        column("netuid", Kind::U32, "slot number of the subnet; 0 for measures of none"),
+        number("level", "confidence of value_at_risk and expected_shortfall").null("for measures without a level"),
+        number("difference", "finer minus coarser level: minus the bias of the coarser one"),
+        number("standard_error", "its standard error"),
+        number("monte_carlo_error", "standard error of the measure itself on the coarser level with 1e6 paths"),
+        column(
+            "verdict",
+            Kind::Text,
+            "the absolute difference with two standard errors is within half the Monte Carlo error, beyond it, or open",
+        ),
+    ],
+};
+
 /// All Parquet files of a run, in the order of the result hash.
 pub static FILES: [&FileSchema; 6] = [&SUMMARY, &PATHS, &SUBNETS, &QUANTILES, &EVENTS, &SAMPLES];
 

@@ -8,6 +8,7 @@
 //! | expected shortfall | [`tail`]: exact tail mean | asymptotic variance |
 //! | quantile of P&L, drawdown, price, share | [`histogram`]: stated relative error | ranks, widened to bucket edges |
 //! | hazard | [`subnet`]: deaths over exposure | Poisson |
+//! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
 //! on threads, and memory only on the tails that are kept exactly ([`tail`]).
@@ -15,9 +16,11 @@
 //! Not modelled: likelihood weights other than 1 (refused, [`book`]); variance reduction.
 
 pub mod book;
+pub mod convergence;
 pub mod estimate;
 pub mod histogram;
 pub mod moments;
+pub mod paired;
 pub mod recorder;
 pub mod replay;
 pub mod subnet;

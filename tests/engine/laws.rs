@@ -47,7 +47,7 @@ fn squared(jump: &JumpParams) -> f64 {
 
 /// Rate, jump sums and willingness of `paths` paths over `steps` days, from the shared processes alone.
 fn shared_processes(input: &PlanInput, paths: u32, steps: u32, mut see: impl FnMut(u32, f64, &Outside)) {
-    let process = OutsideStep::new(&input.model, 7_200);
+    let process = OutsideStep::coupled(&input.model, 7_200, input.draw_refinement);
     for path in 0..paths {
         let mut outside = Outside { tao_usd: 1.0, log_willingness: 0.0 };
         for step in 0..steps {
@@ -88,23 +88,30 @@ fn tao_usd_is_a_martingale_whose_returns_have_the_jump_diffusion_s_moments() {
 
 #[test]
 fn common_jumps_are_a_compound_poisson_process() {
-    let input = plan(7_200, 1, |input| input.model.flow.common_jump.rate_per_day = 0.4).input;
-    let law = input.model.flow.common_jump;
-    let mut jumps = Vec::new();
-    shared_processes(&input, 5_000, 100, |_, jump, _| jumps.push(jump));
-    let variance = law.rate_per_day * squared(&law);
-    assert_near("mean of J_F", mean(&jumps), law.mean_per_day(), (variance / jumps.len() as f64).sqrt());
-    let (found, error) = by_parts(&jumps, |part| central(part).0);
-    assert_near("variance of J_F", found, variance, error);
-    let quiet = jumps.iter().filter(|jump| **jump == 0.0).count() as f64 / jumps.len() as f64;
-    let none = (-law.rate_per_day).exp();
-    assert_near("days without a common jump", quiet, none, (none * (1.0 - none) / jumps.len() as f64).sqrt());
+    for draws in [1, 6] {
+        let input = plan(7_200, 1, |input| {
+            input.model.flow.common_jump.rate_per_day = 0.4;
+            input.draw_refinement = draws;
+        })
+        .input;
+        let law = input.model.flow.common_jump;
+        let mut jumps = Vec::new();
+        shared_processes(&input, 5_000, 100, |_, jump, _| jumps.push(jump));
+        let variance = law.rate_per_day * squared(&law);
+        assert_near("mean of J_F", mean(&jumps), law.mean_per_day(), (variance / jumps.len() as f64).sqrt());
+        let (found, error) = by_parts(&jumps, |part| central(part).0);
+        assert_near("variance of J_F", found, variance, error);
+        let quiet = jumps.iter().filter(|jump| **jump == 0.0).count() as f64 / jumps.len() as f64;
+        let none = (-law.rate_per_day).exp();
+        assert_near("days without a common jump", quiet, none, (none * (1.0 - none) / jumps.len() as f64).sqrt());
+    }
 }
 
-/// Flows of unit scale and constant volatility: drift, diffusion and compensated Kou jumps, at two step lengths.
+/// Flows of unit scale and constant volatility: drift, diffusion and compensated Kou jumps, at two step lengths and with
+/// the draws of shorter steps.
 #[test]
 fn flows_have_the_moments_of_diffusion_and_kou_jumps() {
-    for (blocks, steps) in [(7_200, 40), (1_200, 60)] {
+    for (blocks, draws, steps) in [(7_200, 1, 40), (1_200, 1, 60), (7_200, 6, 40)] {
         const SCALE: f64 = 1e-3;
         let plan = plan(blocks, steps, |input| {
             silence(input);
@@ -112,7 +119,7 @@ fn flows_have_the_moments_of_diffusion_and_kou_jumps() {
             (flow.scale_median, flow.size_exponent, flow.age_exponent) = (SCALE, 0.0, 0.0);
             flow.volatility.iter_mut().for_each(|part| part.sd_log = 0.0);
             (flow.loading_mean, flow.common_jump.rate_per_day, flow.drift_per_day) = (0.0, 0.0, -5e-4);
-            input.seed = SEED;
+            (input.seed, input.draw_refinement) = (SEED, draws);
         });
         let per_step = watch(&plan, 40, |view, _| {
             let started = |slot: &usize| view.path.chain[locate(*slot).0].started[locate(*slot).1] > 0.0;
@@ -124,7 +131,7 @@ fn flows_have_the_moments_of_diffusion_and_kou_jumps() {
         let jumps = law.rate_per_day * squared(&law);
         let variance = SCALE * SCALE * days * (1.0 + jumps);
         let n = flows.len() as f64;
-        println!("K = {blocks}, n = {n}");
+        println!("K = {blocks} in {draws} draws, n = {n}");
         assert_near("mean of f", mean(&flows), -5e-4 * days, (variance / n).sqrt());
         let (found, error) = by_parts(&flows, |part| central(part).0);
         assert_near("variance of f", found, variance, error);
@@ -142,10 +149,10 @@ fn flows_have_the_moments_of_diffusion_and_kou_jumps() {
 /// 128 slots x 60 paths; parts with half-lives 2.75 and 44 days, seen 0, 1, 5 and 20 days on.
 #[test]
 fn log_volatilities_are_stationary_and_forget_with_their_half_lives() {
-    for (blocks, steps_per_day) in [(7_200, 1), (1_200, 6)] {
+    for (blocks, draws, steps_per_day) in [(7_200, 1, 1), (1_200, 1, 6), (7_200, 20, 1)] {
         let plan = plan(blocks, 20 * steps_per_day, |input| {
             silence(input);
-            input.seed = SEED;
+            (input.seed, input.draw_refinement) = (SEED, draws);
         });
         let seen = watch(&plan, 60, |view, _| {
             view.step.is_multiple_of(steps_per_day).then(|| {

@@ -1,6 +1,7 @@
-//! The engine: step against block, conservation, limits, faults, laws of what chance decides, paired runs.
+//! The engine: step against block, conservation, limits, faults, laws of what chance decides, paired runs and coupled levels.
 
 mod conservation;
+mod coupled;
 mod drive;
 mod equality;
 mod laws;
