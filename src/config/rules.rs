@@ -86,7 +86,7 @@ fn fill(section: &mut ProtocolSection, params: &ProtocolParams, mut is_open: imp
 /// The chain's rules and hyperparameters at the start.
 pub(super) fn protocol_params(checks: &Checks<'_>) -> Result<ProtocolParams, ConfigError> {
     let section = &checks.file.protocol;
-    named_rules(checks, "protocol.rules", &section.rules)?;
+    let named = named_rules(checks, "protocol.rules", &section.rules)?;
     Ok(ProtocolParams {
         share_rule: version(checks, "protocol.share_rule", &section.share_rule)?,
         injection_rule: version(checks, "protocol.injection_rule", &section.injection_rule)?,
@@ -94,6 +94,7 @@ pub(super) fn protocol_params(checks: &Checks<'_>) -> Result<ProtocolParams, Con
         pool_rule: version(checks, "protocol.pool_rule", &section.pool_rule)?,
         dissolve_rule: version(checks, "protocol.dissolve_rule", &section.dissolve_rule)?,
         seed_rule: version(checks, "protocol.seed_rule", &section.seed_rule)?,
+        epoch_schedule: named.epoch_schedule,
         hill_gate: HillGateParams {
             rank: hill_rank(checks, "protocol.hill_rank", section.hill_rank)?,
             quantile: checked!(checks.fraction(protocol.hill_quantile)),

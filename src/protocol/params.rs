@@ -2,6 +2,7 @@
 
 use crate::protocol::dissolve::DissolveRule;
 use crate::protocol::emission::InjectionRule;
+use crate::protocol::ledger::schedule::EpochSchedule;
 use crate::protocol::pool::PoolRule;
 use crate::protocol::registration::SeedRule;
 use crate::protocol::root::RootRule;
@@ -44,6 +45,8 @@ pub struct ProtocolParams {
     pub dissolve_rule: DissolveRule,
     /// What a new subnet's pool is made of.
     pub seed_rule: SeedRule,
+    /// When epochs run. Read by the ledger alone: in tokens, what an epoch pays is credited as it is minted.
+    pub epoch_schedule: EpochSchedule,
     /// Gate of the share rules E2H and E2Q.
     pub hill_gate: HillGateParams,
     /// Parameters of the share rules F0 to F2 and N.

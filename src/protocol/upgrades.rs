@@ -12,6 +12,7 @@
 
 use crate::protocol::dissolve::DissolveRule;
 use crate::protocol::emission::InjectionRule;
+use crate::protocol::ledger::schedule::EpochSchedule;
 use crate::protocol::params::HillGateParams;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::params::TaoFlowParams;
@@ -55,6 +56,8 @@ changes! {
     DissolveRule(DissolveRule) => dissolve_rule,
     /// Pool seed of new subnets.
     SeedRule(SeedRule) => seed_rule,
+    /// Schedule of epochs.
+    EpochSchedule(EpochSchedule) => epoch_schedule,
     /// Rank of the Hill gate's threshold.
     HillRank(usize) => hill_gate.rank,
     /// Quantile of the Hill gate's threshold.
@@ -127,6 +130,7 @@ pub const LAUNCH: ProtocolParams = ProtocolParams {
     pool_rule: PoolRule::A0,
     dissolve_rule: DissolveRule::D0,
     seed_rule: SeedRule::S0,
+    epoch_schedule: EpochSchedule::ByBlockNumber,
     hill_gate: HillGateParams { rank: 32, quantile: 0.61, exponent: 3 },
     tao_flow: TaoFlowParams {
         smoothing: 29_597_889_189_277.0 / 9_223_372_036_854_775_807.0,
@@ -187,7 +191,12 @@ pub const UPGRADES: &[Upgrade] = &[
     seen(415, (2026, 6, 4), 8_334_450, &[Change::DissolveRule(DissolveRule::D2)]),
     seen(421, (2026, 6, 23), 8_466_531, &[Change::ShareRule(ShareRule::E1), Change::InjectionRule(InjectionRule::J5)]),
     merged(422, (2026, 6, 23), &[Change::EntrantsEnabled(false)]),
-    seen(423, (2026, 6, 26), 8_486_593, &[Change::PoolRule(PoolRule::A2)]),
+    seen(
+        423,
+        (2026, 6, 26),
+        8_486_593,
+        &[Change::PoolRule(PoolRule::A2), Change::EpochSchedule(EpochSchedule::DEFAULT)],
+    ),
     // Merged as spec 425 on 2026-06-30, live with 432.
     merged(425, (2026, 7, 16), &[Change::ShareRule(ShareRule::E2)]),
     merged(440, (2026, 7, 27), &[Change::ShareRule(ShareRule::E2Q)]),
@@ -294,6 +303,7 @@ mod tests {
         let november = params_at_block(block_at_midnight((2025, 11, 21)));
         assert_eq!(november.share_rule, ShareRule::F1);
         assert_eq!(november.injection_rule, InjectionRule::J3);
+        assert_eq!(november.epoch_schedule, EpochSchedule::ByBlockNumber);
         assert_eq!((november.root_rule, november.pool_rule), (RootRule::R4, PoolRule::A1));
         assert_eq!((november.dissolve_rule, november.seed_rule), (DissolveRule::D0, SeedRule::S0));
         assert_eq!(

@@ -45,9 +45,9 @@ fn ledger_params(row: &Value) -> LedgerParams {
             tao_weight: rao(&row["tao_weight_u64"]) as f64 / u64::MAX as f64,
             owner_cut: rao(&row["owner_cut_u16"]) as f64 / U16,
             moving_price_smoothing: fixed(&row["moving_alpha_i96f32"], 32),
+            epoch_schedule: EpochSchedule::FromLastEpoch { most_per_block: rao(&row["max_epochs_per_block"]) as usize },
             ..params()
         },
-        schedule: EpochSchedule::FromLastEpoch { most_per_block: rao(&row["max_epochs_per_block"]) as usize },
         claim_draws: row["num_root_claim"].as_u64().unwrap_or(0) as usize,
     }
 }

@@ -10,7 +10,6 @@ use taorisk::protocol::ledger::accounts::Hotkey;
 use taorisk::protocol::ledger::accounts::Keys;
 use taorisk::protocol::ledger::coinbase::LedgerParams;
 use taorisk::protocol::ledger::schedule::EpochClock;
-use taorisk::protocol::ledger::schedule::EpochSchedule;
 use taorisk::protocol::ledger::subnet::Neurons;
 use taorisk::protocol::ledger::subnet::Pending;
 use taorisk::protocol::ledger::subnet::SubnetLedger;
@@ -135,7 +134,6 @@ fn five_blocks() {
             moving_price_smoothing: fixed(&inputs["subnet_moving_alpha_i96f32_raw"], 32),
             ..params()
         },
-        schedule: EpochSchedule::DEFAULT,
         claim_draws: 0,
     };
     let mut ledger = ledger(inputs, epoch);

@@ -10,7 +10,6 @@ use crate::protocol::fixed::Rounding;
 use crate::protocol::fixed::SCALE_32;
 use crate::protocol::ledger::Ledger;
 use crate::protocol::ledger::schedule;
-use crate::protocol::ledger::schedule::EpochSchedule;
 use crate::protocol::ledger::stake_ops::PRICE_MAX_RAO;
 use crate::protocol::ledger::subnet::BlockCounters;
 use crate::protocol::ledger::subnet::SubnetLedger;
@@ -28,8 +27,6 @@ use crate::units::RAO_PER_TAO;
 pub struct LedgerParams {
     /// Those of the economics; fee rates and ages of half smoothing are the subnets' own.
     pub protocol: ProtocolParams,
-    /// When epochs run.
-    pub schedule: EpochSchedule,
     /// `NumRootClaim`: draws of automatic claims in a block.
     pub claim_draws: usize,
 }
@@ -78,7 +75,7 @@ impl Ledger {
 
     fn run_epochs(&mut self, params: &LedgerParams) {
         let mut clocks: Vec<_> = self.subnets.iter_mut().map(|subnet| (subnet.netuid, &mut subnet.clock)).collect();
-        for position in schedule::fire_due(params.schedule, self.block, &mut clocks) {
+        for position in schedule::fire_due(params.protocol.epoch_schedule, self.block, &mut clocks) {
             let subnet = &mut self.subnets[position];
             let drained = std::mem::take(&mut subnet.pending);
             let dividends = subnet.run_epoch(&params.protocol, self.block, &self.root.stakes, drained);
@@ -203,7 +200,7 @@ mod tests {
     const NOMINATOR: Keys = Keys { hotkey: VALIDATOR.hotkey, coldkey: Coldkey(4) };
 
     fn params() -> LedgerParams {
-        LedgerParams { protocol: test_support::params(), schedule: EpochSchedule::DEFAULT, claim_draws: 5 }
+        LedgerParams { protocol: test_support::params(), claim_draws: 5 }
     }
 
     /// Owner, validator and miner; the validator gives the miner three times the weight that it gives the owner.
