@@ -5,8 +5,8 @@
 //! the upgrade followed within minutes to a few days.
 //!
 //! # Not modelled
-//! - The smoothing of moving prices before root raised it to 0.0003 (when is not known), ages counted from registration
-//!   (before spec 258) and prices above 1 in the moving price (spec 233 alone).
+//! - The smoothing of moving prices before root raised it to 0.0003 (on 2025-02-24, see [`history`](super::history)), its
+//!   ages before spec 252, counted from registration before spec 258, and prices above 1 in it (spec 233 alone).
 //! - Spec 342 to 344 (four days), in which unstarted subnets emitted too.
 //! - Liquidity of users and V3 scrap in the pools of A1.
 
@@ -172,8 +172,9 @@ pub const UPGRADES: &[Upgrade] = &[
             Change::RegistrationRateLimit(28_800),
         ],
     ),
-    merged(334, (2025, 11, 4), &[Change::ShareRule(ShareRule::F0), Change::RootRule(RootRule::R2)]),
-    merged(338, (2025, 11, 4), &[Change::ShareRule(ShareRule::F1)]),
+    // Some hours of F0 went before; the block is that at which F1 must start its averages to give those of the next days.
+    seen(334, (2025, 11, 4), 6_813_300, &[Change::ShareRule(ShareRule::F0), Change::RootRule(RootRule::R2)]),
+    seen(338, (2025, 11, 4), 6_813_300, &[Change::ShareRule(ShareRule::F1)]),
     merged(342, (2025, 11, 6), &[Change::InjectionRule(InjectionRule::J3), Change::RootRule(RootRule::R3)]),
     merged(343, (2025, 11, 7), &[Change::RootRule(RootRule::R4)]),
     merged(348, (2025, 11, 24), &[Change::ShareRule(ShareRule::F2)]),
