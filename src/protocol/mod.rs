@@ -59,6 +59,8 @@ pub mod dissolve;
 pub mod emission;
 pub mod fixed;
 pub mod flow_kernel;
+#[doc = include_str!("HISTORY.md")]
+pub mod history {}
 pub mod kernel;
 pub mod ledger;
 pub mod moving_price;
