@@ -15,7 +15,7 @@ pub struct FlowState {
 
 impl FlowState {
     /// Advances the averages by what has come in, or sets them where there are none: once per block under a flow rule,
-    /// never under another, so that flows then pile up.
+    /// never under another, so that flows then pile up, as they have since spec 421 (before spec 334 nobody counted them).
     pub fn advance(&mut self, rule: ShareRule, smoothing: f64, moving_price: f64, spot_price: f64) -> FlowAverages {
         let user = rule.first_flow_average(moving_price, spot_price);
         let is_first = self.averages.is_none();
