@@ -11,10 +11,10 @@
 //! - The bounds [0.01, 0.99] on weights: price-proportional injection only moves weights towards 1/2.
 //! - Whole rao: amounts are f64 tokens. Effect below 1e-9 TAO per block.
 
-use crate::protocol::emission::InjectionRule;
+use crate::protocol::coinbase_step::CoinbaseStep;
 use crate::protocol::moving_price_table::AgeChunk;
+use crate::protocol::moving_price_table::geometric_sums;
 use crate::protocol::root::RootAlpha;
-use crate::protocol::root::RootRule;
 use crate::protocol::rule_kernel::CapTerms;
 use crate::protocol::rule_kernel::blend_parts;
 use crate::protocol::rule_kernel::cross_halvings;
@@ -28,59 +28,6 @@ use crate::protocol::slots::SlotValues;
 use crate::protocol::slots::StepBuffers;
 use crate::simd::Vector;
 use crate::simd::math;
-
-/// Parts of received emission that people sell, and the release of root claims over K blocks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EmissionSales {
-    /// Of the owner cut.
-    pub owner: f64,
-    /// Of what miners are paid.
-    pub miner: f64,
-    /// Of the validator part.
-    pub validator: f64,
-    /// Of claimed root alpha: swapped to TAO.
-    pub root_swap: f64,
-    /// Part of the unclaimed stock that is claimed over the step, `1 - q^K`.
-    pub claim_of_stock: f64,
-    /// Part of the step's root alpha that is claimed within it, `1 - (q (1 - q^K) / (1 - q)) / K`.
-    pub claim_of_new: f64,
-}
-
-impl EmissionSales {
-    /// Claims with mean delay `delay_blocks` over `blocks` blocks: each block accrues, then claims the part `1 - q`.
-    pub fn with_claims(self, delay_blocks: f64, blocks: f64) -> Self {
-        let decay = -1.0 / delay_blocks;
-        let claim_of_stock = -math::exp_m1(decay * blocks);
-        let per_block = -math::exp_m1(decay);
-        let carried = (1.0 - per_block) * claim_of_stock / per_block;
-        Self { claim_of_stock, claim_of_new: 1.0 - carried / blocks, ..self }
-    }
-}
-
-/// What a coinbase of K blocks is given besides the slots.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CoinbaseStep {
-    /// K.
-    pub blocks: f64,
-    /// TAO block emission of the step's first part and of the part after a halving inside it (TAO per block).
-    pub emission_tao: [f64; 2],
-    /// Parts of the step's blocks that pay them; they sum to 1.
-    pub emission_part: [f64; 2],
-    /// Root stake times its weight (TAO).
-    pub weighted_root_tao: f64,
-    /// Whether root alpha is claimable (sum of moving prices above 1) rather than recycled.
-    pub sell_flag: bool,
-    /// How TAO emission enters pools.
-    pub injection_rule: InjectionRule,
-    /// What becomes of root alpha.
-    pub root_rule: RootRule,
-    /// Whether injections move weights.
-    pub weighted: bool,
-    /// Owner's part of alpha emission.
-    pub owner_cut: f64,
-    /// Who sells what.
-    pub sales: EmissionSales,
-}
 
 /// Injection, chain buy, alpha emission with its splits, sales of emission and root claims over K blocks.
 ///
@@ -430,25 +377,12 @@ fn effective_price<V: Vector>(opening: V, coinbase: V, trades: V, age: &AgeChunk
     opening.mul_add(coinbase_growth, opening) * (numerator * V::load(&age.inverse_denominator))
 }
 
-/// `S0` and `S1` of [`effective_price`], by their series where `|K r|` is below 1e-4. `rate_growth`: `expm1(r)`.
-/// Shared with the age table.
-#[inline(always)]
-pub(crate) fn geometric_sums<L: crate::simd::Lanes>(total: L, rate: L, rate_growth: L, k: L, blocks: f64) -> (L, L) {
-    let one = L::splat(1.0);
-    let small = total.abs().lt(L::splat(1e-4));
-    let growth = math::exp_m1(total);
-    let inverse = one / L::select(small, one, rate_growth);
-    let s0 = growth * inverse;
-    let s1 = (k * (growth + one) - (rate_growth + one) * s0) * inverse;
-    let quadratic = L::splat((blocks - 1.0) * (2.0 * blocks - 1.0) / 12.0);
-    let series0 = k * (one + rate * (L::splat(0.5 * (blocks - 1.0)) + rate * quadratic));
-    let series1 = L::splat(0.5 * blocks * (blocks - 1.0)) * (one + rate * L::splat((2.0 * blocks - 1.0) / 3.0));
-    (L::select(small, series0, s0), L::select(small, series1, s1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::coinbase_step::EmissionSales;
+    use crate::protocol::emission::InjectionRule;
+    use crate::protocol::root::RootRule;
     use crate::simd::Backend;
     use crate::simd::Kernel;
     use crate::simd::dispatch;

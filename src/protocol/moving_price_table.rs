@@ -1,6 +1,5 @@
 //! Factors of the moving price that depend on age alone, computed once for all paths of a batch.
 
-use crate::protocol::kernel::geometric_sums;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::Lanes8;
@@ -119,4 +118,19 @@ impl AgeRule {
     pub fn since_start(&self, steps: usize) -> Vec<AgeFactors<f64>> {
         (0..steps).map(|j| self.factors(1.0 + j as f64 * self.blocks)).collect()
     }
+}
+
+/// `S0` and `S1` of the effective price (MODEL 3.5), by their series where `|K r|` is below 1e-4. `rate_growth`: `expm1(r)`.
+#[inline(always)]
+pub(crate) fn geometric_sums<L: Lanes>(total: L, rate: L, rate_growth: L, k: L, blocks: f64) -> (L, L) {
+    let one = L::splat(1.0);
+    let small = total.abs().lt(L::splat(1e-4));
+    let growth = math::exp_m1(total);
+    let inverse = one / L::select(small, one, rate_growth);
+    let s0 = growth * inverse;
+    let s1 = (k * (growth + one) - (rate_growth + one) * s0) * inverse;
+    let quadratic = L::splat((blocks - 1.0) * (2.0 * blocks - 1.0) / 12.0);
+    let series0 = k * (one + rate * (L::splat(0.5 * (blocks - 1.0)) + rate * quadratic));
+    let series1 = L::splat(0.5 * blocks * (blocks - 1.0)) * (one + rate * L::splat((2.0 * blocks - 1.0) / 3.0));
+    (L::select(small, series0, s0), L::select(small, series1, s1))
 }

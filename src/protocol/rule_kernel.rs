@@ -1,8 +1,8 @@
 //! What the versions of the injection and root rules make of eight slots, and alpha emission across halvings.
 
+use crate::protocol::coinbase_step::CoinbaseStep;
 use crate::protocol::emission;
 use crate::protocol::emission::InjectionRule;
-use crate::protocol::kernel::CoinbaseStep;
 use crate::protocol::root::RootAlpha;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
