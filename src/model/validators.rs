@@ -18,10 +18,13 @@
 //! which no mean has to be taken out of:
 //!
 //! ```text
-//! g(L) = 1/2 E (ln v(t + L) - ln v(t))^2 = noise^2 (1 - rho^L)
-//! rho  = g(2) / g(1) - 1,   noise^2 = g(1) / (1 - rho),   spread^2 = Var(ln v) - noise^2,   half-life = ln 2 / -ln rho  (days)
+//! g(L)    = 1/2 E (ln v(t + L) - ln v(t))^2 = noise^2 - k rho^L
+//! rho^2   = (g(5) - g(3)) / (g(3) - g(1)),    noise^2 = g(1) + (g(3) - g(1)) / (1 - rho^2)
+//! spread^2 = Var(ln v) - noise^2,             half-life = ln 2 / -ln rho  (days)
 //! ```
 //!
+//! `k` is left free: bonds and daily means smooth v, so that it is more than `noise^2` on short lags (`g(2) / g(1) - 1` for rho,
+//! which takes them for equal, gives 1.2 where the half-life is two days).
 //! Errors are jackknife errors over sets, which are independent. What moves more slowly than the half-life, such as a validator
 //! that profits from how the quality of its miners drifts, counts as spread.
 //!
@@ -58,10 +61,12 @@ use crate::units::BLOCKS_PER_DAY;
 const BURN_IN_EPOCHS: u32 = 100;
 /// Least relative dividend of a day whose log is taken; what earns less counts as this.
 const RELATIVE_FLOOR: f64 = 0.01;
-/// Bounds of the fitted persistence over a day: half-lives of 0.1 days, as good as none between days, to 693.
+/// Lags (days) at which changes are measured, evenly spaced.
+const LAGS: [usize; 3] = [1, 3, 5];
+/// Bounds of the fitted persistence over two days: half-lives of 0.2 days, as good as none between days, to 1386.
 const PERSISTENCE_BOUNDS: (f64, f64) = (0.001, 0.999);
-/// Days that a fit needs: two lags of two days.
-pub const LAW_DAYS_MIN: u32 = 4;
+/// Days that a fit needs: the longest lag twice.
+pub const LAW_DAYS_MIN: u32 = 10;
 /// Index, within [`Purpose::ValidatorSet`], of what a validator is; errors of its sight stand below.
 const TRAITS_INDEX: u16 = 1 << 15;
 
@@ -213,24 +218,25 @@ pub fn collusion(params: &SetParams, cartel: &Cartel, run: &SetRun) -> Collusion
     CollusionOutcome { incentive_share, cartel_dividend, honest_dividend }
 }
 
-/// Means over one set: ln v, its square, half squares of its changes over one day and over two; then dividends and stake of
-/// each kind of [`ValidatorKind::DRAWN`].
-const MOMENTS: usize = 10;
+/// Means over one set: ln v, its square, half squares of its changes over each of [`LAGS`]; then dividends and stake of each
+/// kind of [`ValidatorKind::DRAWN`].
+const MOMENTS: usize = 11;
+/// Place of the first kind among them.
+const KINDS: usize = 5;
 
 fn moments(params: &SetParams, run: &SetRun, number: u32) -> [f64; MOMENTS] {
     let mut set = ValidatorSet::new(params, None, run.seed, number);
     let days = daily_dividends(&mut set, params.epochs_per_day(), run.epochs);
     let mut moments = [0.0; MOMENTS];
     for (validator, &stake) in set.stake.iter().enumerate() {
-        let kind = 4 + 2 * ValidatorKind::DRAWN.iter().position(|kind| *kind == set.kinds[validator]).unwrap_or(0);
+        let kind = KINDS + 2 * ValidatorKind::DRAWN.iter().position(|kind| *kind == set.kinds[validator]).unwrap_or(0);
         moments[kind] += mean(days.iter().map(|day| day[validator]));
         moments[kind + 1] += stake;
         let logs: Vec<f64> = days.iter().map(|day| math::ln((day[validator] / stake).max(RELATIVE_FLOOR))).collect();
         let half_square = |lag: usize| mean(logs.iter().zip(&logs[lag..]).map(|(a, b)| 0.5 * (b - a) * (b - a)));
         moments[0] += stake * mean(logs.iter().copied());
         moments[1] += stake * mean(logs.iter().map(|log| log * log));
-        moments[2] += stake * half_square(1);
-        moments[3] += stake * half_square(2);
+        (0..LAGS.len()).for_each(|place| moments[2 + place] += stake * half_square(LAGS[place]));
     }
     moments
 }
@@ -251,13 +257,13 @@ fn daily_dividends(set: &mut ValidatorSet<'_>, epochs_per_day: u32, epochs: u32)
 
 /// Spread, noise and half-life from mean moments, and v of each kind.
 fn fit(moments: &[f64; MOMENTS]) -> [f64; 6] {
-    let [log, square, change1, change2, ..] = *moments;
+    let [log, square, near, middle, far, ..] = *moments;
     let (low, high) = PERSISTENCE_BOUNDS;
-    let persistence = if change1 > 0.0 { (change2 / change1 - 1.0).clamp(low, high) } else { low };
-    let noise_variance = change1 / (1.0 - persistence);
+    let persistence = if middle > near { ((far - middle) / (middle - near)).clamp(low, high) } else { low };
+    let noise_variance = near + (middle - near).max(0.0) / (1.0 - persistence);
     let spread_variance = (square - log * log - noise_variance).max(0.0);
-    let half_life_days = -std::f64::consts::LN_2 / math::ln(persistence);
-    let relative = |kind: usize| moments[4 + 2 * kind] / moments[5 + 2 * kind];
+    let half_life_days = -std::f64::consts::LN_2 * (LAGS[1] - LAGS[0]) as f64 / math::ln(persistence);
+    let relative = |kind: usize| moments[KINDS + 2 * kind] / moments[KINDS + 2 * kind + 1];
     [spread_variance.sqrt(), noise_variance.sqrt(), half_life_days, relative(0), relative(1), relative(2)]
 }
 
@@ -483,6 +489,7 @@ mod tests {
         ..SetParams::DEFAULT
     };
     const SHORT: SetRun = SetRun { sets: 4, epochs: 80, seed: 3 };
+    const LONG: SetRun = SetRun { sets: 12, epochs: 600, seed: 3 };
     /// Kappa of the chain, 32767/65535.
     const KAPPA: f64 = YumaParams::DEFAULT.kappa;
 
@@ -502,7 +509,7 @@ mod tests {
     #[test]
     fn validators_that_see_alike_earn_alike() {
         for rule in RULES {
-            let law = dividend_law(&under(rule, CLEAR), &SHORT);
+            let law = dividend_law(&under(rule, CLEAR), &LONG);
             assert!(law.spread_sd_log.value < 2e-3, "{rule:?}: {law:?}");
             assert!(law.noise_sd_log.value < 2e-3, "{rule:?}: {law:?}");
             let [(_, observers), (_, laggards), (_, copiers)] = law.mean_by_kind;
@@ -514,7 +521,7 @@ mod tests {
     #[test]
     fn worse_sight_spreads_dividends_and_laggards_earn_less() {
         let seen_with = |sd_log| SetParams { error: Fluctuation { sd_log, half_life_days: 2.0 }, ..CLEAR };
-        let [fine, coarse] = [0.1, 0.4].map(|sd_log| dividend_law(&seen_with(sd_log), &SHORT));
+        let [fine, coarse] = [0.1, 0.4].map(|sd_log| dividend_law(&seen_with(sd_log), &LONG));
         assert!(coarse.spread_sd_log.value > 2.0 * fine.spread_sd_log.value, "{fine:?} {coarse:?}");
         assert!(coarse.noise_sd_log.value > 2.0 * fine.noise_sd_log.value, "{fine:?} {coarse:?}");
         let late = SetParams {
@@ -523,7 +530,7 @@ mod tests {
             quality: Fluctuation { sd_log: 1.0, half_life_days: 2.0 },
             ..CLEAR
         };
-        let [(_, observers), (_, laggards), _] = dividend_law(&late, &SHORT).mean_by_kind;
+        let [(_, observers), (_, laggards), _] = dividend_law(&late, &LONG).mean_by_kind;
         assert!(laggards.expect("some lag").value < observers.expect("most do not").value - 0.05);
     }
 
@@ -531,9 +538,9 @@ mod tests {
     #[test]
     fn sets_depend_on_their_number_and_the_seed_alone() {
         let of = |run: SetRun, number| moments(&CLEAR_WITH_ERRORS, &run, number);
-        assert_eq!(of(SHORT, 1), of(SetRun { sets: 9, ..SHORT }, 1));
-        assert_ne!(of(SHORT, 1), of(SHORT, 2));
-        assert_ne!(of(SHORT, 1), of(SetRun { seed: 4, ..SHORT }, 1));
+        assert_eq!(of(LONG, 1), of(SetRun { sets: 90, ..LONG }, 1));
+        assert_ne!(of(LONG, 1), of(LONG, 2));
+        assert_ne!(of(LONG, 1), of(SetRun { seed: 4, ..LONG }, 1));
     }
 
     const CLEAR_WITH_ERRORS: SetParams = SetParams { error: Fluctuation { sd_log: 0.3, half_life_days: 2.0 }, ..CLEAR };
@@ -542,7 +549,9 @@ mod tests {
     #[test]
     fn a_known_law_is_fitted_exactly() {
         let (spread2, noise2): (f64, f64) = (0.09, 0.04);
-        let moments = [-0.05, 0.0025 + spread2 + noise2, noise2 * 0.5, noise2 * 0.75, 2.0, 4.0, 1.0, 1.0, 0.0, 0.0];
+        let change = |lag: i32| noise2 * (1.0 - 0.5_f64.powi(lag));
+        let square = 0.0025 + spread2 + noise2;
+        let moments = [-0.05, square, change(1), change(3), change(5), 2.0, 4.0, 1.0, 1.0, 0.0, 0.0];
         let [spread, noise, half_life, observers, laggards, copiers] = fit(&moments);
         for (found, expected) in [(spread, 0.3), (noise, 0.2), (half_life, 1.0), (observers, 0.5), (laggards, 1.0)] {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
