@@ -392,7 +392,7 @@ pub struct SetArgs {
     /// Sets; errors fall with the square root [default: 64, with --collusion 16 per stake]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(2..=100_000), requires = "simulated")]
     pub sets: Option<u32>,
-    /// Epochs measured in each set, 20 a day, after 100 that are not [default: 600, with --collusion 200]
+    /// Epochs measured in each set, 20 a day, after 100 that are not [default: 600, with --collusion 100]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000), requires = "simulated")]
     pub epochs: Option<u32>,
     /// Validators of a set; stakes are log-normal, sd of the log 1 [default: 16]
@@ -404,10 +404,11 @@ pub struct SetArgs {
     /// Error of the median validator: sd of the log of seen over true quality, half-life 2 days [default: 0.3]
     #[arg(long, value_name = "SD", value_parser = amount, requires = "simulated")]
     pub noise: Option<f64>,
-    /// Probability that a validator copies the consensus of the last epoch [default: 0.1]
+    /// Probability that a validator copies the last consensus; all copiers hold 40 % of the stake at most
+    /// [default: 0.1, with --collusion 0]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "simulated")]
     pub copiers: Option<f64>,
-    /// Probability that a validator sees the quality of some days ago [default: 0.1]
+    /// Probability that a validator sees the quality of some days ago [default: 0.1, with --collusion 0]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "simulated")]
     pub laggards: Option<f64>,
     /// How many days ago [default: 1]

@@ -30,7 +30,7 @@ const CARTEL_MEMBERS: usize = 3;
 /// Sets and epochs of the law where not given.
 const LAW_RUN: (u32, u32) = (64, 600);
 /// The same of each stake of a cartel.
-const COLLUSION_RUN: (u32, u32) = (16, 200);
+const COLLUSION_RUN: (u32, u32) = (16, 100);
 /// Width of what a figure is called, and of a figure with its error.
 const LABEL_WIDTH: usize = 34;
 const FIGURE_WIDTH: usize = 19;
@@ -40,7 +40,7 @@ const FIGURE_WIDTH: usize = 19;
 /// # Errors
 /// Flags that do not fit together.
 pub fn law(args: &SetArgs, json: bool, yuma: YumaParams, rule: &'static str) -> Result<String, BadInput> {
-    let (params, run) = simulated(args, LAW_RUN, yuma);
+    let (params, run) = simulated(args, SetParams::DEFAULT, LAW_RUN, yuma);
     let days = u64::from(run.epochs) * yuma.tempo_blocks / crate::units::BLOCKS_PER_DAY;
     if days < u64::from(LAW_DAYS_MIN) {
         let epochs = run.epochs;
@@ -56,7 +56,8 @@ pub fn law(args: &SetArgs, json: bool, yuma: YumaParams, rule: &'static str) -> 
 /// # Errors
 /// Flags that do not fit together.
 pub fn collusion(args: &SetArgs, json: bool, yuma: YumaParams, rule: &'static str) -> Result<String, BadInput> {
-    let (params, run) = simulated(args, COLLUSION_RUN, yuma);
+    let honest = SetParams { copiers: 0.0, laggards: 0.0, ..SetParams::DEFAULT };
+    let (params, run) = simulated(args, honest, COLLUSION_RUN, yuma);
     if params.validators <= CARTEL_MEMBERS {
         let size = params.validators;
         return Err(BadInput(format!("--set-validators = {size} (must be above {CARTEL_MEMBERS}, those who collude)")));
@@ -76,8 +77,9 @@ pub fn collusion(args: &SetArgs, json: bool, yuma: YumaParams, rule: &'static st
     })
 }
 
-fn simulated(args: &SetArgs, (sets, epochs): (u32, u32), yuma: YumaParams) -> (SetParams, SetRun) {
-    let mut params = SetParams { yuma, ..SetParams::DEFAULT };
+/// The sets that the flags ask for; `default` and `(sets, epochs)` where they do not say.
+fn simulated(args: &SetArgs, default: SetParams, (sets, epochs): (u32, u32), yuma: YumaParams) -> (SetParams, SetRun) {
+    let mut params = SetParams { yuma, ..default };
     params.validators = args.set_validators.map_or(params.validators, usize::from);
     params.miners = args.set_miners.map_or(params.miners, usize::from);
     params.error.sd_log = args.noise.unwrap_or(params.error.sd_log);
@@ -173,10 +175,14 @@ fn collusion_table(simulated: &SetsDescription, honest_weight: f64, outcomes: &[
         let _ =
             writeln!(text, "{stake:>9.6} {incentive:>FIGURE_WIDTH$} {cartel:>FIGURE_WIDTH$} {honest:>FIGURE_WIDTH$}");
     }
-    text.push_str(
-        "\nIn a scenario, for holders who stake with the others (v of the others) from day 30 on:\n\
-         [validators]\ndividend_factor = ...\ndividend_factor_day = 30\n",
-    );
+    if let Some((stake, outcome)) = outcomes.iter().find(|(stake, _)| *stake > simulated.kappa) {
+        let _ = write!(
+            text,
+            "\nIn a scenario, for holders with the others, when the cartel reaches {stake:.6} on day 30:\n\
+             [validators]\ndividend_factor = {:.4}\ndividend_factor_day = 30\n",
+            outcome.honest_dividend.value
+        );
+    }
     text
 }
 

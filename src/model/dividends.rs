@@ -9,8 +9,9 @@
 //! [`crate::model::validators`]. Draws are addressed by path, step and slot: books that hold the same subnet hold it with the
 //! same validator.
 //!
-//! Not modelled: moving to a better validator; a step takes the factor at its end for all of its epochs; the validator part
-//! of the others, which is less by what this holder has more (as its share of the stake, times v - 1).
+//! Not modelled: moving to a better validator; what the factor does within a step, which takes that at its end (the law is one
+//! of daily means: on steps of less than a day it lacks what moves faster than that); that the other stakers have less by what
+//! this holder has more (its share of the stake times v - 1).
 
 use crate::model::params::ValidatorParams;
 use crate::rng;

@@ -61,6 +61,9 @@ use crate::units::BLOCKS_PER_DAY;
 const BURN_IN_EPOCHS: u32 = 100;
 /// Least relative dividend of a day whose log is taken; what earns less counts as this.
 const RELATIVE_FLOOR: f64 = 0.01;
+/// Largest stake of all copiers of a set together (fraction). Copiers with a majority would freeze the consensus for ever; any
+/// limit below that, 0.25 to 0.49, gives the same law to a fifth of its error.
+const COPIER_STAKE_MAX: f64 = 0.4;
 /// Lags (days) at which changes are measured, evenly spaced.
 const LAGS: [usize; 3] = [1, 3, 5];
 /// Bounds of the fitted persistence over two days: half-lives of 0.2 days, as good as none between days, to 1386.
@@ -94,7 +97,7 @@ pub struct SetParams {
     pub error: Fluctuation,
     /// Standard deviation over validators of the log of that error's size.
     pub error_spread_sd_log: f64,
-    /// Probability that a validator copies the last consensus (fraction).
+    /// Probability that a validator copies the last consensus (fraction); copiers hold at most 40 % of the stake of a set.
     pub copiers: f64,
     /// Probability that a validator lags (fraction).
     pub laggards: f64,
@@ -351,6 +354,7 @@ impl<'a> ValidatorSet<'a> {
         let quality = set.normals(validators);
         set.qualities.push_back(quality);
         set.divide_stake();
+        set.limit_copiers();
         set
     }
 
@@ -390,6 +394,19 @@ impl<'a> ValidatorSet<'a> {
         let sum: f64 = honest.iter().sum();
         honest.iter_mut().for_each(|stake| *stake *= (1.0 - fraction) / sum);
         colluders.fill(fraction / members as f64);
+    }
+
+    /// Makes copiers observe that would bring the stake of all of them above [`COPIER_STAKE_MAX`].
+    fn limit_copiers(&mut self) {
+        let mut copied = 0.0;
+        for (kind, stake) in self.kinds.iter_mut().zip(&self.stake).filter(|(kind, _)| **kind == ValidatorKind::Copier)
+        {
+            if copied + stake > COPIER_STAKE_MAX {
+                *kind = ValidatorKind::Observer;
+            } else {
+                copied += stake;
+            }
+        }
     }
 
     fn burn_in(&mut self) {
