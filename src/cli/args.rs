@@ -415,7 +415,7 @@ pub struct SetArgs {
     #[arg(long, value_name = "DAYS", value_parser = value_parser!(u16).range(0..=365), requires = "simulated")]
     pub lag_days: Option<u16>,
     /// Part of their weight that honest validators give the miner of those who collude (below 1)
-    #[arg(long, value_name = "FRACTION", value_parser = part, default_value = "0.05", requires = "collusion")]
+    #[arg(long, value_name = "FRACTION", value_parser = part, default_value = "0.05", conflicts_with = "law", requires = "simulated")]
     pub honest_weight: f64,
     /// Seed of all chance
     #[arg(long, value_name = "N", default_value = "1", requires = "simulated")]
