@@ -447,7 +447,7 @@ fn the_law_is_printed_with_errors_and_as_a_scenario() {
 #[test]
 fn collusion_turns_at_kappa() {
     let directory = directory_with(&[]);
-    for flags in [&["--honest-weight", "0"][..], &["--honest-weight", "0", "--liquid-alpha", "--kappa", "0.4"]] {
+    for flags in [&["--honest-weight", "0"][..], &["--honest-weight", "0", "--liquid-alpha", "--kappa", "0.43"]] {
         let ended = yuma(&directory, &[&["--collusion", "--json"], flags, &SMALL_SETS[..]].concat());
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
         let document: Value = serde_json::from_str(&ended.stdout).expect("JSON");
