@@ -79,9 +79,9 @@ Examples:
   taorisk yuma weights.parquet --yuma3 --liquid-alpha      the same with bonds of newer subnets
   taorisk yuma weights.csv --stake stakes.csv --kappa 0.6  stakes from a file of their own
   taorisk yuma weights.csv --owner 0 --json > epoch.json
-  taorisk yuma --law                                       how far dividends of validators differ, and for how long
-  taorisk yuma --law --yuma2 --copiers 0.5 --noise 0.1     the same where half of them copy and the rest see well
-  taorisk yuma --collusion --kappa 0.6                     what a cartel gains, at stakes below and above kappa";
+  taorisk yuma --law                                       how far dividends of validators differ
+  taorisk yuma --law --yuma2 --copiers 0.5 --noise 0.1     the same where half of them copy
+  taorisk yuma --collusion --kappa 0.6                     what a cartel gains below and above kappa";
 
 /// The version, with the commit where the build knew it.
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("TAORISK_COMMIT"), ")");
