@@ -20,6 +20,12 @@ use crate::rng::Purpose;
 use crate::simd::math;
 use crate::units::BLOCKS_PER_DAY;
 
+/// Steps that the normals of one block of words serve: drawing one each step takes a third of a path's time.
+const SHOCK_STEPS: u32 = 4;
+/// Indices within [`Purpose::Validator`]: what a holder starts with; shocks, whose step word is the step by [`SHOCK_STEPS`].
+const START_INDEX: u16 = 0;
+const SHOCK_INDEX: u16 = 1;
+
 /// How well one holder's validator does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Performance {
@@ -27,6 +33,8 @@ pub struct Performance {
     log_level: f64,
     /// Part that moves, in stationary standard deviations.
     noise: f64,
+    /// Its shocks in [`SHOCK_STEPS`] steps.
+    shocks: [f64; SHOCK_STEPS as usize],
 }
 
 /// The process of a validator's performance over one step length.
@@ -59,15 +67,19 @@ impl DividendStep {
 
     /// Draws the validator of the holder of `slot` on a path.
     pub fn start(&self, seed: u64, path: u32, slot: usize) -> Performance {
-        let [level, noise, ..] = normals(seed, path, 0, slot);
-        Performance { log_level: self.spread_sd * (level - 0.5 * self.spread_sd), noise }
+        let [level, noise, ..] = normals(seed, path, 0, slot, START_INDEX);
+        let log_level = self.spread_sd * (level - 0.5 * self.spread_sd);
+        Performance { log_level, noise, shocks: normals(seed, path, 0, slot, SHOCK_INDEX) }
     }
 
-    /// Moves it through the step `step`, counted from 1.
+    /// Moves it through the step `step`, counted from 1. Steps come in order.
     pub fn advance(&self, seed: u64, path: u32, step: u32, slot: usize, performance: &mut Performance) {
         if self.noise_sd > 0.0 {
-            let [shock, ..] = normals(seed, path, step, slot);
-            performance.noise = self.persistence * performance.noise + self.innovation * shock;
+            let (block, place) = (step / SHOCK_STEPS, (step % SHOCK_STEPS) as usize);
+            if place == 0 {
+                performance.shocks = normals(seed, path, block, slot, SHOCK_INDEX);
+            }
+            performance.noise = self.persistence * performance.noise + self.innovation * performance.shocks[place];
         }
     }
 
@@ -79,8 +91,8 @@ impl DividendStep {
     }
 }
 
-fn normals(seed: u64, path: u32, step: u32, slot: usize) -> [f64; 4] {
-    let address = Address { path, step, slot: slot as u32, purpose: Purpose::Validator, index: 0 };
+fn normals(seed: u64, path: u32, step: u32, slot: usize, index: u16) -> [f64; 4] {
+    let address = Address { path, step, slot: slot as u32, purpose: Purpose::Validator, index };
     rng::normals4(rng::words(seed, address))
 }
 
@@ -119,23 +131,25 @@ mod tests {
         let (spread, noise) = (0.3, 0.4);
         let params = ValidatorParams { spread_sd_log: spread, noise_sd_log: noise, ..OFF };
         let law = DividendStep::new(&params, 7_200).expect("it is not off");
-        let paths: Vec<Vec<f64>> = (0..PATHS).map(|path| log_factors(&law, path, 4)).collect();
+        let paths: Vec<Vec<f64>> = (0..PATHS).map(|path| log_factors(&law, path, 5)).collect();
         let n = f64::from(PATHS);
         let (spread2, noise2) = (spread * spread, noise * noise);
         let mean = -0.5 * (spread2 + noise2);
         let total = spread2 + noise2;
-        for step in [0, 3] {
+        for step in [0, 4] {
             let level = paths.iter().map(|logs| logs[step].exp()).sum::<f64>() / n;
             let sd = (total.exp() - 1.0).sqrt();
             assert!((level - 1.0).abs() < 4.0 * sd / n.sqrt(), "mean {level} after step {step}");
             let variance = paths.iter().map(|logs| (logs[step] - mean).powi(2)).sum::<f64>() / n;
             assert!((variance - total).abs() < 4.0 * total * (2.0 / n).sqrt(), "variance {variance}");
         }
-        // Two steps of a day are one half-life.
-        let covariance = paths.iter().map(|logs| (logs[0] - mean) * (logs[2] - mean)).sum::<f64>() / n;
-        let expected = spread2 + 0.5 * noise2;
-        let error = ((total * total + expected * expected) / n).sqrt();
-        assert!((covariance - expected).abs() < 4.0 * error, "{covariance}, expected {expected} +- {error}");
+        // Two steps of a day are one half-life; shocks of one block and of two.
+        for (from, to, persistence) in [(0, 2, 0.5), (1, 3, 0.5), (0, 4, 0.25)] {
+            let covariance = paths.iter().map(|logs| (logs[from] - mean) * (logs[to] - mean)).sum::<f64>() / n;
+            let expected = spread2 + persistence * noise2;
+            let error = ((total * total + expected * expected) / n).sqrt();
+            assert!((covariance - expected).abs() < 4.0 * error, "{covariance}, expected {expected} +- {error}");
+        }
     }
 
     #[test]
