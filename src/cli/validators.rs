@@ -20,6 +20,7 @@ use crate::output::validators::LawDocument;
 use crate::output::validators::SetsDescription;
 use crate::output::validators::to_json;
 use crate::protocol::yuma::YumaParams;
+use crate::units::BLOCKS_PER_DAY;
 
 /// How far below and above kappa collusion is shown (fraction of stake).
 const KAPPA_MARGIN: f64 = 0.005;
@@ -41,7 +42,7 @@ const FIGURE_WIDTH: usize = 19;
 /// Flags that do not fit together.
 pub fn law(args: &SetArgs, json: bool, yuma: YumaParams, rule: &'static str) -> Result<String, BadInput> {
     let (params, run) = simulated(args, SetParams::DEFAULT, LAW_RUN, yuma);
-    let days = u64::from(run.epochs) * yuma.tempo_blocks / crate::units::BLOCKS_PER_DAY;
+    let days = u64::from(run.epochs) * yuma.tempo_blocks / BLOCKS_PER_DAY;
     if days < u64::from(LAW_DAYS_MIN) {
         let epochs = run.epochs;
         return Err(BadInput(format!("--epochs = {epochs} (must be {LAW_DAYS_MIN} days at least, 20 epochs each)")));
