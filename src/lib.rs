@@ -50,6 +50,7 @@
 //! | Flows of stake, volatility, jumps | [`model::kernel`] |
 //! | TAO/USD, the common factor, willingness to pay for a slot | [`model::outside`] |
 //! | When subnets register, and what entrants are like | [`model::registration`], [`model::entrants`] |
+//! | What the validator of a holder earns, and why; collusion | [`model::dividends`], [`model::validators`] |
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
 //! | The estimator behind a number, and its error | [`risk`] |

@@ -94,6 +94,15 @@ fn more_slots() {
     assert!(files["events.parquet"].len() > 10_000, "{} bytes of events", files["events.parquet"].len());
 }
 
+/// Each position has a validator of its own, and collusion begins within the path.
+#[test]
+fn own_validators() {
+    assert_same_bytes(&format!(
+        "[run]\npaths = 100\nhorizon_days = 10\nreport_days = [1]\n{RECORDS}[validators]\nspread_sd_log = 0.3\n\
+         noise_sd_log = 0.2\ndividend_factor = 0.5\ndividend_factor_day = 4\n"
+    ));
+}
+
 #[test]
 fn another_seed_gives_other_results() {
     let directory = TempDir::new().expect("a temporary directory");

@@ -55,6 +55,9 @@ fn purposes_keep_their_numbers() {
         Purpose::Entrant,
         Purpose::Incumbent,
         Purpose::InitialVolatility,
+        Purpose::RuleSwitch,
+        Purpose::Validator,
+        Purpose::ValidatorSet,
     ];
     for (number, purpose) in purposes.into_iter().enumerate() {
         let counter = Address { path: 5, step: 6, slot: 7, purpose, index: 9 }.counter();

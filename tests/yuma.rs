@@ -415,3 +415,74 @@ fn bad_input_ends_with_code_2_and_says_where() {
         assert!(ended.stderr.contains(expected), "{arguments:?}: {}", ended.stderr);
     }
 }
+
+const SMALL_SETS: [&str; 8] = ["--sets", "3", "--epochs", "200", "--set-validators", "6", "--set-miners", "8"];
+
+/// The sets are ours, so no figure is known beforehand: the same seed gives the same text, and its scenario is accepted.
+#[test]
+fn the_law_is_printed_with_errors_and_as_a_scenario() {
+    let directory = directory_with(&[]);
+    let ended = yuma(&directory, &[&["--law"], &SMALL_SETS[..]].concat());
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert!(
+        ended.stdout.starts_with("Yuma3, kappa 0.499992: 3 simulated sets of 6 validators and 8 miners, 200 epochs")
+    );
+    let (_, scenario) = ended.stdout.split_once("In a scenario:\n").expect("the lines of a scenario");
+    fs::write(directory.path().join("s.toml"), scenario).expect("a scenario file");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_taorisk"));
+    check.current_dir(directory.path()).args(["check", "s.toml"]).assert().success();
+    let again = yuma(&directory, &[&["--law"], &SMALL_SETS[..]].concat());
+    assert_eq!(again.stdout, ended.stdout);
+    let other = yuma(&directory, &[&["--law", "--seed", "2"], &SMALL_SETS[..]].concat());
+    assert_ne!(other.stdout, ended.stdout);
+
+    let law = yuma(&directory, &[&["--law", "--yuma2", "--copiers", "0", "--json"], &SMALL_SETS[..]].concat());
+    let law: Value = serde_json::from_str(&law.stdout).expect("JSON");
+    assert_eq!((&law["simulated"]["rule"], &law["copier_dividend"]), (&"Yuma2".into(), &Value::Null));
+    let spread = law["spread_sd_log"]["value"].as_f64().expect("a number");
+    assert!((0.0..1.0).contains(&spread) && law["spread_sd_log"]["standard_error"].as_f64() > Some(0.0), "{law}");
+}
+
+/// What is known for certain: a miner that the honest ignore earns nothing below kappa, and all above.
+#[test]
+fn collusion_turns_at_kappa() {
+    let directory = directory_with(&[]);
+    for flags in [&["--honest-weight", "0"][..], &["--honest-weight", "0", "--liquid-alpha", "--kappa", "0.43"]] {
+        let ended = yuma(&directory, &[&["--collusion", "--json"], flags, &SMALL_SETS[..]].concat());
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+        let document: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        let kappa = document["simulated"]["kappa"].as_f64().expect("a number");
+        let cartels = document["cartels"].as_array().expect("a list");
+        assert_eq!(cartels.len(), 9);
+        for cartel in cartels {
+            let number = |value: &Value| value.as_f64().expect("a number");
+            let (stake, dividend) = (number(&cartel["stake_fraction"]), number(&cartel["cartel_dividend"]["value"]));
+            let share = number(&cartel["incentive_share"]["value"]);
+            if stake < kappa {
+                assert_eq!((share, dividend), (0.0, 0.0), "{cartel}");
+            } else if stake > 1.0 - kappa {
+                assert!((share - 1.0).abs() < 1e-6 && (dividend - 1.0 / stake).abs() < 1e-6, "{cartel}");
+            } else {
+                // Both camps have the support of kappa.
+                assert!(share > 0.0 && share < 1.0 && dividend > 0.0, "{cartel}");
+            }
+        }
+    }
+    let ended = yuma(&directory, &[&["--collusion"], &SMALL_SETS[..]].concat());
+    let scenario = "[validators]\ndividend_factor = ";
+    assert!(ended.stdout.contains(" 0.494992 ") && ended.stdout.contains(scenario), "{}", ended.stdout);
+}
+
+#[test]
+fn sets_that_cannot_be_measured_are_refused() {
+    for (arguments, expected) in [
+        (&["--law", "--epochs", "199"][..], "--epochs = 199 (must be 10 days at least, 20 epochs each)"),
+        (&["--collusion", "--set-validators", "3"], "--set-validators = 3 (must be above 3, those who collude)"),
+        (&["--law", "--sets", "1"], "--sets"),
+        (&["--law", "m.csv"], "cannot be used with"),
+    ] {
+        let ended = yuma(&directory_with(&[]), arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{arguments:?}: {}", ended.stderr);
+    }
+}

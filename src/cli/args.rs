@@ -3,10 +3,12 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::ArgGroup;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
+use clap::value_parser;
 use clap_complete::Shell;
 
 use crate::config::scenario::Overrides;
@@ -85,7 +87,10 @@ Examples:
   taorisk yuma weights.csv                                 what each uid earns under Yuma2
   taorisk yuma weights.parquet --yuma3 --liquid-alpha      the same with bonds of newer subnets
   taorisk yuma weights.csv --stake stakes.csv --kappa 0.6  stakes from a file of their own
-  taorisk yuma weights.csv --owner 0 --json > epoch.json";
+  taorisk yuma weights.csv --owner 0 --json > epoch.json
+  taorisk yuma --law                                       how far dividends of validators differ
+  taorisk yuma --law --yuma2 --copiers 0.5 --noise 0.1     the same where half of them copy
+  taorisk yuma --collusion --kappa 0.6                     what a cartel gains below and above kappa";
 
 /// The version, with the commit where the build knew it.
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("TAORISK_COMMIT"), ")");
@@ -131,7 +136,7 @@ pub enum Command {
     /// Compare results at several step lengths on the same chance
     #[command(after_help = CONVERGE_EXAMPLES)]
     Converge(ConvergeArgs),
-    /// Run one epoch of Yuma consensus on a matrix of weights and print what each uid earns
+    /// Run one epoch of Yuma consensus on a matrix of weights and print what each uid earns; or simulate validator sets
     #[command(after_help = YUMA_EXAMPLES)]
     Yuma(YumaArgs),
     /// Print a completion script for a shell
@@ -379,21 +384,34 @@ impl ConvergeArgs {
 
 /// Arguments of `yuma`.
 #[derive(Clone, Debug, Args)]
+#[command(
+    group = ArgGroup::new("simulated").args(["law", "collusion"]),
+    group = ArgGroup::new("newer_bonds").args(["yuma3", "law", "collusion"]).multiple(true)
+)]
 pub struct YumaArgs {
     /// Weights, CSV or Parquet: a row and a column per uid
-    #[arg(value_name = "MATRIX")]
-    pub matrix: PathBuf,
+    #[arg(value_name = "MATRIX", required_unless_present = "simulated", conflicts_with = "simulated")]
+    pub matrix: Option<PathBuf>,
+    /// Simulate validator sets instead and print the law of a validator's dividends: spread, noise, half-life
+    #[arg(long)]
+    pub law: bool,
+    /// Simulate validator sets instead and print what a group gains that gives all weight to its own miner
+    #[arg(long)]
+    pub collusion: bool,
     /// Column of stakes, or a file (.csv, .parquet) with a column `stake`
-    #[arg(long, value_name = "COLUMN|FILE", default_value = "stake")]
+    #[arg(long, value_name = "COLUMN|FILE", default_value = "stake", conflicts_with = "simulated")]
     pub stake: String,
     /// Bonds of the epoch before, as stored (0 to 65535), in a file shaped as MATRIX [default: none]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "simulated")]
     pub bonds: Option<PathBuf>,
-    /// Bonds rule of newer subnets instead of Yuma2
+    /// Bonds rule of newer subnets instead of Yuma2; --law and --collusion use it anyway
     #[arg(long)]
     pub yuma3: bool,
+    /// Bonds rule of older subnets; what MATRIX uses anyway
+    #[arg(long, conflicts_with_all = ["yuma3", "liquid_alpha"])]
+    pub yuma2: bool,
     /// Smooth each bond by its distance from consensus
-    #[arg(long, requires = "yuma3")]
+    #[arg(long, requires = "newer_bonds")]
     pub liquid_alpha: bool,
     /// Smallest weight of a bond's newest value [default: 45875/65535]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "liquid_alpha")]
@@ -414,17 +432,62 @@ pub struct YumaArgs {
     #[arg(long, value_name = "FRACTION", value_parser = fraction)]
     pub bonds_moving_average: Option<f64>,
     /// Uid of the subnet owner: always has a permit, may weight itself
-    #[arg(long, value_name = "UID")]
+    #[arg(long, value_name = "UID", conflicts_with = "simulated")]
     pub owner: Option<usize>,
     /// Most validators with a permit [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "simulated")]
     pub validators: Option<usize>,
     /// Stake below which a uid counts for nothing, in the unit of the stakes [default: 0]
-    #[arg(long, value_name = "STAKE", value_parser = amount)]
+    #[arg(long, value_name = "STAKE", value_parser = amount, conflicts_with = "simulated")]
     pub stake_threshold: Option<f64>,
     /// Print JSON instead of tables
     #[arg(long)]
     pub json: bool,
+    /// Flags of `--law` and `--collusion`.
+    #[command(flatten)]
+    pub sets: SetArgs,
+}
+
+/// Flags of simulated validator sets.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Simulated sets (--law, --collusion)")]
+pub struct SetArgs {
+    /// Sets; errors fall with the square root [default: 64, with --collusion 16 per stake]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(2..=100_000), requires = "simulated")]
+    pub sets: Option<u32>,
+    /// Epochs measured in each set, 20 a day, after 100 that are not [default: 600, with --collusion 100]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000), requires = "simulated")]
+    pub epochs: Option<u32>,
+    /// Validators of a set; stakes are log-normal, sd of the log 1 [default: 16]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(2..=64), requires = "simulated")]
+    pub set_validators: Option<u16>,
+    /// Miners of a set; qualities are log-normal, sd of the log 1, half-life 30 days [default: 32]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(2..=256), requires = "simulated")]
+    pub set_miners: Option<u16>,
+    /// Error of the median validator: sd of the log of seen over true quality, half-life 2 days [default: 0.3]
+    #[arg(long, value_name = "SD", value_parser = amount, requires = "simulated")]
+    pub noise: Option<f64>,
+    /// Probability that a validator copies the last consensus; all copiers hold 40 % of the stake at most
+    /// [default: 0.1, with --collusion 0]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "simulated")]
+    pub copiers: Option<f64>,
+    /// Probability that a validator sees the quality of some days ago [default: 0.1, with --collusion 0]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "simulated")]
+    pub laggards: Option<f64>,
+    /// How many days ago [default: 1]
+    #[arg(long, value_name = "DAYS", value_parser = value_parser!(u16).range(0..=365), requires = "simulated")]
+    pub lag_days: Option<u16>,
+    /// Part of their weight that honest validators give the miner of those who collude (below 1)
+    #[arg(long, value_name = "FRACTION", value_parser = part, default_value = "0.05", conflicts_with = "law", requires = "simulated")]
+    pub honest_weight: f64,
+    /// Seed of all chance
+    #[arg(long, value_name = "N", default_value = "1", requires = "simulated")]
+    pub seed: u64,
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..1.0).contains(value));
+    value.ok_or_else(|| "must be a fraction from 0 to below 1".to_owned())
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
@@ -477,6 +540,16 @@ mod tests {
             &["taorisk", "yuma", "m.csv", "--kappa", "1.1"],
             &["taorisk", "yuma", "m.csv", "--kappa", "NaN"],
             &["taorisk", "yuma", "m.csv", "--liquid-alpha"],
+            &["taorisk", "yuma", "m.csv", "--law"],
+            &["taorisk", "yuma", "m.csv", "--sets", "5"],
+            &["taorisk", "yuma", "--law", "--collusion"],
+            &["taorisk", "yuma", "--law", "--owner", "0"],
+            &["taorisk", "yuma", "--law", "--stake", "x"],
+            &["taorisk", "yuma", "--law", "--honest-weight", "0.1"],
+            &["taorisk", "yuma", "--law", "--yuma2", "--liquid-alpha"],
+            &["taorisk", "yuma", "--law", "--sets", "1"],
+            &["taorisk", "yuma", "--law", "--copiers", "1.5"],
+            &["taorisk", "yuma", "--collusion", "--honest-weight", "1"],
             &["taorisk", "yuma", "m.csv", "--stake-threshold", "inf"],
         ] {
             assert!(Cli::try_parse_from(line).is_err(), "{line:?}");

@@ -21,6 +21,7 @@ pub mod run;
 pub mod story;
 pub mod summarize;
 pub mod table;
+pub mod validators;
 pub mod yuma;
 
 /// Does what the command line asks; without a command, runs the built-in base scenario.

@@ -1,4 +1,4 @@
-//! `taorisk yuma`: one epoch of Yuma consensus on a matrix of weights, and what each uid earns.
+//! `taorisk yuma`: one epoch of Yuma consensus on a matrix of weights, and what each uid earns; or simulated validator sets.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,6 +9,7 @@ use ndarray::ArrayView1;
 use crate::cli::args::YumaArgs;
 use crate::cli::error::BadInput;
 use crate::cli::print_result;
+use crate::cli::validators;
 use crate::input::document::Document;
 use crate::input::matrix;
 use crate::input::matrix::StakedWeights;
@@ -33,13 +34,23 @@ const NUMBER_WIDTH: usize = 9;
 /// Width of a uid.
 const UID_WIDTH: usize = 5;
 
-/// Runs an epoch and prints incentives, dividends, trust, consensus and clipped weights to standard output.
+/// Runs an epoch and prints incentives, dividends, trust, consensus and clipped weights to standard output; or the law of
+/// dividends in simulated sets, or what collusion gains in them.
 ///
 /// # Errors
 /// A file or flag that is refused.
 pub fn yuma(args: &YumaArgs) -> anyhow::Result<()> {
-    let epoch = Epoch::run(args)?;
-    let text = if args.json { epoch.json() } else { epoch.tables() };
+    let text = match &args.matrix {
+        Some(file) => {
+            let epoch = Epoch::run(args, file)?;
+            if args.json { epoch.json() } else { epoch.tables() }
+        }
+        None => {
+            let params = params(args)?;
+            let simulate = if args.law { validators::law } else { validators::collusion };
+            simulate(&args.sets, args.json, params, rule_name(&params.bonds_rule))?
+        }
+    };
     print_result(text.as_bytes())
 }
 
@@ -52,10 +63,10 @@ struct Epoch {
 }
 
 impl Epoch {
-    fn run(args: &YumaArgs) -> anyhow::Result<Self> {
+    fn run(args: &YumaArgs, file: &Path) -> anyhow::Result<Self> {
         let params = params(args)?;
-        let StakedWeights { stake, weights } = read(args)?;
-        check_owner(args, stake.len())?;
+        let StakedWeights { stake, weights } = read(args, file)?;
+        check_owner(args, file, stake.len())?;
         let inputs = YumaInputs { block: BLOCK, neurons: &neurons(&stake), weights: weights.view(), owner: args.owner };
         let mut state = YumaState::new(vec![false; stake.len()]);
         if let Some(path) = &args.bonds {
@@ -71,7 +82,7 @@ impl Epoch {
         let size = self.permits.len();
         let mut text = format!(
             "{}, kappa {:.6}, {} of {size} uids with a permit. All columns are fractions.\n",
-            self.rule_name(),
+            rule_name(&self.params.bonds_rule),
             self.params.kappa,
             self.permits.iter().filter(|permit| **permit).count(),
         );
@@ -130,7 +141,7 @@ impl Epoch {
             }
         };
         EpochDocument {
-            rule: self.rule_name(),
+            rule: rule_name(&self.params.bonds_rule),
             kappa: self.params.kappa,
             uids: (0..self.permits.len()).map(outcome).collect(),
             clipped_weights: epoch::rows(&self.outcome.clipped),
@@ -138,13 +149,13 @@ impl Epoch {
         }
         .to_json()
     }
+}
 
-    fn rule_name(&self) -> &'static str {
-        match self.params.bonds_rule {
-            BondsRule::Yuma2 => "Yuma2",
-            BondsRule::Yuma3 => "Yuma3",
-            BondsRule::Yuma3Liquid(_) => "Yuma3 with liquid alpha",
-        }
+fn rule_name(rule: &BondsRule) -> &'static str {
+    match rule {
+        BondsRule::Yuma2 => "Yuma2",
+        BondsRule::Yuma3 => "Yuma3",
+        BondsRule::Yuma3Liquid(_) => "Yuma3 with liquid alpha",
     }
 }
 
@@ -177,7 +188,7 @@ fn params(args: &YumaArgs) -> Result<YumaParams, BadInput> {
     let default = YumaParams::DEFAULT;
     Ok(YumaParams {
         kappa: args.kappa.unwrap_or(default.kappa),
-        bonds_rule: match (args.yuma3, args.liquid_alpha) {
+        bonds_rule: match (args.yuma3 || (args.matrix.is_none() && !args.yuma2), args.liquid_alpha) {
             (false, _) => BondsRule::Yuma2,
             (true, false) => BondsRule::Yuma3,
             (true, true) => BondsRule::Yuma3Liquid(smoothing(args)?),
@@ -201,8 +212,8 @@ fn smoothing(args: &YumaArgs) -> Result<LiquidSmoothing, BadInput> {
 }
 
 /// Weights and stakes, these from a column or a file of their own.
-fn read(args: &YumaArgs) -> anyhow::Result<StakedWeights> {
-    let document = Document::open(&args.matrix)?;
+fn read(args: &YumaArgs, file: &Path) -> anyhow::Result<StakedWeights> {
+    let document = Document::open(file)?;
     let stake_file = Path::new(&args.stake);
     if !is_table(stake_file) {
         return Ok(matrix::read_staked_weights(&document, &args.stake)?);
@@ -216,11 +227,11 @@ fn is_table(path: &Path) -> bool {
     path.extension().is_some_and(|name| name.eq_ignore_ascii_case("csv") || name.eq_ignore_ascii_case("parquet"))
 }
 
-fn check_owner(args: &YumaArgs, size: usize) -> Result<(), BadInput> {
+fn check_owner(args: &YumaArgs, file: &Path, size: usize) -> Result<(), BadInput> {
     match args.owner {
         Some(owner) if owner >= size => {
             let last = size - 1;
-            Err(BadInput(format!("--owner = {owner} (must be a uid of {}, 0 to {last})", args.matrix.display())))
+            Err(BadInput(format!("--owner = {owner} (must be a uid of {}, 0 to {last})", file.display())))
         }
         _ => Ok(()),
     }

@@ -10,6 +10,7 @@ use crate::model::params::ModelParams;
 use crate::model::params::RegistrationParams;
 use crate::model::params::SaleParams;
 use crate::model::params::TaoUsdParams;
+use crate::model::params::ValidatorParams;
 use crate::model::params::VolatilityPart;
 
 /// Largest block number, and number of blocks, that is believed: 380 years of chain.
@@ -130,6 +131,13 @@ pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigErr
             start_delay_mean_days: checked!(checks.not_negative(entrants.start_delay_mean_days)),
             enable_delay_mean_days: checked!(checks.not_negative(entrants.enable_delay_mean_days)),
             burn_all_probability: checked!(checks.fraction(entrants.burn_all_probability)),
+        },
+        validators: ValidatorParams {
+            spread_sd_log: checked!(checks.not_negative(validators.spread_sd_log)),
+            noise_sd_log: checked!(checks.not_negative(validators.noise_sd_log)),
+            noise_half_life_days: checked!(checks.positive(validators.noise_half_life_days)),
+            dividend_factor: checked!(checks.not_negative(validators.dividend_factor)),
+            dividend_factor_day: checked!(checks.not_negative(validators.dividend_factor_day)),
         },
     })
 }

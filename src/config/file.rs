@@ -38,6 +38,7 @@ pub(super) struct ScenarioFile {
     pub tao_usd: TaoUsdSection,
     pub registration: RegistrationSection,
     pub entrants: EntrantsSection,
+    pub validators: ValidatorsSection,
     pub switches: Vec<SwitchSection>,
 }
 
@@ -215,6 +216,16 @@ pub(super) struct EntrantsSection {
     pub start_delay_mean_days: f64,
     pub enable_delay_mean_days: f64,
     pub burn_all_probability: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ValidatorsSection {
+    pub spread_sd_log: f64,
+    pub noise_sd_log: f64,
+    pub noise_half_life_days: f64,
+    pub dividend_factor: f64,
+    pub dividend_factor_day: f64,
 }
 
 /// Where each key was set last: file and line, or a flag.

@@ -609,6 +609,15 @@ mod tests {
                 "flow.volatility_slow.half_life_days = 0 (must be a finite number > 0)",
             ),
             ("[flow.jumps]\nrate_per_day = -0.1", "flow.jumps.rate_per_day = -0.1 (must be a finite number >= 0)"),
+            (
+                "[validators]\nspread_sd_log = -0.1",
+                "validators.spread_sd_log = -0.1 (must be a finite number >= 0) in my.toml:2",
+            ),
+            (
+                "[validators]\nnoise_half_life_days = 0",
+                "validators.noise_half_life_days = 0 (must be a finite number > 0) in my.toml:2",
+            ),
+            ("[validators]\ndividend_factor = nan", "validators.dividend_factor = NaN (must be a finite number >= 0)"),
             ("[sales]\nminer = 1.2", "sales.miner = 1.2 (must be from 0 to 1)"),
             (
                 "[registration]\nwillingness_half_life_days = -1",

@@ -1,6 +1,7 @@
 //! What all paths of a run share: rules, parameters, the start, and constants of one step.
 
 use crate::engine::path::Occupant;
+use crate::model::dividends::DividendStep;
 use crate::model::entrants::Nature;
 use crate::model::kernel::BehaviourChunk;
 use crate::model::kernel::FlowStep;
@@ -59,6 +60,8 @@ pub struct Plan {
     pub equal_weights: bool,
     /// Whether flow averages are kept: a rule that may come reads them.
     pub keeps_flows: bool,
+    /// How dividends of holders differ from the average; `None`: they do not.
+    pub dividends: Option<DividendStep>,
     pub(crate) chain: Vec<ChainChunk>,
     pub(crate) behaviour: Vec<BehaviourChunk>,
     pub(crate) flows: Vec<FlowChunk>,
@@ -101,6 +104,7 @@ impl Plan {
         Self {
             equal_weights: input.start.subnets.iter().all(|s| s.weight_tao == 0.5) && !moves_weights(&input),
             keeps_flows,
+            dividends: DividendStep::new(&input.model.validators, blocks),
             flows: start_flows(&input, chunks),
             chain,
             behaviour,

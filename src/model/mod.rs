@@ -3,12 +3,14 @@
 //! Not modelled yet: feedback of prices on flows, revenue and buybacks, market states, flows of root stake, clusters of
 //! subnets with one operator. [`facts`] compares what is modelled with the data.
 
+pub mod dividends;
 pub mod entrants;
 pub mod kernel;
 pub mod outside;
 pub mod params;
 pub mod registration;
 pub mod switches;
+pub mod validators;
 
 #[doc = include_str!("FACTS.md")]
 pub mod facts {}

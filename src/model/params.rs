@@ -126,6 +126,21 @@ pub struct EntrantParams {
     pub burn_all_probability: f64,
 }
 
+/// How well the validators of holders do against the average (MODEL 5).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ValidatorParams {
+    /// Standard deviation of the log performance between validators.
+    pub spread_sd_log: f64,
+    /// Stationary standard deviation of one validator's log performance in time.
+    pub noise_sd_log: f64,
+    /// Half-life of that (days).
+    pub noise_half_life_days: f64,
+    /// Factor on all holders' dividends from a day on, such as collusion within subnets gives it.
+    pub dividend_factor: f64,
+    /// That day (after the start).
+    pub dividend_factor_day: f64,
+}
+
 /// All parameters of chance and behaviour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelParams {
@@ -139,4 +154,6 @@ pub struct ModelParams {
     pub registration: RegistrationParams,
     /// Entrants.
     pub entrants: EntrantParams,
+    /// Validators of holders.
+    pub validators: ValidatorParams,
 }

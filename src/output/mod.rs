@@ -17,4 +17,5 @@ pub mod rows;
 pub mod run_dir;
 pub mod schema;
 pub mod summary;
+pub mod validators;
 pub mod writer;

@@ -1,10 +1,13 @@
 //! Books that hold: dividends, deregistration payouts, value and drawdown along the paths of a batch.
 
+use std::collections::BTreeSet;
+
 use crate::engine::path::LifecycleEvent;
 use crate::engine::path::PathState;
 use crate::engine::record::EventKind;
 use crate::engine::record::PathRow;
 use crate::engine::recorder::StepView;
+use crate::model::dividends::Performance;
 use crate::portfolio::position::Book;
 use crate::portfolio::valuation;
 use crate::protocol::slots::SlotValues;
@@ -18,6 +21,12 @@ pub struct BookTracker {
     fee_rate: f64,
     states: Vec<BookState>,
     rows: Vec<PathRow>,
+    /// Slots that books hold, ascending.
+    held_slots: Vec<usize>,
+    /// How the validators of holders do: by path, then held slot; none where all do alike.
+    performances: Vec<Performance>,
+    /// Factor on a holder's dividend in each slot in this step.
+    dividend_factors: SlotValues,
 }
 
 /// A holding that a deregistration turned into TAO.
@@ -48,7 +57,18 @@ struct BookState {
 impl BookTracker {
     /// Follows `books`, reporting at `horizon_steps` (ascending).
     pub fn new(books: Vec<Book>, horizon_steps: Vec<u32>, fee_rate: f64) -> Self {
-        Self { books, horizon_steps, fee_rate, states: Vec::new(), rows: Vec::new() }
+        let positions = books.iter().flat_map(|book| &book.positions);
+        let held_slots: BTreeSet<usize> = positions.map(|position| position.netuid.slot()).collect();
+        Self {
+            books,
+            horizon_steps,
+            fee_rate,
+            states: Vec::new(),
+            rows: Vec::new(),
+            held_slots: held_slots.into_iter().collect(),
+            performances: Vec::new(),
+            dividend_factors: SlotValues::splat(1.0),
+        }
     }
 
     /// Opens all books on path `index` of a batch.
@@ -58,6 +78,7 @@ impl BookTracker {
             self.states.resize((index + 1) * books, BookState::default());
             self.rows.resize((index + 1) * books * self.horizon_steps.len(), EMPTY_ROW);
         }
+        self.choose_validators(index, view);
         *held = SlotValues::splat(0.0);
         for (number, book) in self.books.iter().enumerate() {
             self.states[index * books + number].open(book, view.path);
@@ -69,11 +90,12 @@ impl BookTracker {
 
     /// Moves all books on path `index` one step on.
     pub fn step(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
+        self.advance_validators(index, view);
         let horizon = self.horizon_steps.iter().position(|&step| step == view.step);
         let books = self.books.len();
         for (number, book) in self.books.iter().enumerate() {
             let state = &mut self.states[index * books + number];
-            state.accrue(book, view.buffers);
+            state.accrue(book, view.buffers, &self.dividend_factors);
             view.events.iter().for_each(|event| state.settle(book, event));
             state.mark(book, view.path);
             if number == 0 {
@@ -85,6 +107,25 @@ impl BookTracker {
                 (row.book, row.horizon) = (number as u16, horizon as u16);
                 self.rows[place] = row;
             }
+        }
+    }
+
+    /// Draws the validators that the holders of path `index` stake with.
+    fn choose_validators(&mut self, index: usize, view: &StepView<'_>) {
+        let Some(law) = &view.plan.dividends else { return };
+        let (seed, path) = (view.plan.input.seed, view.path.path);
+        self.performances.truncate(index * self.held_slots.len());
+        self.performances.extend(self.held_slots.iter().map(|&slot| law.start(seed, path, slot)));
+    }
+
+    /// Moves them one step on.
+    fn advance_validators(&mut self, index: usize, view: &StepView<'_>) {
+        let Some(law) = &view.plan.dividends else { return };
+        let (seed, path, count) = (view.plan.input.seed, view.path.path, self.held_slots.len());
+        let performances = &mut self.performances[index * count..(index + 1) * count];
+        for (&slot, performance) in self.held_slots.iter().zip(performances) {
+            law.advance(seed, path, view.step, slot, performance);
+            self.dividend_factors.set(slot, law.factor(view.step, performance));
         }
     }
 
@@ -147,13 +188,15 @@ impl BookState {
         self.peak_tao = self.opening_tao;
     }
 
-    /// A holder's dividend is validator part x (1 - take) x position / staked (MODEL 9), and compounds as alpha.
-    fn accrue(&mut self, book: &Book, buffers: &StepBuffers) {
+    /// A holder's dividend is validator part x (1 - take) x position / staked x the factor of its validator (MODEL 9, 5), and
+    /// compounds as alpha.
+    fn accrue(&mut self, book: &Book, buffers: &StepBuffers, factors: &SlotValues) {
         for (alpha, position) in self.alpha.iter_mut().zip(&book.positions) {
             let slot = position.netuid.slot();
             let staked = buffers.staked_open.get(slot);
             if *alpha > 0.0 && staked > 0.0 {
-                *alpha += (1.0 - position.take) * buffers.validator_alpha.get(slot) * (*alpha / staked);
+                let average = (1.0 - position.take) * buffers.validator_alpha.get(slot) * (*alpha / staked);
+                *alpha += average * factors.get(slot);
             }
         }
     }

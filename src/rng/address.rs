@@ -27,6 +27,10 @@ pub enum Purpose {
     InitialVolatility = 7,
     /// Whether and when a change of rules comes; index: its number in the scenario.
     RuleSwitch = 8,
+    /// How well the validator of a holder does; index 0: at the start of a path; 1: in four steps, their number the step word.
+    Validator = 9,
+    /// Simulated validator sets; path word: the set, step word: the epoch, slot word: the validator.
+    ValidatorSet = 10,
 }
 
 /// Where a block of four random words lies under a seed.

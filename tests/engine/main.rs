@@ -2,6 +2,7 @@
 
 mod conservation;
 mod coupled;
+mod dividends;
 mod drive;
 mod equality;
 mod laws;
