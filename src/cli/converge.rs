@@ -312,9 +312,9 @@ impl<'a> Tables<'a> {
         for found in &level.comparisons {
             let (bias, margin) = (-found.difference.value, BOUND_ERRORS * found.difference.standard_error);
             let decimals = table::decimals(margin);
-            let bias = format!("{} ± {}", table::grouped(bias, decimals), table::grouped(margin, decimals));
+            let bias = format!("{} ± {}", table::grouped(bias, decimals), known(margin, decimals));
             let error = found.monte_carlo_error;
-            let cells = [bias, table::grouped(error, table::decimals(error)), found.verdict().name().to_owned()];
+            let cells = [bias, known(error, table::decimals(error)), found.verdict().name().to_owned()];
             let subnet = match found.measure {
                 Measure::LargestSubnetDeregistered(netuid) => format!(", {netuid}"),
                 _ => String::new(),
@@ -348,7 +348,12 @@ fn cell(found: &Comparison) -> String {
         Measure::LargestSubnetDeregistered(netuid) => format!("{netuid} "),
         _ => String::new(),
     };
-    format!("{subnet}{} ({})", table::grouped(found.difference.value, decimals), table::grouped(error, decimals))
+    format!("{subnet}{} ({})", table::grouped(found.difference.value, decimals), known(error, decimals))
+}
+
+/// An error, where there are paths enough to say.
+fn known(error: f64, decimals: usize) -> String {
+    if error.is_finite() { table::grouped(error, decimals) } else { "n/a".to_owned() }
 }
 
 /// A label at the left and cells flush right.

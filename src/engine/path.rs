@@ -252,8 +252,7 @@ impl PathState {
         if !self.protocol.pool_rule.is_weighted() {
             self.chain.iter_mut().for_each(|chunk| chunk.weight_tao = [0.5; slots::CHUNK_SLOTS]);
         }
-        let starts_at_price = matches!(self.protocol.share_rule, ShareRule::F0 | ShareRule::F1);
-        if starts_at_price && self.protocol.share_rule != before {
+        if self.protocol.share_rule.starts_flows_at_prices() && self.protocol.share_rule != before {
             (0..self.chain.len() * slots::CHUNK_SLOTS).for_each(|slot| self.start_flow(slot));
         }
     }

@@ -18,7 +18,6 @@ use crate::protocol::root;
 use crate::protocol::root::RootAlpha;
 use crate::protocol::share_rules;
 use crate::protocol::share_rules::ShareInput;
-use crate::protocol::share_rules::ShareRule;
 use crate::protocol::state::ChainState;
 use crate::protocol::state::SubnetState;
 use crate::protocol::trade;
@@ -208,9 +207,9 @@ pub(super) fn share_emission(
     }
     inputs.clear();
     let root_stake_tao = state.root_stake_tao;
-    let root_proportion = |subnet: &SubnetState| match params.share_rule {
-        ShareRule::E1 => root_proportion(params, rounding, root_stake_tao, subnet.issuance_alpha()),
-        _ => 0.0,
+    let root_proportion = |subnet: &SubnetState| match params.share_rule.reads_root_proportions() {
+        true => root_proportion(params, rounding, root_stake_tao, subnet.issuance_alpha()),
+        false => 0.0,
     };
     inputs.extend(state.subnets.iter().map(|subnet| share_input(subnet, root_proportion(subnet))));
     if gate.is_due(state.block) {
@@ -416,6 +415,7 @@ fn with_subnet(state: &mut ChainState, netuid: NetUid, change: impl FnOnce(&mut 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::share_rules::ShareRule;
     use crate::protocol::test_support::chain;
     use crate::protocol::test_support::params;
 

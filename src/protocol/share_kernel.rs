@@ -41,7 +41,7 @@ impl ShareStep<'_> {
             terms.protocol_flow = V::load(&self.flows[i].protocol);
             return self.rule.weight(&terms, &self.level) * V::load(&chunk.started);
         }
-        if self.rule == ShareRule::E1 {
+        if self.rule.reads_root_proportions() {
             let root = V::splat(self.weighted_root_tao);
             terms.root_proportion = root / (root + chunk.issuance::<V>());
         }

@@ -10,8 +10,8 @@
 //!
 //! # To add a version
 //! 1. A variant of [`ShareRule`], with its formula and source, and an arm in [`ShareRule::weight`].
-//! 2. Where its weight needs more than [`ShareTerms`] or [`FlowLevel`] hold, a field there; where it has a gate or a
-//!    fallback, an arm in [`ShareRule::gate`] or [`ShareRule::falls_back_to_prices`].
+//! 2. Its properties, in the functions after `weight`: whether it reads flows or root proportions, has a gate, falls back to
+//!    prices.
 //! 3. A case computed by hand in the tests below.
 //! 4. If it ran on the chain, a row in [`crate::protocol::upgrades::UPGRADES`].
 //!
@@ -57,11 +57,11 @@ pub struct ShareTerms<L> {
     pub moving_price: L,
     /// Withheld part of miner emission (fraction); above 1 counts as 1.
     pub miner_burned: L,
-    /// Root proportion before the injection. Read by [`ShareRule::E1`] alone.
+    /// Root proportion before the injection, where the rule [reads it](ShareRule::reads_root_proportions).
     pub root_proportion: L,
-    /// Average net flow of users (TAO per block). Read by flow rules alone.
+    /// Average net flow of users (TAO per block), where the rule [reads flows](ShareRule::reads_flows).
     pub user_flow: L,
-    /// Average flow of the protocol (TAO per block). Read by [`ShareRule::N`] alone.
+    /// Average flow of the protocol (TAO per block), likewise.
     pub protocol_flow: L,
 }
 
@@ -82,6 +82,16 @@ impl ShareRule {
     /// Whether the weight reads flow averages.
     pub const fn reads_flows(self) -> bool {
         matches!(self, Self::F0 | Self::F1 | Self::F2 | Self::N)
+    }
+
+    /// Whether the weight reads root proportions.
+    pub const fn reads_root_proportions(self) -> bool {
+        matches!(self, Self::E1)
+    }
+
+    /// Whether flow averages start anew, at prices, when the rule comes into force.
+    pub const fn starts_flows_at_prices(self) -> bool {
+        matches!(self, Self::F0 | Self::F1)
     }
 
     /// Whether shares are those of the moving prices where all weights are 0; else nobody earns then.
