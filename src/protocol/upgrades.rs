@@ -248,14 +248,47 @@ fn params_after(is_in_force: impl Fn(&Upgrade) -> bool) -> ProtocolParams {
     params
 }
 
-/// First block of the day `(year, month, day)`, UTC, within minutes: blocks take 12 seconds, counted from block 7,103,976
-/// on 2025-12-15 at 13:31. No day before 2023 or month beyond 12 is meant.
+/// Blocks, and the minutes from 2025-02-01, 00:00 UTC, to their end: observed (`tests/reference/block_times.csv`). Blocks take 12
+/// seconds but where the chain halted, as from 2025-05-20 to 22, or skipped some.
+const BLOCK_TIMES: &[(i64, i64)] = &[
+    (4_899_446, 14_400),
+    (5_611_658, 156_845),
+    (5_616_049, 159_630),
+    (5_717_815, 180_000),
+    (6_956_109, 427_680),
+    (7_063_917, 449_280),
+    (7_452_517, 527_040),
+    (7_459_289, 528_480),
+    (7_851_328, 606_960),
+    (7_901_589, 617_040),
+    (8_045_563, 645_840),
+    (8_110_147, 658_800),
+    (8_128_108, 662_451),
+    (8_404_076, 717_663),
+];
+const BLOCKS_PER_MINUTE: i64 = 5;
+
+/// First block of the day `(year, month, day)`, UTC: within a quarter of an hour from 2025-02-11 to 2026-06-14 (three hours in the
+/// halt of May 2025), five blocks a minute before and after.
 pub const fn block_at_midnight(date: (i32, u32, u32)) -> u64 {
-    const ANCHOR_BLOCK: i64 = 7_103_976;
-    // 13 h 31 min at five blocks a minute.
-    const ANCHOR_OFFSET: i64 = 5 * (13 * 60 + 31);
-    let days = day_number(date) - day_number((2025, 12, 15));
-    (ANCHOR_BLOCK - ANCHOR_OFFSET + days * BLOCKS_PER_DAY as i64) as u64
+    block_at((day_number(date) - day_number((2025, 2, 1))) * 24 * 60) as u64
+}
+
+/// Block at so many minutes from 2025-02-01, 00:00 UTC.
+const fn block_at(minutes: i64) -> i64 {
+    let last = BLOCK_TIMES.len() - 1;
+    let mut next = 1;
+    while next < last && BLOCK_TIMES[next].1 < minutes {
+        next += 1;
+    }
+    let ((block, time), (next_block, next_time)) = (BLOCK_TIMES[next - 1], BLOCK_TIMES[next]);
+    if minutes < time {
+        return block - BLOCKS_PER_MINUTE * (time - minutes);
+    }
+    if minutes > next_time {
+        return next_block + BLOCKS_PER_MINUTE * (minutes - next_time);
+    }
+    block + (next_block - block) * (minutes - time) / (next_time - time)
 }
 
 /// Days since a fixed day, by the Gregorian calendar; the year begins in March.
@@ -277,10 +310,32 @@ mod tests {
 
     #[test]
     fn blocks_follow_the_calendar() {
-        assert_eq!(block_at_midnight((2025, 12, 16)) - block_at_midnight((2025, 12, 15)), 7_200);
-        assert_eq!(block_at_midnight((2026, 3, 1)) - block_at_midnight((2026, 2, 28)), 7_200);
-        assert_eq!(block_at_midnight((2024, 3, 1)) - block_at_midnight((2024, 2, 28)), 14_400);
-        assert_eq!(block_at_midnight((2026, 1, 1)) - block_at_midnight((2025, 1, 1)), 365 * 7_200);
+        // Beyond the observed times days have 7,200 blocks.
+        for (from, to, days) in [
+            ((2026, 12, 31), (2027, 1, 1), 1),
+            ((2027, 2, 28), (2027, 3, 1), 1),
+            ((2028, 2, 28), (2028, 3, 1), 2),
+            ((2027, 1, 1), (2028, 1, 1), 365),
+            ((2024, 2, 28), (2024, 3, 1), 2),
+        ] {
+            assert_eq!(block_at_midnight(to) - block_at_midnight(from), days * 7_200, "{from:?}");
+        }
+    }
+
+    /// The halting chain of 2025-05-21 and 22 aside.
+    #[test]
+    fn observed_times_give_their_blocks() {
+        let observed = include_str!("../../tests/reference/block_times.csv").lines().skip(1);
+        let mut worst = 0;
+        for line in observed.filter(|line| !line.contains("2025-05-21") && !line.contains("2025-05-22")) {
+            let (block, time) = line.split_once(',').expect("block,time");
+            let (day, clock) = time.split_once('T').expect("a date and a time");
+            let parts: Vec<i64> = clock.trim_end_matches('Z').split(':').map(|part| part.parse().unwrap()).collect();
+            let date = parse_date(day).expect("a date");
+            let minutes = (day_number(date) - day_number((2025, 2, 1))) * 1_440 + parts[0] * 60 + parts[1];
+            worst = worst.max((block_at(minutes) - block.parse::<i64>().unwrap()).abs());
+        }
+        assert!(worst <= 75, "off by {worst} blocks, a fifth of a minute each");
     }
 
     #[test]
