@@ -42,6 +42,8 @@
 //! | What enters a pool; who is paid | [`protocol::emission`], [`protocol::root`] |
 //! | Which rules were in force when | [`protocol::upgrades`] |
 //! | When rules change on a path | [`model::switches`] |
+//! | What the rules make of the network's real history | [`protocol::history`] |
+//! | What the length of a step does to results | [`engine::convergence`] |
 //! | Who holds what: stakes, pendings, epochs, root claims, stake calls, in whole rao | [`protocol::ledger`] |
 //! | Price, trades, fees, pool weights | [`protocol::pool`]; in whole rao [`protocol::pool_rao`] |
 //! | The moving price that decides deregistration | [`protocol::moving_price`], [`protocol::moving_price_table`] |
