@@ -21,6 +21,7 @@ use taorisk::config::scenario::Scenario;
 use taorisk::engine::path::PathState;
 use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
+use taorisk::engine::plan::emission_sales;
 use taorisk::engine::step;
 use taorisk::model::kernel::Draw;
 use taorisk::model::kernel::FlowBuffers;
@@ -28,7 +29,6 @@ use taorisk::model::kernel::FlowStep;
 use taorisk::model::kernel::flow_draws;
 use taorisk::model::outside::OutsideStep;
 use taorisk::protocol::coinbase_step::CoinbaseStep;
-use taorisk::protocol::coinbase_step::EmissionSales;
 use taorisk::protocol::kernel;
 use taorisk::protocol::moving_price_table::AgeChunk;
 use taorisk::protocol::share_kernel;
@@ -124,16 +124,6 @@ fn fixture(plan: &Plan) -> Fixture {
         step::advance(backend, plan, number, &row, &mut path, &held, &mut work).expect("a sound path");
     }
     let (input, blocks) = (&plan.input, BLOCKS_PER_DAY);
-    let sales = &input.model.sales;
-    let sales = EmissionSales {
-        owner: sales.owner,
-        miner: sales.miner,
-        validator: sales.validator,
-        root_swap: sales.root_swap_fraction,
-        claim_of_stock: 0.0,
-        claim_of_new: 0.0,
-    }
-    .with_claims(sales.root_claim_delay_days * blocks as f64, blocks as f64);
     Fixture {
         flow: FlowStep::new(&input.model.flow, blocks),
         outside: OutsideStep::new(&input.model, blocks),
@@ -148,7 +138,7 @@ fn fixture(plan: &Plan) -> Fixture {
             root_rule: input.protocol.root_rule,
             weighted: true,
             owner_cut: input.protocol.owner_cut,
-            sales,
+            sales: emission_sales(&input.model, blocks),
         },
         row,
         held,

@@ -234,16 +234,19 @@ impl PathState {
         }
     }
 
-    /// Puts the rules in force that have come by the block `opening`.
+    /// Puts the rules in force that have come by the block `opening`, in the order of their blocks, then of the scenario: two
+    /// that come within one step end as they would in steps of their own.
     pub(crate) fn switch_rules(&mut self, plan: &Plan, opening: f64) {
-        for (index, switch) in plan.input.switches.iter().enumerate() {
-            if self.switch_blocks[index] <= opening {
-                self.switch_blocks[index] = f64::INFINITY;
-                let before = self.protocol.share_rule;
-                switch.apply(&mut self.protocol);
-                self.enter_rules(before);
-            }
+        while let Some(index) = self.next_switch().filter(|index| self.switch_blocks[*index] <= opening) {
+            self.switch_blocks[index] = f64::INFINITY;
+            let before = self.protocol.share_rule;
+            plan.input.switches[index].apply(&mut self.protocol);
+            self.enter_rules(before);
         }
+    }
+
+    fn next_switch(&self) -> Option<usize> {
+        (0..self.switch_blocks.len()).min_by(|a, b| self.switch_blocks[*a].total_cmp(&self.switch_blocks[*b]))
     }
 
     /// What the chain's migrations do to the state when rules come into force.

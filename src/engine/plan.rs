@@ -178,7 +178,8 @@ fn incumbent(subnet: &SubnetState) -> Occupant {
     }
 }
 
-fn emission_sales(model: &ModelParams, blocks: u64) -> EmissionSales {
+/// What of received emission people sell over a step of `blocks` blocks.
+pub fn emission_sales(model: &ModelParams, blocks: u64) -> EmissionSales {
     let sales = &model.sales;
     EmissionSales {
         owner: sales.owner,

@@ -225,6 +225,23 @@ fn upgraded(first: &[Change], second: &[Change]) -> Plan {
     })
 }
 
+/// Two changes of one key within one step, the later one written first: the later one holds, at any length of step.
+#[test]
+fn rules_that_come_within_one_step_come_in_the_order_of_their_blocks() {
+    for blocks in [7_200, 60] {
+        let plan = plan(blocks, 14_400 / blocks as u32, |input| {
+            let start = input.start.block;
+            let at = |block, owner_cut| {
+                let (time, changes) = (SwitchTime::Block(start + block), vec![Change::OwnerCut(owner_cut)]);
+                RuleSwitch { time, probability: 1.0, changes }
+            };
+            input.switches = vec![at(5_000, 0.3), at(1_000, 0.1)];
+        });
+        let cuts = watch(&plan, 1, |view, _| view.path.protocol.owner_cut).expect("a sound path");
+        assert_eq!(cuts[0].last(), Some(&0.3), "{blocks} blocks per step");
+    }
+}
+
 #[test]
 fn upgrades_under_way_conserve_tao_and_alpha() {
     let historic = |spec| {
