@@ -30,6 +30,7 @@ use taorisk::model::kernel::flow_draws;
 use taorisk::model::outside::OutsideStep;
 use taorisk::protocol::coinbase_step::CoinbaseStep;
 use taorisk::protocol::kernel;
+use taorisk::protocol::moving_price_kernel;
 use taorisk::protocol::moving_price_table::AgeChunk;
 use taorisk::protocol::share_kernel;
 use taorisk::protocol::share_kernel::ShareStep;
@@ -167,22 +168,38 @@ impl Kernel for Run<'_> {
             Pass::Draws => {
                 let common = fixture.outside.advance(fixture.draw, &mut path.outside);
                 let draw = fixture.draw;
-                flow_draws::<V>(&fixture.flow, draw, common, &path.chain, &mut path.behaviour, flow, &mut buffers.flow);
+                flow_draws::<V>(
+                    &fixture.flow,
+                    draw,
+                    common,
+                    &path.chain,
+                    &mut path.behaviour,
+                    flow,
+                    &mut buffers.growth,
+                );
             }
             Pass::Shares => {
                 let weighted_root_tao = fixture.coinbase.weighted_root_tao;
                 let step = ShareStep { rule: ShareRule::E2H, weighted_root_tao, flows: &[], level: FlowLevel::NONE };
-                black_box(share_kernel::raw_shares::<V>(&path.chain, &step, buffers));
-                let shares = &buffers.raw_share.0[..path.chain.len()];
-                let threshold = share_kernel::ranked_value::<V>(shares, GATE.0, fixture.threshold);
-                share_kernel::final_shares::<V>(&path.chain, GATE.1, threshold, buffers);
+                let raw = share_kernel::raw_shares::<V>(&path.chain, &step, buffers);
+                let weights = &buffers.raw_share.0[..path.chain.len()];
+                let threshold = share_kernel::ranked_value::<V>(weights, GATE.0, fixture.threshold);
+                let threshold = threshold * raw.factor;
+                black_box(share_kernel::final_shares::<V>(&path.chain, raw.factor, GATE.1, threshold, buffers));
             }
-            Pass::Coinbase => kernel::coinbase_pass::<V, true>(&mut path.chain, &fixture.coinbase, buffers),
-            Pass::Flow => kernel::flow_pass::<V, true>(&mut path.chain, &fixture.held, buffers),
+            Pass::Coinbase => {
+                black_box(kernel::coinbase_pass::<V, true>(&mut path.chain, &fixture.coinbase, 1.0, buffers));
+            }
+            Pass::Flow => {
+                black_box(kernel::flow_pass::<V, true>(&mut path.chain, &fixture.held, buffers));
+            }
             Pass::MovingPrice => {
                 let ages = |chunk: usize| &fixture.row[chunk];
                 let blocks = fixture.coinbase.blocks;
-                assert!(kernel::moving_price_pass::<V, true>(&mut path.chain, blocks, ages, buffers), "a sound path");
+                assert!(
+                    moving_price_kernel::moving_price_pass::<V, true>(&mut path.chain, blocks, ages, buffers),
+                    "a sound path"
+                );
             }
         }
     }
@@ -196,7 +213,7 @@ fn hash(state: &State) -> u64 {
     for chunk in &state.path.chain {
         [chunk.reserve_alpha, chunk.reserve_tao, chunk.staked_alpha, chunk.moving_price].iter().for_each(|v| write(v));
     }
-    for values in [&state.buffers.share, &state.buffers.flow, &state.buffers.coinbase_move, &state.buffers.sale_move] {
+    for values in [&state.buffers.share, &state.buffers.growth, &state.buffers.coinbase_ratio] {
         write(values.0[..live].as_flattened());
     }
     hasher.finish()

@@ -9,13 +9,16 @@ use criterion::Criterion;
 use criterion::Throughput;
 use criterion::criterion_group;
 use criterion::criterion_main;
+use taorisk::rng::GROUP_SLOTS;
 use taorisk::rng::Purpose;
+use taorisk::rng::group_normals;
+use taorisk::rng::group_words;
 use taorisk::rng::philox4x32;
 use taorisk::rng::philox4x32_lanes;
-use taorisk::rng::slot_draws;
 use taorisk::simd::Backend;
 use taorisk::simd::Kernel;
 use taorisk::simd::LANES;
+use taorisk::simd::Singles;
 use taorisk::simd::Vector;
 use taorisk::simd::Words;
 use taorisk::simd::dispatch;
@@ -34,7 +37,7 @@ enum Case {
     Ln,
     Ln1p,
     Philox,
-    SlotDraws,
+    SlotNormals,
 }
 
 struct Pass<'a> {
@@ -59,10 +62,23 @@ fn philox<V: Vector>(chunk: usize) -> V {
     V::from_words(((a ^ b ^ c ^ d) & low) | V::Words::splat(1.0_f64.to_bits()))
 }
 
+/// Sums of the three normals of each slot.
 #[inline(always)]
-fn draws<V: Vector>(chunk: usize) -> V {
-    let draws = slot_draws::<V>(1, 2, 3, Purpose::SlotNormals, (chunk * LANES) as u32);
-    draws.normals[0] + draws.normals[1] + draws.normals[2] + V::from_array(draws.residue.map(f64::from))
+fn draws<V: Vector>(output: &mut Buffer) {
+    for (group, chunks) in output.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let words = group_words::<V>(1, 2, 3, Purpose::SlotNormals, (group * GROUP_SLOTS) as u32);
+        let [mut first, mut last] = [V::Singles::splat(0.0); 2];
+        for words in words {
+            let [a, b] = group_normals::<V>(words);
+            (first, last) = (first + a, last + b);
+        }
+        let mut rows = [[0.0; 2 * LANES]; 2];
+        V::store_singles(first, &mut rows[0]);
+        V::store_singles(last, &mut rows[1]);
+        for (chunk, sums) in chunks.iter_mut().zip(rows.as_flattened().as_chunks().0) {
+            V::load_wide(sums).store(chunk);
+        }
+    }
 }
 
 impl Kernel for Pass<'_> {
@@ -77,7 +93,7 @@ impl Kernel for Pass<'_> {
             Case::Ln => map::<V>(input, output, math::ln),
             Case::Ln1p => map::<V>(input, output, math::ln_1p),
             Case::Philox => output.iter_mut().enumerate().for_each(|(i, to)| philox::<V>(i).store(to)),
-            Case::SlotDraws => output.iter_mut().enumerate().for_each(|(i, to)| draws::<V>(i).store(to)),
+            Case::SlotNormals => draws::<V>(output),
         }
     }
 }
@@ -92,11 +108,9 @@ fn expected(case: Case, slot: usize, x: f64) -> f64 {
             let [a, b, c, d] = philox4x32([0, 0, slot as u32, 0], [1, 2]);
             f64::from_bits(u64::from((a ^ b ^ c ^ d) & 0xffff) | 1.0_f64.to_bits())
         }
-        Case::SlotDraws => {
-            let address =
-                taorisk::rng::Address { path: 2, step: 3, slot: slot as u32, purpose: Purpose::SlotNormals, index: 0 };
-            let (normals, residue) = taorisk::rng::slot_draws_scalar(1, address);
-            normals.iter().sum::<f64>() + f64::from(residue)
+        Case::SlotNormals => {
+            let normals = taorisk::rng::slot_normals(1, 2, 3, Purpose::SlotNormals, slot as u32);
+            f64::from(normals.iter().fold(0.0, |sum, normal| sum + *normal as f32))
         }
     }
 }
@@ -104,7 +118,7 @@ fn expected(case: Case, slot: usize, x: f64) -> f64 {
 fn bench(criterion: &mut Criterion) {
     let mut input: Buffer = [[0.0; LANES]; CHUNKS];
     input.as_flattened_mut().iter_mut().enumerate().for_each(|(i, x)| *x = 0.01 + 0.037 * i as f64);
-    for case in [Case::Exp, Case::ExpM1, Case::Ln, Case::Ln1p, Case::Philox, Case::SlotDraws] {
+    for case in [Case::Exp, Case::ExpM1, Case::Ln, Case::Ln1p, Case::Philox, Case::SlotNormals] {
         let mut group = criterion.benchmark_group(format!("{case:?}"));
         group.throughput(Throughput::Elements(SLOTS as u64));
         for backend in Backend::available() {

@@ -316,32 +316,44 @@ fn sums_follow_the_tree() {
     }
 }
 
-/// Largest error of an f32 result against f64, in units of its last place.
+/// Largest relative error of an f32 result.
 fn single_error(results: impl Iterator<Item = (f32, f64)>) -> f64 {
-    results.fold(0.0, |largest: f64, (found, exact)| {
-        let ulp = f64::from((exact as f32).abs().next_up() - (exact as f32).abs());
-        largest.max((f64::from(found) - exact).abs() / ulp)
-    })
+    results.fold(0.0, |largest: f64, (found, exact)| largest.max((f64::from(found) / exact - 1.0).abs()))
 }
 
-/// The arguments are those of Box-Muller: multiples of 2^-24. Next to their zeros sine and cosine are compared exactly,
-/// at the quadrants, since there the f64 reference has lost its own last places.
+/// Relative errors that `single` states, over the arguments that chance has.
 #[test]
-fn single_functions_serve_the_normals() {
-    let scale = 1.0 / 16_777_216.0;
-    let ln = single_error(
-        (1..1 << 24).step_by(7).map(|n| (single::ln(n as f32 * scale), (n as f64 * f64::from(scale)).ln())),
-    );
-    let turn = |n: u32| {
-        (single::sin_cos_turn::<f32>(Wrapping(n)), (std::f64::consts::TAU * f64::from(n) / 16_777_216.0).sin_cos())
-    };
-    let large = |pair: &(f32, f64)| pair.1.abs() > 1e-6;
-    let words = || (0..1 << 24).step_by(7);
-    let sine = single_error(words().map(|n| (turn(n).0.0, turn(n).1.0)).filter(large));
-    let cosine = single_error(words().map(|n| (turn(n).0.1, turn(n).1.1)).filter(large));
-    println!("f32: ln {ln:.2}, sine {sine:.2}, cosine {cosine:.2} units in the last place");
-    assert!(ln <= 2.0 && sine <= 2.0 && cosine <= 2.0, "{ln} {sine} {cosine}");
-    let quarters = [0, 1 << 22, 2 << 22, 3 << 22].map(|n| single::sin_cos_turn::<f32>(Wrapping(n)));
-    assert_eq!(quarters, [(0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0)]);
-    assert_eq!(single::ln(1.0_f32), 0.0);
+fn single_functions_have_their_errors() {
+    let part = |n: u32| (single::minus_two_ln_of_part(n as f32), -2.0 * (f64::from(n) / 16_777_216.0).ln());
+    let minus_two_ln = single_error((1..1 << 24).step_by(7).map(part));
+    assert_eq!(single::minus_two_ln_of_part(16_777_216.0_f32), 0.0);
+    // Away from the zero of the logarithm at 1, where the error is an absolute one.
+    let reserves = (1..2_000_000).map(|i| 1.5 * 1.00001_f32.powi(i)).take_while(|x| *x < 1e9);
+    let log2 = single_error(reserves.map(|x| (single::log2(x), f64::from(x).log2())));
+    let tenths = |from: i32, to: i32| (from..=to).map(|i| i as f32 * 0.0001);
+    let exp2 = single_error(tenths(-1_250_000, 1_250_000).map(|x| (single::exp2(x), f64::from(x).exp2())));
+    let flows = tenths(-20_000, 20_000).filter(|x| *x != 0.0);
+    let exp_m1 = single_error(flows.map(|x| (single::exp_m1(x), f64::from(x).exp_m1())));
+    println!("f32, relative: -2 ln {minus_two_ln:.1e}, log2 {log2:.1e}, exp2 {exp2:.1e}, exp_m1 {exp_m1:.1e}");
+    assert!(minus_two_ln <= 3e-7 && log2 <= 3e-7 && exp2 <= 1.5e-7 && exp_m1 <= 4e-7);
+    assert_eq!([single::exp2(-1e9_f32), single::exp2(1e9_f32)], [2.0_f32.powi(-126), 2.0_f32.powi(126)]);
+    assert_eq!(single::exp_m1(0.0_f32), 0.0);
+}
+
+/// A direction is on the circle, and each eighth of a turn comes from one value of the three bits that choose it.
+#[test]
+fn directions_are_on_the_circle() {
+    let mut seen = [0; 8];
+    for word in (0..=u32::MAX).step_by(65_521) {
+        let (cosine, sine) = single::direction::<f32>(Wrapping(word));
+        let radius = f64::from(cosine).hypot(f64::from(sine));
+        assert!((radius - 1.0).abs() < 2e-7, "{word:#x}: radius {radius}");
+        let eighth = (f64::from(sine).atan2(f64::from(cosine)) / std::f64::consts::FRAC_PI_4).floor();
+        seen[eighth.rem_euclid(8.0) as usize] += 1;
+        let t = f64::from((word << 2).cast_signed()) / 2_147_483_648.0 * std::f64::consts::FRAC_PI_4;
+        let expected = if word >> 30 & 1 == 1 { t.cos() } else { t.sin() };
+        let found = f64::from(sine);
+        assert!((found.abs() - expected.abs()).abs() < 1.5e-7, "{word:#x}: {found}, not {expected}");
+    }
+    assert!(seen.iter().all(|count| (7_900..8_500).contains(count)), "{seen:?}");
 }

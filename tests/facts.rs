@@ -481,12 +481,9 @@ impl Kernel for OnData<'_> {
 #[inline(always)]
 fn initial_behaviour<V: Vector>(step: &FlowStep, input: &PlanInput, path: u32) -> [BehaviourChunk; MAX_CHUNKS] {
     let nature = Nature::median(&input.model.flow);
-    let median = BehaviourChunk {
-        log_scale: [nature.log_scale; 8],
-        loading: [nature.loading; 8],
-        own_loading: [(1.0 - nature.loading * nature.loading).sqrt(); 8],
-        ..BehaviourChunk::empty()
-    };
+    let mut median = BehaviourChunk::empty();
+    (0..8).for_each(|lane| median.settle(lane, 0, &nature));
+    median.registered_at = BehaviourChunk::empty().registered_at;
     let mut behaviour = [median; MAX_CHUNKS];
     step.draw_volatility::<V>(input.seed, path, &mut behaviour);
     behaviour

@@ -66,8 +66,8 @@ pub fn advance_block<V: Vector>(
     }
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
     let common = plan.outside.advance(draw, &mut path.outside);
-    let flow = &mut work.buffers.flow;
-    model_kernel::flow_draws::<V>(&plan.flow, draw, common, &path.chain, &mut path.behaviour, &mut work.flow, flow);
+    let growth = &mut work.buffers.growth;
+    model_kernel::flow_draws::<V>(&plan.flow, draw, common, &path.chain, &mut path.behaviour, &mut work.flow, growth);
     read_slots(plan, opening, path, &mut state.chain);
     run_coinbase(&path.protocol, opening, state);
     path.issuance_tao = state.chain.issuance_tao;
@@ -75,7 +75,7 @@ pub fn advance_block<V: Vector>(
     for (subnet, report) in state.chain.subnets.iter_mut().zip(&state.report.subnets) {
         sell_emission(plan, path, subnet, report);
         let slot = subnet.netuid.slot();
-        let paid_tao = trade_flow(subnet, work.buffers.flow.get(slot), held.get(slot));
+        let paid_tao = trade_flow(subnet, work.buffers.growth.get(slot), held.get(slot));
         subnet.flow.pending.user += paid_tao;
         path.free_tao -= paid_tao;
         let (chunk, lane) = locate(slot);
@@ -152,11 +152,11 @@ fn sell(subnet: &mut SubnetState, alpha: f64) -> f64 {
     before.reserve_tao - after.reserve_tao
 }
 
-/// Moves the pool by a flow and returns the TAO that it cost; sales beyond the sellable stake are cut off.
-fn trade_flow(subnet: &mut SubnetState, flow: f64, held_alpha: f64) -> f64 {
+/// Lets the TAO reserve grow by a part of itself and returns the TAO that it cost; sales beyond the sellable stake are cut off.
+fn trade_flow(subnet: &mut SubnetState, growth: f64, held_alpha: f64) -> f64 {
     let pool = Pool::from(&*subnet);
-    if flow >= 0.0 {
-        let tao = pool.reserve_tao * flow.exp_m1();
+    if growth >= 0.0 {
+        let tao = pool.reserve_tao * growth;
         let bought = pool.buy(tao);
         subnet.reserve_tao += tao;
         subnet.reserve_alpha -= bought;
@@ -165,7 +165,7 @@ fn trade_flow(subnet: &mut SubnetState, flow: f64, held_alpha: f64) -> f64 {
     }
     let ratio = pool.weight_tao / pool.weight_alpha();
     let sellable = SELLABLE_PART * (subnet.staked_alpha - held_alpha).max(0.0);
-    let sold = (pool.reserve_alpha * (-flow * ratio).exp_m1()).min(sellable);
+    let sold = (pool.reserve_alpha * (-growth.ln_1p() * ratio).exp_m1()).min(sellable);
     subnet.staked_alpha -= sold;
     -sell(subnet, sold)
 }

@@ -219,7 +219,8 @@ fn grow(path: &mut PathState, slot: usize, buffers: &mut StepBuffers) {
     let chunks = chunks_for(slot + 1);
     let live = path.chain.len();
     if chunks > live {
-        for values in [&mut buffers.share, &mut buffers.flow, &mut buffers.staked_open, &mut buffers.validator_alpha] {
+        for values in [&mut buffers.share, &mut buffers.growth, &mut buffers.staked_open, &mut buffers.validator_alpha]
+        {
             values.0[live..chunks].fill([0.0; CHUNK_SLOTS]);
         }
         path.chain.resize(chunks, ChainChunk::empty());

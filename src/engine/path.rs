@@ -18,9 +18,11 @@ use crate::protocol::emission;
 use crate::protocol::flow_kernel;
 use crate::protocol::flow_kernel::FlowChunk;
 use crate::protocol::kernel;
+use crate::protocol::moving_price_kernel;
 use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::share_kernel;
+use crate::protocol::share_kernel::RawShares;
 use crate::protocol::share_kernel::ShareStep;
 use crate::protocol::share_rules::FlowAverages;
 use crate::protocol::share_rules::FlowLevel;
@@ -373,30 +375,30 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
         &path.chain,
         &mut path.behaviour,
         &mut work.flow,
-        &mut buffers.flow,
+        &mut buffers.growth,
     );
-    let price_sum = shares::<V>(opening, path, buffers);
-    let coinbase = coinbase_step(plan, path, price_sum > 1.0);
-    kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, &coinbase, buffers);
-    let live = path.chain.len();
-    path.issuance_tao += slots::sum_slots::<V>(&buffers.spent_tao.0[..live]);
-    path.root_stake_tao += slots::sum_slots::<V>(&buffers.root_tao.0[..live]);
-    path.free_tao += slots::sum_slots::<V>(&buffers.sold_tao.0[..live]);
+    let shares = shares::<V>(opening, path, buffers);
+    let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
+    let moved = kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, &coinbase, shares.factor, buffers);
+    path.issuance_tao += moved.spent_tao;
+    path.root_stake_tao += moved.root_tao;
+    path.free_tao += moved.sold_tao;
     trade_flows::<V, EQUAL>(path, held, buffers);
     let blocks = plan.input.blocks_per_step as f64;
     if plan.keeps_flows {
         flow_kernel::close_pass::<V>(&path.protocol, blocks, &path.chain, &mut path.flows, buffers);
     }
     let ages = patch_ages(plan, step, row, path, &mut work.ages);
-    if kernel::moving_price_pass::<V, EQUAL>(&mut path.chain, blocks, ages, buffers) {
+    if moving_price_kernel::moving_price_pass::<V, EQUAL>(&mut path.chain, blocks, ages, buffers) {
         Ok(())
     } else {
         Err(find_fault(plan, step, path))
     }
 }
 
+/// Leaves gated shares in `buffers.share`, yet to be multiplied by the factor that is returned.
 #[inline(always)]
-fn shares<V: Vector>(opening: u64, path: &mut PathState, buffers: &mut StepBuffers) -> f64 {
+fn shares<V: Vector>(opening: u64, path: &mut PathState, buffers: &mut StepBuffers) -> RawShares {
     let rule = path.protocol.share_rule;
     let level = match rule.reads_flows() {
         true => flow_kernel::open_pass::<V>(&path.protocol, &path.chain, &mut path.flows),
@@ -404,24 +406,27 @@ fn shares<V: Vector>(opening: u64, path: &mut PathState, buffers: &mut StepBuffe
     };
     let weighted_root_tao = path.protocol.tao_weight * path.root_stake_tao;
     let step = ShareStep { rule, weighted_root_tao, flows: &path.flows, level };
-    let price_sum = share_kernel::raw_shares::<V>(&path.chain, &step, buffers);
+    let raw = share_kernel::raw_shares::<V>(&path.chain, &step, buffers);
     let (exponent, threshold) = match rule.gate(&path.protocol.hill_gate) {
         None => (1, 0.0),
         Some(gate) => {
             let interval = opening / GATE_PERIOD_BLOCKS;
             if interval != path.gate_interval {
-                let shares = &buffers.raw_share.0[..path.chain.len()];
-                path.gate_threshold = match gate.threshold {
-                    GateThreshold::Rank(rank) => share_kernel::ranked_value::<V>(shares, rank, path.gate_threshold),
-                    GateThreshold::Quantile(_) => gate.threshold.of(shares.as_flattened()),
+                let weights = &buffers.raw_share.0[..path.chain.len()];
+                let threshold = match gate.threshold {
+                    GateThreshold::Rank(rank) if raw.factor > 0.0 => {
+                        share_kernel::ranked_value::<V>(weights, rank, path.gate_threshold / raw.factor)
+                    }
+                    threshold => threshold.of(weights.as_flattened()),
                 };
+                path.gate_threshold = threshold * raw.factor;
                 path.gate_interval = interval;
             }
             (gate.exponent, path.gate_threshold)
         }
     };
-    share_kernel::final_shares::<V>(&path.chain, exponent, threshold, buffers);
-    price_sum
+    let factor = share_kernel::final_shares::<V>(&path.chain, raw.factor, exponent, threshold, buffers);
+    RawShares { factor, ..raw }
 }
 
 #[inline(always)]
@@ -449,14 +454,11 @@ fn coinbase_step(plan: &Plan, path: &PathState, sell_flag: bool) -> CoinbaseStep
 /// Organic flow, scaled down where it would cost more than there is in wallets.
 #[inline(always)]
 fn trade_flows<V: Vector, const EQUAL: bool>(path: &mut PathState, held: &SlotValues, buffers: &mut StepBuffers) {
-    let live = path.chain.len();
-    kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
-    let mut cost = slots::sum_slots::<V>(&buffers.flow_tao.0[..live]);
+    let mut cost = kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
     while cost > path.free_tao.max(0.0) {
         let factor = if cost.is_finite() { 0.99 * path.free_tao.max(0.0) / cost } else { 0.0 };
         kernel::rescale_flows(&mut path.chain, factor, buffers);
-        kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
-        cost = slots::sum_slots::<V>(&buffers.flow_tao.0[..live]);
+        cost = kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
     }
     path.free_tao -= cost;
 }

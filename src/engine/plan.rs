@@ -99,7 +99,7 @@ impl Plan {
             }
         }
         let unsettled = input.start.subnets.iter().filter(|s| !(s.is_started() && s.emission_enabled));
-        let age_rule = AgeRule::new(&input.protocol, blocks as f64);
+        let age_rule = AgeRule::new(&input.protocol, blocks);
         let keeps_flows = possible_rules(&input).any(|rules| rules.share_rule.reads_flows());
         Self {
             equal_weights: input.start.subnets.iter().all(|s| s.weight_tao == 0.5) && !moves_weights(&input),

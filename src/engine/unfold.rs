@@ -96,7 +96,7 @@ impl StepMove {
         let end = view.events.iter().find(|event| event.slot == slot && is_its_end(event.kind, event.registered_at));
         let closing_price = end.map_or_else(|| view.path.price(slot), |event| event.price);
         let opening_price = view.buffers.price_open.get(slot);
-        let coinbase_move = view.buffers.coinbase_move.get(slot);
+        let coinbase_move = view.buffers.coinbase_move(slot);
         let blocks = view.plan.input.blocks_per_step;
         Self {
             path: u64::from(view.path.path),

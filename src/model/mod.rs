@@ -5,6 +5,7 @@
 
 pub mod dividends;
 pub mod entrants;
+pub mod jumps;
 pub mod kernel;
 pub mod outside;
 pub mod params;

@@ -1,10 +1,10 @@
 //! What all subnets of a path share: the common flow factor, TAO/USD, the willingness to pay for a slot.
 
+use crate::model::jumps::kou_jump;
+use crate::model::jumps::poisson_count;
+use crate::model::jumps::poisson_thresholds;
 use crate::model::kernel::CommonFlow;
 use crate::model::kernel::Draw;
-use crate::model::kernel::kou_jump;
-use crate::model::kernel::poisson_count;
-use crate::model::kernel::poisson_thresholds;
 use crate::model::params::JumpParams;
 use crate::model::params::ModelParams;
 use crate::rng;

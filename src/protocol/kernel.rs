@@ -1,19 +1,17 @@
-//! The coinbase, sales of emission, pool moves and moving prices of K blocks, over chunks of eight slots.
+//! The coinbase, sales of emission and organic flow of K blocks, over chunks of eight slots.
 //!
-//! Each pass is short and runs over all chunks before the next begins; what one leaves for another stands in
-//! [`StepBuffers`], which fit the first-level cache. Every pass is the closed form over K blocks of the
-//! scalar definitions beside this file and equals them at K = 1.
+//! Each pass is short; a few chunks go through all passes before the next few, so that what one leaves for another in
+//! [`StepBuffers`] stays in the first-level cache. Every pass is the closed form over K blocks of the scalar definitions
+//! beside this file and equals them at K = 1.
 //!
 //! Passes come in two forms. `EQUAL` holds when every pool weight is 1/2, which injection then keeps exactly;
-//! the general form pays two logarithms and two exponentials more per slot.
+//! the general form pays four logarithms and four exponentials more per slot.
 //!
 //! # Not modelled
 //! - The bounds [0.01, 0.99] on weights: price-proportional injection only moves weights towards 1/2.
 //! - Whole rao: amounts are f64 tokens. Effect below 1e-9 TAO per block.
 
 use crate::protocol::coinbase_step::CoinbaseStep;
-use crate::protocol::moving_price_table::AgeChunk;
-use crate::protocol::moving_price_table::geometric_sums;
 use crate::protocol::root::RootAlpha;
 use crate::protocol::rule_kernel::CapTerms;
 use crate::protocol::rule_kernel::blend_parts;
@@ -26,8 +24,20 @@ use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::SlotValues;
 use crate::protocol::slots::StepBuffers;
+use crate::protocol::slots::TILE_CHUNKS;
 use crate::simd::Vector;
 use crate::simd::math;
+
+/// TAO that a coinbase moved, over all slots.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CoinbaseSums {
+    /// Put into pools by the chain: injection and chain buys.
+    pub spent_tao: f64,
+    /// Paid for root claims.
+    pub root_tao: f64,
+    /// Paid to owners, miners and validators.
+    pub sold_tao: f64,
+}
 
 /// Injection, chain buy, alpha emission with its splits, sales of emission and root claims over K blocks.
 ///
@@ -35,52 +45,66 @@ use crate::simd::math;
 ///
 /// ```text
 /// rho = tw R / (tw R + issuance)      p = (w1 / w2) (y / x)
-/// t = min(E, cap p)   a = t / p   excess = E - t                per block, times K; cap = rho ae under rule J5
+/// t = min(E, cap p)   a = t / p   excess = E - t                over K blocks; cap = rho ae under rule J5
 /// w2' keeps p for (t, a); excess buys alpha on the old reserves; x += a, y += t
 /// cut, server = (ae - cut) / 2, root = rho' server, validator = server - root
 /// ```
 ///
 /// Quotients known at the same time share one division, by the product of their denominators.
 /// rho' is taken where the middle block stands after its injection and mint, which is the chain's own state at K = 1.
+/// `buffers.share` holds shares times `share_sum` and is normalised on the way.
 #[inline(always)]
 pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
     chunks: &mut [ChainChunk],
     step: &CoinbaseStep,
+    share_factor: f64,
     buffers: &mut StepBuffers,
-) {
-    injection_pass::<V, EQUAL>(chunks, step, buffers);
-    emission_pass::<V, EQUAL>(chunks, step, buffers);
-    if step.root_rule.root_alpha(step.sell_flag, false) == RootAlpha::Sold {
-        root_first_sale_pass::<V, EQUAL>(chunks, buffers);
-    } else {
-        sale_pass::<V, EQUAL>(chunks, buffers);
+) -> CoinbaseSums {
+    let is_root_sold_first = step.root_rule.root_alpha(step.sell_flag, false) == RootAlpha::Sold;
+    let mut sums = [V::splat(0.0); 3];
+    for (tile, chunks) in chunks.chunks_mut(TILE_CHUNKS).enumerate() {
+        let first = tile * TILE_CHUNKS;
+        injection_pass::<V, EQUAL>(first, chunks, step, share_factor, buffers, &mut sums[0]);
+        emission_pass::<V, EQUAL>(first, chunks, step, buffers);
+        if is_root_sold_first {
+            root_first_sale_pass::<V, EQUAL>(first, chunks, buffers, &mut sums);
+        } else {
+            sale_pass::<V, EQUAL>(first, chunks, buffers, &mut sums);
+        }
     }
-    log_pass::<V, EQUAL>(chunks.len(), buffers);
+    let [spent_tao, root_tao, sold_tao] = sums.map(V::sum_halving);
+    CoinbaseSums { spent_tao, root_tao, sold_tao }
 }
 
-/// What the chain puts into each pool, and what it mints. Leaves `1 / price_open` in `coinbase_move`.
+/// What the chain puts into each pool, and what it mints.
 #[inline(always)]
 fn injection_pass<V: Vector, const EQUAL: bool>(
+    first: usize,
     chunks: &mut [ChainChunk],
     step: &CoinbaseStep,
+    share_factor: f64,
     buffers: &mut StepBuffers,
+    spent: &mut V,
 ) {
     let one = V::splat(1.0);
     let blocks = V::splat(step.blocks);
     let root = V::splat(step.weighted_root_tao);
-    let to_middle = V::splat(0.5 * (step.blocks + 1.0));
-    for (i, chunk) in chunks.iter_mut().enumerate() {
+    let to_middle = V::splat(0.5 * (1.0 + 1.0 / step.blocks));
+    for (t, chunk) in chunks.iter_mut().enumerate() {
+        let i = first + t;
         let x = V::load(&chunk.reserve_alpha);
         let y = V::load(&chunk.reserve_tao);
-        let share = V::load(&buffers.share.0[i]);
+        let share = V::load(&buffers.share.0[i]) * V::splat(share_factor);
         let issuance = chunk.issuance::<V>();
         let diluted = root + issuance;
         let w2 = V::load(&chunk.weight_tao);
         let (xw, yw) = if EQUAL { (x, y) } else { (w2 * x, (one - w2) * y) };
-        let inverse = one / ((diluted * xw) * yw);
-        let rho = root * ((xw * yw) * inverse);
-        let price = yw * ((diluted * yw) * inverse);
-        let per_price = xw * ((diluted * xw) * inverse);
+        let xy = xw * yw;
+        let inverse = one / (diluted * xy);
+        let rho = root * (xy * inverse);
+        let quotient = diluted * inverse;
+        let price = (yw * yw) * quotient;
+        let per_price = (xw * xw) * quotient;
 
         let mut rate = V::load(&chunk.alpha_emission);
         if !step.injection_rule.keeps_bought_alpha() {
@@ -89,21 +113,24 @@ fn injection_pass<V: Vector, const EQUAL: bool>(
         }
         let near = (issuance + (blocks + blocks)).ge(V::load(&chunk.halving_issuance));
         if V::bitmask(near) != 0 {
-            let first = injected::<V>(step, 0, share, CapTerms { rho, rate, price });
-            rate = cross_halvings::<V>(chunk, issuance, rate + first.0 * per_price, step.blocks);
+            let (first, _) = injected::<V>(step, 0, share, CapTerms { rho, minted: blocks * rate, price });
+            rate = cross_halvings::<V>(chunk, issuance, blocks.mul_add(rate, first * per_price), step.blocks);
         }
-        rate = rate * V::load(&chunk.started);
-        let (injected_tao, excess) = blend_parts::<V>(step, share, CapTerms { rho, rate, price });
-        let injected_alpha = injected_alpha::<V>(step.injection_rule, injected_tao * per_price, excess, rate);
-        let excess_k = blocks * excess;
+        let minted = blocks * rate * V::load(&chunk.started);
+        let (injected_tao, excess) = blend_parts::<V>(step, share, CapTerms { rho, minted, price });
+        let injected_alpha = injected_alpha::<V>(step.injection_rule, injected_tao * per_price, excess, minted);
+        let spent_tao = injected_tao + excess;
+        *spent = *spent + spent_tao;
 
+        share.store(&mut buffers.share.0[i]);
         price.store(&mut buffers.price_open.0[i]);
-        per_price.store(&mut buffers.coinbase_move.0[i]);
-        excess_k.store(&mut buffers.excess_tao.0[i]);
-        blocks.mul_add(injected_tao, excess_k).store(&mut buffers.spent_tao.0[i]);
-        (blocks * injected_alpha).store(&mut buffers.injected_alpha.0[i]);
-        (blocks * rate).store(&mut buffers.minted_alpha.0[i]);
-        (diluted + (injected_alpha + rate) * to_middle).store(&mut buffers.diluted.0[i]);
+        spent_tao.store(&mut buffers.spent_tao.0[i]);
+        let scratch = &mut buffers.scratch;
+        per_price.store(&mut scratch.per_price[t]);
+        excess.store(&mut scratch.excess_tao[t]);
+        injected_alpha.store(&mut scratch.injected_alpha[t]);
+        minted.store(&mut scratch.minted_alpha[t]);
+        (injected_alpha + minted).mul_add(to_middle, diluted).store(&mut scratch.diluted[t]);
     }
 }
 
@@ -111,64 +138,69 @@ fn injection_pass<V: Vector, const EQUAL: bool>(
 /// Leaves the alpha reserve after injection in `reserve_alpha_mid`, and root alpha that the chain sells in `diluted`.
 #[inline(always)]
 fn emission_pass<V: Vector, const EQUAL: bool>(
+    first: usize,
     chunks: &mut [ChainChunk],
     step: &CoinbaseStep,
     buffers: &mut StepBuffers,
 ) {
     let one = V::splat(1.0);
-    let half = V::splat(0.5);
     let root = V::splat(step.weighted_root_tao);
     let sales = &step.sales;
-    for (i, chunk) in chunks.iter_mut().enumerate() {
+    let cut_part = V::splat(step.owner_cut);
+    let server_part = V::splat(0.5 * (1.0 - step.owner_cut));
+    for (t, chunk) in chunks.iter_mut().enumerate() {
+        let i = first + t;
+        let scratch = &mut buffers.scratch;
         let x = V::load(&chunk.reserve_alpha);
         let y = V::load(&chunk.reserve_tao);
-        let excess_k = V::load(&buffers.excess_tao.0[i]);
-        let alpha_k = V::load(&buffers.injected_alpha.0[i]);
-        let middle = V::load(&buffers.diluted.0[i]);
-        let y_bought = y + excess_k;
+        let excess = V::load(&scratch.excess_tao[t]);
+        let injected = V::load(&scratch.injected_alpha[t]);
+        let middle = V::load(&scratch.diluted[t]);
+        let y_bought = y + excess;
         let inverse = one / (y_bought * middle);
         let bought = if EQUAL {
-            x * (excess_k * (middle * inverse))
+            x * (excess * (middle * inverse))
         } else {
             let w2 = V::load(&chunk.weight_tao);
-            let growth = (one - w2) * (alpha_k / x);
+            let growth = (one - w2) * (injected / x);
             let growth_tao = match step.injection_rule.keeps_price() {
                 true => growth,
-                false => w2 * ((V::load(&buffers.spent_tao.0[i]) - excess_k) / y),
+                false => w2 * ((V::load(&buffers.spent_tao.0[i]) - excess) / y),
             };
             let moved = (w2 + growth_tao) / (one + growth + growth_tao);
             let w2_new = if step.weighted { moved } else { w2 };
             w2_new.store(&mut chunk.weight_tao);
-            -(x * math::exp_m1(-((w2_new / (one - w2_new)) * math::ln_1p(excess_k / y))))
+            -(x * math::exp_m1(-((w2_new / (one - w2_new)) * math::ln_1p(excess / y))))
         };
 
-        let minted = V::load(&buffers.minted_alpha.0[i]);
-        let cut = minted * V::splat(step.owner_cut);
-        let server = (minted - cut) * half;
+        let minted = V::load(&scratch.minted_alpha[t]);
+        let cut = minted * cut_part;
+        let server = minted * server_part;
         let root_alpha = if step.injection_rule.keeps_bought_alpha() {
             server * (root * (y_bought * inverse))
         } else {
             server * (root / (middle - bought * V::splat(0.5 * (1.0 + 1.0 / step.blocks))))
         };
-        let fate = root_fate::<V>(step, root_alpha, excess_k);
+        let fate = root_fate::<V>(step, root_alpha, excess);
         let validator = (server - root_alpha) + fate.to_validators;
         let withheld = server * V::load(&chunk.miner_burned).min(one);
         let miner = server - withheld;
         let accrued = fate.accrued;
-        let sold = cut * V::splat(sales.owner) + miner * V::splat(sales.miner) + validator * V::splat(sales.validator);
+        let paid = validator.mul_add(V::splat(sales.validator), miner * V::splat(sales.miner));
+        let sold = cut.mul_add(V::splat(sales.owner), paid);
         let unclaimed = V::load(&chunk.unclaimed_root_alpha);
-        let claimed = unclaimed * V::splat(sales.claim_of_stock) + accrued * V::splat(sales.claim_of_new);
-        let kept = claimed - claimed * V::splat(sales.root_swap);
+        let claimed = unclaimed.mul_add(V::splat(sales.claim_of_stock), accrued * V::splat(sales.claim_of_new));
         let swapped = claimed * V::splat(sales.root_swap);
 
         let staked = V::load(&chunk.staked_alpha);
         staked.store(&mut buffers.staked_open.0[i]);
         validator.store(&mut buffers.validator_alpha.0[i]);
-        sold.store(&mut buffers.sold_alpha.0[i]);
-        swapped.store(&mut buffers.swapped_alpha.0[i]);
-        fate.sold.store(&mut buffers.diluted.0[i]);
-        ((x - bought) + alpha_k).store(&mut buffers.reserve_alpha_mid.0[i]);
-        (staked + (((cut + miner) + (validator - sold)) + kept)).store(&mut chunk.staked_alpha);
+        sold.store(&mut scratch.sold_alpha[t]);
+        swapped.store(&mut scratch.swapped_alpha[t]);
+        fate.sold.store(&mut scratch.diluted[t]);
+        ((x - bought) + injected).store(&mut buffers.reserve_alpha_mid.0[i]);
+        let paid_out = (cut + miner) + (validator - sold);
+        (staked + (paid_out + (claimed - swapped))).store(&mut chunk.staked_alpha);
         if step.injection_rule.keeps_bought_alpha() {
             (V::load(&chunk.protocol_alpha) + bought).store(&mut chunk.protocol_alpha);
         }
@@ -177,34 +209,43 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
     }
 }
 
-/// Sales of emission, then of claimed root alpha, through the pool after injection. Leaves price ratios in
-/// `coinbase_move` and, at equal weights, the square root of one in `sale_move`.
+/// Sales of emission, then of claimed root alpha, through the pool after injection. Leaves what the coinbase makes of the price
+/// in `coinbase_ratio`.
 #[inline(always)]
-fn sale_pass<V: Vector, const EQUAL: bool>(chunks: &[ChainChunk], buffers: &mut StepBuffers) {
+fn sale_pass<V: Vector, const EQUAL: bool>(
+    first: usize,
+    chunks: &[ChainChunk],
+    buffers: &mut StepBuffers,
+    [_, root, sales]: &mut [V; 3],
+) {
     let one = V::splat(1.0);
-    for (i, chunk) in chunks.iter().enumerate() {
+    for (t, chunk) in chunks.iter().enumerate() {
+        let i = first + t;
         let x = V::load(&buffers.reserve_alpha_mid.0[i]);
         let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[i]);
-        let sold = V::load(&buffers.sold_alpha.0[i]);
-        let swapped = V::load(&buffers.swapped_alpha.0[i]);
+        let sold = V::load(&buffers.scratch.sold_alpha[t]);
+        let swapped = V::load(&buffers.scratch.swapped_alpha[t]);
         let xa = x + sold;
         let xb = xa + swapped;
-        let inverse = one / ((x * xa) * xb);
-        let per_x = (xa * xb) * inverse;
-        let (ya, yb, price, sale) = if EQUAL {
-            let part = (x * y) * (x * inverse);
-            (part * xb, part * xa, y * per_x, xb * per_x)
+        let xab = xa * xb;
+        let inverse = one / (x * xab);
+        let per_x = xab * inverse;
+        let (ya, yb, price) = if EQUAL {
+            let part = ((x * y) * x) * inverse;
+            (part * xb, part * xa, y * per_x)
         } else {
             let ratio = weight_ratio::<V, EQUAL>(chunk);
             let power = -(one / ratio);
             let grown = math::ln_1p((sold + swapped) * per_x);
             let ya = y * math::exp(power * math::ln_1p(sold * per_x));
-            (ya, y * math::exp(power * grown), y * per_x / ratio, (power - one) * grown)
+            (ya, y * math::exp(power * grown), y * per_x / ratio)
         };
-        (price * V::load(&buffers.coinbase_move.0[i])).store(&mut buffers.coinbase_move.0[i]);
-        sale.store(&mut buffers.sale_move.0[i]);
-        (ya - yb).store(&mut buffers.root_tao.0[i]);
-        (y - ya).store(&mut buffers.sold_tao.0[i]);
+        let (root_tao, sold_tao) = (ya - yb, y - ya);
+        *root = *root + root_tao;
+        *sales = *sales + sold_tao;
+        (price * V::load(&buffers.scratch.per_price[t])).store(&mut buffers.coinbase_ratio.0[i]);
+        root_tao.store(&mut buffers.root_tao.0[i]);
+        sold_tao.store(&mut buffers.sold_tao.0[i]);
         xb.store(&mut buffers.reserve_alpha_mid.0[i]);
         yb.store(&mut buffers.reserve_tao_mid.0[i]);
     }
@@ -212,91 +253,85 @@ fn sale_pass<V: Vector, const EQUAL: bool>(chunks: &[ChainChunk], buffers: &mut 
 
 /// [`sale_pass`] where the chain itself sells root alpha: before all others, so that the moving price sees it at once.
 #[inline(always)]
-fn root_first_sale_pass<V: Vector, const EQUAL: bool>(chunks: &[ChainChunk], buffers: &mut StepBuffers) {
+fn root_first_sale_pass<V: Vector, const EQUAL: bool>(
+    first: usize,
+    chunks: &[ChainChunk],
+    buffers: &mut StepBuffers,
+    [_, root, sales]: &mut [V; 3],
+) {
     let one = V::splat(1.0);
-    for (i, chunk) in chunks.iter().enumerate() {
+    for (t, chunk) in chunks.iter().enumerate() {
+        let i = first + t;
         let x = V::load(&buffers.reserve_alpha_mid.0[i]);
         let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[i]);
-        let xa = x + V::load(&buffers.diluted.0[i]);
-        let xb = xa + V::load(&buffers.sold_alpha.0[i]);
-        let xc = xb + V::load(&buffers.swapped_alpha.0[i]);
+        let xa = x + V::load(&buffers.scratch.diluted[t]);
+        let xb = xa + V::load(&buffers.scratch.sold_alpha[t]);
+        let xc = xb + V::load(&buffers.scratch.swapped_alpha[t]);
         let ratio = weight_ratio::<V, EQUAL>(chunk);
-        let (ya, yb, yc, sale) = if EQUAL {
-            (y * (x / xa), y * (x / xb), y * (x / xc), xc / xa)
+        let (ya, yb, yc) = if EQUAL {
+            (y * (x / xa), y * (x / xb), y * (x / xc))
         } else {
             let power = -(one / ratio);
             let ya = y * math::exp(power * math::ln(xa / x));
-            let grown = math::ln(xc / xa);
             let yb = ya * math::exp(power * math::ln(xb / xa));
-            (ya, yb, ya * math::exp(power * grown), (power - one) * grown)
+            (ya, yb, ya * math::exp(power * math::ln(xc / xa)))
         };
-        (ya / (xa * ratio) * V::load(&buffers.coinbase_move.0[i])).store(&mut buffers.coinbase_move.0[i]);
-        sale.store(&mut buffers.sale_move.0[i]);
-        ((y - ya) + (yb - yc)).store(&mut buffers.root_tao.0[i]);
-        (ya - yb).store(&mut buffers.sold_tao.0[i]);
+        let (root_tao, sold_tao) = ((y - ya) + (yb - yc), ya - yb);
+        *root = *root + root_tao;
+        *sales = *sales + sold_tao;
+        (ya / (xa * ratio) * V::load(&buffers.scratch.per_price[t])).store(&mut buffers.coinbase_ratio.0[i]);
+        root_tao.store(&mut buffers.root_tao.0[i]);
+        sold_tao.store(&mut buffers.sold_tao.0[i]);
         xc.store(&mut buffers.reserve_alpha_mid.0[i]);
         yc.store(&mut buffers.reserve_tao_mid.0[i]);
     }
 }
 
-/// Price ratios to log moves.
-#[inline(always)]
-fn log_pass<V: Vector, const EQUAL: bool>(live: usize, buffers: &mut StepBuffers) {
-    for lanes in &mut buffers.coinbase_move.0[..live] {
-        math::ln_near_one(V::load(lanes)).store(lanes);
-    }
-    if EQUAL {
-        for lanes in &mut buffers.sale_move.0[..live] {
-            (V::splat(-2.0) * math::ln_near_one(V::load(lanes))).store(lanes);
-        }
-    }
-}
-
-/// Organic net flow: `y' = y e^f`, `x' = x e^(-f w2 / w1)`, sales limited to the sellable stake.
+/// Organic net flow: `y' = y e^f`, `x' = x e^(-f w2 / w1)`, sales limited to the sellable stake. Returns what it cost (TAO): the
+/// caller checks it against free TAO.
 ///
-/// `buffers.flow` holds f before the limit on entry and after it on return. `held`: alpha of books (not for sale by others).
-/// Leaves the TAO that the flow moved in `buffers.flow_tao`; the caller checks its sum against free TAO.
+/// `buffers.growth` holds `e^f - 1` before the limit on entry and after it on return. `held`: alpha of books (not for sale by
+/// others). Leaves the TAO that the flow moved in `buffers.flow_tao`.
 #[inline(always)]
 pub fn flow_pass<V: Vector, const EQUAL: bool>(
     chunks: &mut [ChainChunk],
     held: &SlotValues,
     buffers: &mut StepBuffers,
-) {
+) -> f64 {
     let one = V::splat(1.0);
     let sellable_part = V::splat(SELLABLE_PART);
     let zero = V::splat(0.0);
+    let mut cost = zero;
     for (i, chunk) in chunks.iter_mut().enumerate() {
         let x = V::load(&buffers.reserve_alpha_mid.0[i]);
         let y = V::load(&buffers.reserve_tao_mid.0[i]);
         let staked = V::load(&chunk.staked_alpha);
-        let mut flow = V::load(&buffers.flow.0[i]);
+        let mut growth = V::load(&buffers.growth.0[i]);
         let ratio = weight_ratio::<V, EQUAL>(chunk);
-        let mut growth = math::exp(flow);
-        let mut x_new = if EQUAL { x / growth } else { x * math::exp(-(flow * ratio)) };
-        let limit = x + sellable_part * (staked - V::load(&held.0[i])).max(zero);
+        let mut x_new = if EQUAL { x / (one + growth) } else { x * math::exp(-(math::ln_1p(growth) * ratio)) };
+        let limit = (staked - V::load(&held.0[i])).max(zero).mul_add(sellable_part, x);
         let over = x_new.gt(limit);
         if V::bitmask(over) != 0 {
-            let limited = -(math::ln(limit / x) / ratio);
-            flow = V::select(over, limited, flow);
-            growth = V::select(over, math::exp(limited), growth);
+            let limited = if EQUAL { x / limit - one } else { math::exp_m1(-(math::ln(limit / x) / ratio)) };
+            growth = V::select(over, limited, growth);
             x_new = V::select(over, limit, x_new);
-            flow.store(&mut buffers.flow.0[i]);
+            growth.store(&mut buffers.growth.0[i]);
         }
-        let flow_tao = y * (growth - one);
-        let y_new = y + flow_tao;
+        let flow_tao = y * growth;
+        cost = cost + flow_tao;
         flow_tao.store(&mut buffers.flow_tao.0[i]);
-        y_new.store(&mut buffers.reserve_tao_end.0[i]);
-        y_new.store(&mut chunk.reserve_tao);
+        (y + flow_tao).store(&mut chunk.reserve_tao);
         x_new.store(&mut chunk.reserve_alpha);
         (staked + (x - x_new)).store(&mut chunk.staked_alpha);
     }
+    cost.sum_halving()
 }
 
 /// Part of the stake outside books that may leave in one step (MODEL 4.1).
 pub const SELLABLE_PART: f64 = 0.999;
 
 #[inline(always)]
-fn weight_ratio<V: Vector, const EQUAL: bool>(chunk: &ChainChunk) -> V {
+pub(super) fn weight_ratio<V: Vector, const EQUAL: bool>(chunk: &ChainChunk) -> V {
     if EQUAL {
         return V::splat(1.0);
     }
@@ -312,69 +347,10 @@ pub fn rescale_flows(chunks: &mut [ChainChunk], factor: f64, buffers: &mut StepB
         for lane in 0..CHUNK_SLOTS {
             let before = buffers.reserve_alpha_mid.0[i][lane];
             chunk.staked_alpha[lane] -= before - chunk.reserve_alpha[lane];
-            buffers.flow.0[i][lane] *= factor;
+            let growth = &mut buffers.growth.0[i][lane];
+            *growth = math::exp_m1(factor * math::ln_1p(*growth));
         }
     }
-}
-
-/// Moving prices over K blocks (MODEL 3.5), the spot price moving evenly in logs through the step.
-///
-/// Returns whether every slot is sound: reserves positive, stake and moving price not negative, none NaN.
-#[inline(always)]
-pub fn moving_price_pass<'a, V: Vector, const EQUAL: bool>(
-    chunks: &mut [ChainChunk],
-    blocks: f64,
-    ages: impl Fn(usize) -> &'a AgeChunk,
-    buffers: &StepBuffers,
-) -> bool {
-    let one = V::splat(1.0);
-    let zero = V::splat(0.0);
-    let mut sound = 0xffu8;
-    for (i, chunk) in chunks.iter_mut().enumerate() {
-        let age = ages(i);
-        let opening = V::load(&buffers.price_open.0[i]);
-        let coinbase = V::load(&buffers.coinbase_move.0[i]);
-        let effective = if blocks == 1.0 {
-            opening * math::exp(coinbase)
-        } else {
-            let flow = V::load(&buffers.flow.0[i]);
-            let trades = V::load(&buffers.sale_move.0[i]) + flow + flow * weight_ratio::<V, EQUAL>(chunk);
-            effective_price::<V>(opening, coinbase, trades, age, blocks)
-        };
-        let old = V::load(&chunk.moving_price);
-        let new = V::load(&age.keep).mul_add(old, V::load(&age.gain) * one.min(effective));
-        let new = V::select(V::load(&chunk.started).gt(zero), new, old);
-        new.store(&mut chunk.moving_price);
-        let pools = V::load(&chunk.reserve_tao).gt(zero) & V::load(&chunk.reserve_alpha).gt(zero);
-        let rest = V::load(&chunk.staked_alpha).ge(zero) & new.ge(zero);
-        sound &= V::bitmask(pools & rest);
-    }
-    sound == 0xff
-}
-
-/// The one price that, held through the step, moves the average as the moving spot does.
-///
-/// ```text
-/// r0 = -l/K   r = (c + u - l)/K   J = (K - 1)/2
-/// S0(r) = expm1(K r)/expm1(r)     S1(r) = (K e^(K r) - e^r S0)/expm1(r)
-/// p_eff = p e^(c/K) (S0(r) + t (S1(r) - J S0(r))) / (the same at r0)
-/// ```
-#[inline(always)]
-fn effective_price<V: Vector>(opening: V, coinbase: V, trades: V, age: &AgeChunk, blocks: f64) -> V {
-    let k = V::splat(blocks);
-    let inverse_k = V::splat(1.0 / blocks);
-    let total = (coinbase + trades) - V::load(&age.log_keep);
-    let (rate, coinbase_rate) = (total * inverse_k, coinbase * inverse_k);
-    let tiny = V::splat(1.0 / 1024.0);
-    let (rate_growth, coinbase_growth) = if V::bitmask(rate.abs().lt(tiny) & coinbase_rate.abs().lt(tiny)) == 0xff {
-        (math::exp_m1_tiny(rate), math::exp_m1_tiny(coinbase_rate))
-    } else {
-        (math::exp_m1(rate), math::exp_m1(coinbase_rate))
-    };
-    let (s0, s1) = geometric_sums::<V>(total, rate, rate_growth, k, blocks);
-    let centred = s1 - V::splat(0.5 * (blocks - 1.0)) * s0;
-    let numerator = V::load(&age.tilt).mul_add(centred, s0);
-    opening.mul_add(coinbase_growth, opening) * (numerator * V::load(&age.inverse_denominator))
 }
 
 #[cfg(test)]
@@ -447,17 +423,16 @@ mod tests {
         #[inline(always)]
         fn run<V: Vector>(self) -> Self::Output {
             let (mut chunks, mut buffers) = (slots(), shares());
-            coinbase_pass::<V, EQUAL>(&mut chunks, &step(self.0), &mut buffers);
+            coinbase_pass::<V, EQUAL>(&mut chunks, &step(self.0), 1.0, &mut buffers);
             (chunks, buffers)
         }
     }
 
-    fn outputs((chunks, buffers): &(Vec<ChainChunk>, StepBuffers), slot: usize) -> [f64; 13] {
+    fn outputs((chunks, buffers): &(Vec<ChainChunk>, StepBuffers), slot: usize) -> [f64; 12] {
         let (chunk, lane) = (&chunks[slot / CHUNK_SLOTS], slot % CHUNK_SLOTS);
         [
             buffers.price_open.get(slot),
-            buffers.coinbase_move.get(slot),
-            buffers.sale_move.get(slot),
+            buffers.coinbase_ratio.get(slot),
             buffers.validator_alpha.get(slot),
             buffers.root_tao.get(slot),
             buffers.sold_tao.get(slot),
@@ -472,7 +447,7 @@ mod tests {
     }
 
     /// The formulas of [`coinbase_pass`] at equal weights as they are written, every quotient with its own division.
-    fn plain(step: &CoinbaseStep, slot: usize) -> [f64; 13] {
+    fn plain(step: &CoinbaseStep, slot: usize) -> [f64; 12] {
         let (chunks, buffers) = (slots(), shares());
         let (chunk, lane) = (&chunks[slot / CHUNK_SLOTS], slot % CHUNK_SLOTS);
         let (x, y, staked) = (chunk.reserve_alpha[lane], chunk.reserve_tao[lane], chunk.staked_alpha[lane]);
@@ -502,8 +477,7 @@ mod tests {
         let (ya, yb) = (x2 * y2 / xa, x2 * y2 / xb);
         [
             price,
-            (y2 / x2 / price).ln(),
-            (yb / xb / (y2 / x2)).ln(),
+            y2 / x2 / price,
             validator,
             ya - yb,
             y2 - ya,
@@ -517,12 +491,11 @@ mod tests {
         ]
     }
 
-    /// Relative to the value, or to one where it is a difference of larger ones (a log move, TAO of a pool).
-    fn assert_close(results: [f64; 13], expected: [f64; 13], pool_tao: f64, context: &str) {
+    /// Relative to the value, or to the pool where it is a difference of larger ones.
+    fn assert_close(results: [f64; 12], expected: [f64; 12], pool_tao: f64, context: &str) {
         for (i, (result, expected)) in results.iter().zip(expected).enumerate() {
             let size = match i {
-                1 | 2 => 1.0,
-                4 | 5 => pool_tao,
+                3 | 4 => pool_tao,
                 _ => expected.abs(),
             };
             assert!((result - expected).abs() <= 1e-12 * size, "{context}, output {i}: {result}, not {expected}");
@@ -538,8 +511,8 @@ mod tests {
                 for slot in 0..CHUNKS * CHUNK_SLOTS {
                     let expected = plain(&step(emission_tao), slot);
                     let context = format!("{backend}, {emission_tao} TAO, slot {slot}");
-                    assert_close(outputs(&equal, slot), expected, expected[8], &context);
-                    assert_close(outputs(&general, slot), expected, expected[8], &format!("{context}, general"));
+                    assert_close(outputs(&equal, slot), expected, expected[7], &context);
+                    assert_close(outputs(&general, slot), expected, expected[7], &format!("{context}, general"));
                 }
             }
         }

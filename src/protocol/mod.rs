@@ -65,11 +65,13 @@ pub mod history {}
 pub mod kernel;
 pub mod ledger;
 pub mod moving_price;
+pub mod moving_price_kernel;
 pub mod moving_price_table;
 pub mod neuron_burn;
 pub mod params;
 pub mod pool;
 pub mod pool_rao;
+pub mod quadrature;
 pub mod registration;
 pub mod root;
 mod rule_kernel;

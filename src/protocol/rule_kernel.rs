@@ -43,46 +43,47 @@ pub(super) fn root_fate<V: Vector>(step: &CoinbaseStep, root_alpha: V, excess_ta
     fate
 }
 
-/// What caps an injection: root proportion, alpha emission per block and spot price.
+/// What caps an injection: root proportion, alpha minted over the step and spot price.
 #[derive(Clone, Copy)]
 pub(super) struct CapTerms<V> {
     pub rho: V,
-    pub rate: V,
+    pub minted: V,
     pub price: V,
 }
 
-/// Most TAO per block that is injected at the block emission `emission_tao`.
+/// Most TAO that is injected over a step in which blocks emit `emission_tao` in all.
 #[inline(always)]
 fn cap_tao<V: Vector>(rule: InjectionRule, emission_tao: f64, terms: CapTerms<V>) -> V {
-    let CapTerms { rho, rate, price } = terms;
+    let CapTerms { rho, minted, price } = terms;
     match rule {
         InjectionRule::J0 => V::splat(f64::INFINITY),
         InjectionRule::J1 | InjectionRule::J2 => V::splat(emission_tao) * price,
-        InjectionRule::J3 => rate * price,
-        InjectionRule::J4 | InjectionRule::J4b => rate.min(V::splat(emission_tao)) * price,
-        InjectionRule::J5 => rho * rate * price,
+        InjectionRule::J3 => minted * price,
+        InjectionRule::J4 | InjectionRule::J4b => minted.min(V::splat(emission_tao)) * price,
+        InjectionRule::J5 => rho * minted * price,
     }
 }
 
 /// Alpha injected with the TAO: `proportional` at the price, but for the rules that do not keep it.
 #[inline(always)]
-pub(super) fn injected_alpha<V: Vector>(rule: InjectionRule, proportional: V, excess: V, rate: V) -> V {
+pub(super) fn injected_alpha<V: Vector>(rule: InjectionRule, proportional: V, excess: V, minted: V) -> V {
     match rule {
-        InjectionRule::J0 => proportional.min(rate),
-        InjectionRule::J1 => V::select(excess.gt(V::splat(0.0)), rate, proportional),
+        InjectionRule::J0 => proportional.min(minted),
+        InjectionRule::J1 => V::select(excess.gt(V::splat(0.0)), minted, proportional),
         _ => proportional,
     }
 }
 
-/// Injected TAO and excess per block in one part of the step.
+/// Injected TAO and excess over a step that is all like one of its parts.
 #[inline(always)]
 pub(super) fn injected<V: Vector>(step: &CoinbaseStep, part: usize, share: V, terms: CapTerms<V>) -> (V, V) {
-    let emission = share * V::splat(step.emission_tao[part]);
-    let injected = emission.min(cap_tao(step.injection_rule, step.emission_tao[part], terms));
+    let emission_tao = step.blocks * step.emission_tao[part];
+    let emission = share * V::splat(emission_tao);
+    let injected = emission.min(cap_tao(step.injection_rule, emission_tao, terms));
     (injected, emission - injected)
 }
 
-/// The same over a step in which the TAO emission may halve.
+/// Injected TAO and excess over a step in which the TAO emission may halve.
 #[inline(always)]
 pub(super) fn blend_parts<V: Vector>(step: &CoinbaseStep, share: V, terms: CapTerms<V>) -> (V, V) {
     let (first, first_excess) = injected::<V>(step, 0, share, terms);
@@ -94,14 +95,14 @@ pub(super) fn blend_parts<V: Vector>(step: &CoinbaseStep, share: V, terms: CapTe
     (a * first + b * second, a * first_excess + b * second_excess)
 }
 
-/// Mean alpha emission per block of a step in which some lane's issuance crosses its halving; moves that lane's threshold on.
+/// `growth` being the issuance of the step, mean alpha emission per block of a step in which some lane's issuance crosses its halving; moves that lane's threshold on.
 #[cold]
 #[inline(never)]
 fn cross_halvings_lanes(chunk: &mut ChainChunk, issuance: Lanes8, growth: Lanes8, blocks: f64) -> Lanes8 {
     let mut mean = chunk.alpha_emission;
     for lane in 0..CHUNK_SLOTS {
         // The first block that opens at or above the threshold pays half.
-        let before = ((chunk.halving_issuance[lane] - issuance[lane]) / growth[lane]).ceil().max(0.0);
+        let before = (blocks * (chunk.halving_issuance[lane] - issuance[lane]) / growth[lane]).ceil().max(0.0);
         if before < blocks && chunk.started[lane] > 0.0 {
             let rate = chunk.alpha_emission[lane];
             mean[lane] = rate * (before + 0.5 * (blocks - before)) / blocks;

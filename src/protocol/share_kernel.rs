@@ -8,7 +8,6 @@ use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::Lanes8;
 use crate::protocol::slots::StepBuffers;
-use crate::protocol::slots::sum_slots;
 use crate::simd::Vector;
 
 /// What the share rule reads besides the chain's slots.
@@ -49,31 +48,108 @@ impl ShareStep<'_> {
     }
 }
 
-/// Shares before the gate: the rule's weights over started slots, normalised; plain price shares where those are all 0 and
-/// the rule falls back to them. Returns the sum of moving prices.
+/// What [`raw_shares`] leaves besides the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RawShares {
+    /// Sum of moving prices.
+    pub price_sum: f64,
+    /// Inverse of the sum of weights; 0 where that is 0.
+    pub factor: f64,
+}
+
+/// Weights before the gate: the rule's over started slots; plain price shares where those are all 0 and the rule falls back
+/// to them. They stand in `buffers.raw_share` and, times `factor`, are the shares.
 #[inline(always)]
-pub fn raw_shares<V: Vector>(chunks: &[ChainChunk], step: &ShareStep<'_>, buffers: &mut StepBuffers) -> f64 {
-    let live = chunks.len();
+pub fn raw_shares<V: Vector>(chunks: &[ChainChunk], step: &ShareStep<'_>, buffers: &mut StepBuffers) -> RawShares {
+    let [mut price_sum, mut sum] = [V::splat(0.0); 2];
     for (i, chunk) in chunks.iter().enumerate() {
         let price = V::load(&chunk.moving_price) * V::load(&chunk.started);
-        price.store(&mut buffers.share.0[i]);
-        step.weights(i, chunk, price).store(&mut buffers.raw_share.0[i]);
+        let weight = step.weights(i, chunk, price);
+        price_sum = price_sum + price;
+        sum = sum + weight;
+        weight.store(&mut buffers.raw_share.0[i]);
     }
-    let price_sum = sum_slots::<V>(&buffers.share.0[..live]);
-    let mut sum = sum_slots::<V>(&buffers.raw_share.0[..live]);
+    let (price_sum, mut sum) = (price_sum.sum_halving(), sum.sum_halving());
     if !(sum > 0.0) && step.rule.falls_back_to_prices() {
-        buffers.raw_share.0[..live].copy_from_slice(&buffers.share.0[..live]);
+        for (raw, chunk) in buffers.raw_share.0.iter_mut().zip(chunks) {
+            (V::load(&chunk.moving_price) * V::load(&chunk.started)).store(raw);
+        }
         sum = price_sum;
     }
-    scale::<V>(&mut buffers.raw_share.0[..live], if sum > 0.0 { 1.0 / sum } else { 0.0 });
-    price_sum
+    RawShares { price_sum, factor: if sum > 0.0 { 1.0 / sum } else { 0.0 } }
 }
 
 /// The `rank`-th largest positive value; the smallest positive where there are fewer; 0 where there is none.
 ///
-/// Walks from `guess` by counting passes: from one step's threshold to the next it moves by a few ranks at most.
+/// One pass sorts out the values near `guess`, among which it mostly is: from one step's threshold to the next it moves by a
+/// few ranks. Else it walks from there by counting passes.
 #[inline(always)]
 pub fn ranked_value<V: Vector>(values: &[Lanes8], rank: usize, guess: f64) -> f64 {
+    let mut near = Near::<V>::new(guess);
+    for (group, lanes) in values.chunks(8).enumerate() {
+        near.count(8 * CHUNK_SLOTS * group, lanes, values.as_flattened());
+    }
+    near.ranked(rank).unwrap_or_else(|| walk_to_rank::<V>(values, rank, guess))
+}
+
+/// Values within a sixteenth of a guess, largest first, and how many are above them.
+struct Near<V: Vector> {
+    low: V,
+    high: V,
+    above: usize,
+    sorted: [f64; NEAR_MAX],
+    found: usize,
+}
+
+/// More values than this are not sorted.
+const NEAR_MAX: usize = 16;
+
+impl<V: Vector> Near<V> {
+    #[inline(always)]
+    fn new(guess: f64) -> Self {
+        let (low, high) = (V::splat(guess * (15.0 / 16.0)), V::splat(guess * (17.0 / 16.0)));
+        Self { low, high, above: 0, sorted: [0.0; NEAR_MAX], found: 0 }
+    }
+
+    /// Adds up to eight chunks, whose bits are looked at together; `first`: index of their first value.
+    #[inline(always)]
+    fn count(&mut self, first: usize, group: &[Lanes8], values: &[f64]) {
+        let (mut above, mut from_low) = (0u64, 0u64);
+        for (i, lanes) in group.iter().enumerate() {
+            let value = V::load(lanes);
+            above |= u64::from(V::bitmask(value.gt(self.high))) << (8 * i);
+            from_low |= u64::from(V::bitmask(value.ge(self.low))) << (8 * i);
+        }
+        self.above += above.count_ones() as usize;
+        let mut near = from_low & !above;
+        while near != 0 {
+            self.insert(values[first + near.trailing_zeros() as usize]);
+            near &= near - 1;
+        }
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, value: f64) {
+        let mut place = self.found.min(NEAR_MAX - 1);
+        while place > 0 && self.sorted[place - 1] < value {
+            self.sorted[place] = self.sorted[place - 1];
+            place -= 1;
+        }
+        self.sorted[place] = value;
+        self.found += 1;
+    }
+
+    /// The value of rank `rank` where it is among those sorted, and positive.
+    #[inline(always)]
+    fn ranked(&self, rank: usize) -> Option<f64> {
+        let place = rank.checked_sub(self.above + 1)?;
+        (self.found <= NEAR_MAX && place < self.found).then(|| self.sorted[place]).filter(|value| *value > 0.0)
+    }
+}
+
+/// [`ranked_value`] from any guess.
+#[inline(always)]
+fn walk_to_rank<V: Vector>(values: &[Lanes8], rank: usize, guess: f64) -> f64 {
     let mut candidate = guess.max(f64::MIN_POSITIVE);
     loop {
         let mut scan = RankScan::<V>::new();
@@ -130,55 +206,77 @@ fn smallest_positive(values: &[Lanes8]) -> f64 {
     if least.is_finite() { least } else { 0.0 }
 }
 
-/// Final shares: the gate where there is one (`threshold` > 0, else ungated), disabled slots zeroed, normalised.
+/// Final shares up to a factor, which is returned: the gate where there is one (`threshold` > 0, else ungated), disabled slots
+/// zeroed. `raw_factor` makes shares of `buffers.raw_share`.
 ///
 /// ```text
 /// gate(b) = b / (1 + (threshold / b)^h) = b b^h / (b^h + threshold^h)
 /// ```
 #[inline(always)]
-pub fn final_shares<V: Vector>(chunks: &[ChainChunk], exponent: u32, threshold: f64, buffers: &mut StepBuffers) {
-    let live = chunks.len();
-    let level = V::splat(int_power(threshold, exponent));
-    let gated = threshold > 0.0;
+pub fn final_shares<V: Vector>(
+    chunks: &[ChainChunk],
+    raw_factor: f64,
+    exponent: u32,
+    threshold: f64,
+    buffers: &mut StepBuffers,
+) -> f64 {
+    let level = int_power(threshold, exponent);
+    let mut sum = 0.0;
+    if level > GATE_LEVEL_MIN {
+        sum = gated::<V>(chunks, raw_factor, exponent, level, buffers);
+    }
+    if !(sum > 0.0) {
+        sum = ungated::<V>(chunks, raw_factor, buffers);
+    }
+    if sum > 0.0 { 1.0 / sum } else { 0.0 }
+}
+
+/// Below this power of the threshold, two of which would still have a product, all shares are far above the gate.
+const GATE_LEVEL_MIN: f64 = 1e-150;
+
+/// The gate over two chunks at a time, which share a division.
+#[inline(always)]
+fn gated<V: Vector>(
+    chunks: &[ChainChunk],
+    raw_factor: f64,
+    exponent: u32,
+    level: f64,
+    buffers: &mut StepBuffers,
+) -> f64 {
+    let (factor, level) = (V::splat(raw_factor), V::splat(level));
+    let raw = buffers.raw_share.0.as_chunks::<2>().0;
+    let pairs = chunks.as_chunks::<2>().0.iter().zip(raw).zip(buffers.share.0.as_chunks_mut::<2>().0);
+    let mut sum = V::splat(0.0);
+    for (([a, b], [raw_a, raw_b]), [share_a, share_b]) in pairs {
+        let (base_a, base_b) = (V::load(raw_a) * factor, V::load(raw_b) * factor);
+        let (power_a, power_b) = (lane_power(base_a, exponent), lane_power(base_b, exponent));
+        let (whole_a, whole_b) = (power_a + level, power_b + level);
+        let inverse = V::splat(1.0) / (whole_a * whole_b);
+        let a = (base_a * V::load(&a.enabled)) * (power_a * (whole_b * inverse));
+        let b = (base_b * V::load(&b.enabled)) * (power_b * (whole_a * inverse));
+        sum = sum + (a + b);
+        a.store(share_a);
+        b.store(share_b);
+    }
+    sum.sum_halving()
+}
+
+#[inline(always)]
+fn ungated<V: Vector>(chunks: &[ChainChunk], raw_factor: f64, buffers: &mut StepBuffers) -> f64 {
+    let mut sum = V::splat(0.0);
     for (i, chunk) in chunks.iter().enumerate() {
-        let raw = V::load(&buffers.raw_share.0[i]);
-        let open = V::load(&chunk.enabled);
-        let share = if gated {
-            let power = lane_power(raw, exponent);
-            (raw * open) * (power / (power + level))
-        } else {
-            raw * open
-        };
+        let share = V::load(&buffers.raw_share.0[i]) * V::splat(raw_factor) * V::load(&chunk.enabled);
+        sum = sum + share;
         share.store(&mut buffers.share.0[i]);
     }
-    let sum = sum_slots::<V>(&buffers.share.0[..live]);
-    if sum > 0.0 {
-        scale::<V>(&mut buffers.share.0[..live], 1.0 / sum);
-    } else if gated {
-        final_shares_ungated::<V>(chunks, buffers);
-    }
-}
-
-#[inline(always)]
-fn final_shares_ungated<V: Vector>(chunks: &[ChainChunk], buffers: &mut StepBuffers) {
-    let live = chunks.len();
-    for (i, chunk) in chunks.iter().enumerate() {
-        (V::load(&buffers.raw_share.0[i]) * V::load(&chunk.enabled)).store(&mut buffers.share.0[i]);
-    }
-    let sum = sum_slots::<V>(&buffers.share.0[..live]);
-    scale::<V>(&mut buffers.share.0[..live], if sum > 0.0 { 1.0 / sum } else { 0.0 });
-}
-
-#[inline(always)]
-fn scale<V: Vector>(values: &mut [Lanes8], factor: f64) {
-    let factor = V::splat(factor);
-    for lanes in values {
-        (V::load(lanes) * factor).store(lanes);
-    }
+    sum.sum_halving()
 }
 
 #[inline(always)]
 fn lane_power<V: Vector>(base: V, exponent: u32) -> V {
+    if exponent == 3 {
+        return base * base * base;
+    }
     let mut power = base;
     for _ in 1..exponent {
         power = power * base;

@@ -3,6 +3,7 @@
 use crate::protocol::emission;
 use crate::protocol::state::SubnetState;
 use crate::simd::Vector;
+use crate::simd::math;
 use crate::simd::sum;
 use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
@@ -36,6 +37,29 @@ impl SlotValues {
     #[inline(always)]
     pub fn set(&mut self, slot: usize, value: f64) {
         self.0[slot / CHUNK_SLOTS][slot % CHUNK_SLOTS] = value;
+    }
+}
+
+/// One single-precision value for each slot of a path, in rows of two chunks.
+#[repr(C, align(64))]
+#[derive(Clone, Debug)]
+pub struct SlotSingles(pub [[f32; 2 * CHUNK_SLOTS]; MAX_CHUNKS / 2]);
+
+impl SlotSingles {
+    /// 0 in every slot.
+    pub fn zero() -> Self {
+        Self([[0.0; 2 * CHUNK_SLOTS]; MAX_CHUNKS / 2])
+    }
+
+    /// The value at `slot`.
+    pub fn get(&self, slot: usize) -> f32 {
+        self.0.as_flattened()[slot]
+    }
+
+    /// Adds to the value at `slot`.
+    #[inline(always)]
+    pub fn add(&mut self, slot: usize, value: f32) {
+        self.0.as_flattened_mut()[slot] += value;
     }
 }
 
@@ -153,19 +177,39 @@ impl ChainChunk {
     }
 }
 
+/// Chunks that go through the passes of the coinbase together.
+pub const TILE_CHUNKS: usize = 8;
+
+/// What the passes of the coinbase leave for each other of a tile of chunks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CoinbaseScratch {
+    /// Inverse of the opening price.
+    pub per_price: [Lanes8; TILE_CHUNKS],
+    /// TAO of the chain buy.
+    pub excess_tao: [Lanes8; TILE_CHUNKS],
+    /// Injected alpha.
+    pub injected_alpha: [Lanes8; TILE_CHUNKS],
+    /// Weighted root TAO and the issuance of the middle block; then root alpha that the chain sells.
+    pub diluted: [Lanes8; TILE_CHUNKS],
+    /// Alpha minted to holders.
+    pub minted_alpha: [Lanes8; TILE_CHUNKS],
+    /// Alpha of the emission that is sold.
+    pub sold_alpha: [Lanes8; TILE_CHUNKS],
+    /// Root alpha that is claimed and sold.
+    pub swapped_alpha: [Lanes8; TILE_CHUNKS],
+}
+
 /// What one step of K blocks leaves behind for later passes and for recorders.
 #[derive(Clone, Debug)]
 pub struct StepBuffers {
     /// Share of the TAO emission.
     pub share: SlotValues,
-    /// Scratch of the share rule: the share before the gate.
+    /// Scratch of the share rule: weights before they are normalised and gated.
     pub raw_share: SlotValues,
     /// Spot price at the step's opening (TAO per alpha).
     pub price_open: SlotValues,
-    /// Log price move made by the coinbase.
-    pub coinbase_move: SlotValues,
-    /// Log price move made by sales of emission and root claims.
-    pub sale_move: SlotValues,
+    /// Price after the coinbase, as a multiple of the opening price.
+    pub coinbase_ratio: SlotValues,
     /// Staked alpha at the step's opening.
     pub staked_open: SlotValues,
     /// Alpha paid to validators and their stakers over the step, before takes.
@@ -180,36 +224,22 @@ pub struct StepBuffers {
     pub reserve_tao_mid: SlotValues,
     /// Reserves before the organic flow.
     pub reserve_alpha_mid: SlotValues,
-    /// Organic net flow, a log move of the TAO reserve.
-    pub flow: SlotValues,
+    /// Relative growth of the TAO reserve by the organic net flow.
+    pub growth: SlotValues,
     /// TAO that the organic flow put into the pool.
     pub flow_tao: SlotValues,
-    /// TAO reserve at the step's end, for its sum.
-    pub reserve_tao_end: SlotValues,
-    /// Scratch of the coinbase: TAO of the chain buy.
-    pub excess_tao: SlotValues,
-    /// Scratch of the coinbase: injected alpha.
-    pub injected_alpha: SlotValues,
-    /// Scratch of the coinbase: weighted root TAO and the issuance of the middle block.
-    pub diluted: SlotValues,
-    /// Scratch of the coinbase: alpha minted to holders.
-    pub minted_alpha: SlotValues,
-    /// Scratch of the coinbase: alpha of the emission that is sold.
-    pub sold_alpha: SlotValues,
-    /// Scratch of the coinbase: root alpha that is claimed and sold.
-    pub swapped_alpha: SlotValues,
+    pub(crate) scratch: CoinbaseScratch,
 }
 
 impl StepBuffers {
-    /// All zero.
+    /// All zero, prices unmoved.
     pub fn new() -> Self {
         let zero = SlotValues::splat(0.0);
         Self {
             share: zero.clone(),
             raw_share: zero.clone(),
             price_open: zero.clone(),
-            coinbase_move: zero.clone(),
-            sale_move: zero.clone(),
+            coinbase_ratio: SlotValues::splat(1.0),
             staked_open: zero.clone(),
             validator_alpha: zero.clone(),
             root_tao: zero.clone(),
@@ -217,16 +247,20 @@ impl StepBuffers {
             spent_tao: zero.clone(),
             reserve_tao_mid: zero.clone(),
             reserve_alpha_mid: zero.clone(),
-            flow: zero.clone(),
-            flow_tao: zero.clone(),
-            reserve_tao_end: zero.clone(),
-            excess_tao: zero.clone(),
-            injected_alpha: zero.clone(),
-            diluted: zero.clone(),
-            minted_alpha: zero.clone(),
-            sold_alpha: zero.clone(),
-            swapped_alpha: zero,
+            growth: zero.clone(),
+            flow_tao: zero,
+            scratch: CoinbaseScratch::default(),
         }
+    }
+
+    /// Organic net flow of a slot, a log move of the TAO reserve.
+    pub fn flow(&self, slot: usize) -> f64 {
+        math::ln_1p(self.growth.get(slot))
+    }
+
+    /// Log price move that the coinbase made in a slot.
+    pub fn coinbase_move(&self, slot: usize) -> f64 {
+        math::ln(self.coinbase_ratio.get(slot))
     }
 }
 

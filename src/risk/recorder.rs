@@ -186,7 +186,7 @@ pub(crate) fn sample_rows<'a>(view: &'a StepView<'_>) -> impl Iterator<Item = Sa
             emission_share: view.buffers.share.get(slot),
             staked_alpha: chain.staked_alpha[lane],
             outstanding_alpha: chain.outstanding_alpha(lane),
-            flow: view.buffers.flow.get(slot),
+            flow: view.buffers.flow(slot),
         })
     })
 }

@@ -9,9 +9,9 @@ use crate::rng::philox::philox4x32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum Purpose {
-    /// Three normals and the jump residue of a slot and step.
+    /// Normals of the slots in a step; slot word and index: see [`crate::rng::group_words`].
     SlotNormals = 0,
-    /// Size of a slot's jump; index: number of the jump within the step.
+    /// Jumps of all slots in a step. Index 0: their number; index 1: two of them, the slot word counts such pairs.
     SlotJump = 1,
     /// Common factor, TAO/USD, willingness.
     GlobalNormals = 2,

@@ -30,21 +30,58 @@ fn round_key(key: [u32; 2], round: u32) -> [u32; 2] {
 /// The same in every lane, one 32-bit word in the low half of each. High halves of the result are not zero.
 #[inline(always)]
 pub fn philox4x32_lanes<L: Lanes>(counter: [L::Words; 4], key: [u32; 2]) -> [L::Words; 4] {
-    let [m0, m1] = MULTIPLIERS.map(|multiplier| L::Words::splat(u64::from(multiplier)));
-    let [mut x0, mut x1, mut x2, mut x3] = counter;
-    let mut round = 0;
-    while round < ROUNDS {
-        let [k0, k1] = round_key(key, round);
-        // A product reads low halves only, so nothing clears high halves.
-        let p0 = L::multiply_low(x0, m0);
-        let p1 = L::multiply_low(x2, m1);
-        x0 = L::swap_halves(p1) ^ x1 ^ L::Words::splat(u64::from(k0));
-        x1 = p1;
-        x2 = L::swap_halves(p0) ^ x3 ^ L::Words::splat(u64::from(k1));
-        x3 = p0;
-        round += 1;
+    let mut x = counter;
+    for round in 0..ROUNDS {
+        x = next_round::<L>(x, round_key(key, round));
     }
-    [x0, x1, x2, x3]
+    x
+}
+
+/// One round. A product reads low halves only, so nothing clears high halves.
+#[inline(always)]
+fn next_round<L: Lanes>([x0, x1, x2, x3]: [L::Words; 4], [k0, k1]: [u32; 2]) -> [L::Words; 4] {
+    let (high0, low0) = product::<L>(x0, MULTIPLIERS[0]);
+    let (high1, low1) = product::<L>(x2, MULTIPLIERS[1]);
+    [high1 ^ x1 ^ L::Words::splat(u64::from(k0)), low1, high0 ^ x3 ^ L::Words::splat(u64::from(k1)), low0]
+}
+
+/// High and low half of a product: the first in the low half of a word.
+#[inline(always)]
+fn product<L: Lanes>(left: L::Words, multiplier: u32) -> (L::Words, L::Words) {
+    let product = L::multiply_low(left, L::Words::splat(u64::from(multiplier)));
+    (L::swap_halves(product), product)
+}
+
+/// [`philox4x32_lanes`] of counters `(path, step, lanes, last + j)` for j = 0, 1, ..: what is the same in every lane or for
+/// every j of the first three rounds is computed once.
+#[inline(always)]
+pub(crate) fn philox4x32_family<L: Lanes, const N: usize>(
+    [path, step]: [u32; 2],
+    lanes: L::Words,
+    last: u32,
+    key: [u32; 2],
+) -> [[L::Words; 4]; N] {
+    let [m0, m1] = MULTIPLIERS;
+    let [a, b, c] = [0, 1, 2].map(|round| round_key(key, round));
+    let splat = |word: u32| L::Words::splat(u64::from(word));
+    let halves = |product: u64| [(product >> 32) as u32, product as u32];
+    let [high, third] = halves(u64::from(m0) * u64::from(path));
+    let (x0, x1) = product::<L>(lanes, m1);
+    let (q0, q3) = product::<L>(x0 ^ splat(step ^ a[0]), m0);
+    let x2 = q0 ^ splat(third ^ b[1]);
+    let (r0, r1) = product::<L>(x2, m1);
+    let mut family = [[x1; 4]; N];
+    for (j, state) in family.iter_mut().enumerate() {
+        let [second, first] = halves(u64::from(m1) * u64::from(high ^ last.wrapping_add(j as u32) ^ a[1]));
+        let (p0, p3) = product::<L>(x1 ^ splat(second ^ b[0]), m0);
+        *state = [r0 ^ splat(first ^ c[0]), r1, p0 ^ q3 ^ splat(c[1]), p3];
+    }
+    for round in 3..ROUNDS {
+        for state in &mut family {
+            *state = next_round::<L>(*state, round_key(key, round));
+        }
+    }
+    family
 }
 
 #[cfg(test)]
@@ -52,6 +89,7 @@ mod tests {
     use std::num::Wrapping;
 
     use super::philox4x32;
+    use super::philox4x32_family;
     use super::philox4x32_lanes;
 
     /// Known answers: Random123, `tests/kat_vectors`, lines `philox4x32 10`.
@@ -71,6 +109,17 @@ mod tests {
             assert_eq!(philox4x32(counter, key), words);
             let lanes = philox4x32_lanes::<f64>(counter.map(|word| Wrapping(u64::from(word))), key);
             assert_eq!(lanes.map(|word| word.0 as u32), words);
+        }
+    }
+
+    #[test]
+    fn a_family_has_the_words_of_its_counters() {
+        for ([path, step, slot, last], key, _) in KNOWN {
+            let family = philox4x32_family::<f64, 3>([path, step], Wrapping(u64::from(slot)), last, key);
+            for (j, words) in family.into_iter().enumerate() {
+                let expected = philox4x32([path, step, slot, last.wrapping_add(j as u32)], key);
+                assert_eq!(words.map(|word| word.0 as u32), expected, "{j}");
+            }
         }
     }
 }

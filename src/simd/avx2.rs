@@ -256,20 +256,28 @@ impl Singles for Floats {
     }
 
     #[inline(always)]
-    fn select_odd(words: FloatWords, if_odd: Self, if_even: Self) -> Self {
-        let odd = Self::from_words(words.shift_left::<31>());
-        Self(each!(_mm256_blendv_ps(if_even, if_odd, odd)))
+    fn min(self, other: Self) -> Self {
+        Self(each!(_mm256_min_ps(self, other)))
     }
-}
 
-/// The four lanes that `order` names, widened.
-#[inline(always)]
-fn widen(singles: Floats, order: [i32; 4]) -> Doubles {
-    let [a, b, c, d] = order;
-    let order = FloatWords(both!(_mm256_setr_epi32(a, b, c, d, a, b, c, d)));
-    let packed = Floats(each!(_mm256_permutevar8x32_ps(singles, order)));
-    let [low, high] = each!(_mm256_castps256_ps128(packed));
-    Doubles(unsafe { [_mm256_cvtps_pd(low), _mm256_cvtps_pd(high)] })
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self(each!(_mm256_max_ps(self, other)))
+    }
+
+    #[inline(always)]
+    fn shift_right_signed<const BITS: u32>(words: FloatWords) -> FloatWords {
+        let shift = |register| unsafe { _mm256_sra_epi32(register, _mm_cvtsi32_si128(BITS.cast_signed())) };
+        FloatWords(words.0.map(shift))
+    }
+
+    #[inline(always)]
+    fn select_bit<const BIT: u32>(words: FloatWords, if_set: Self, if_clear: Self) -> Self {
+        // The blend reads the highest bit.
+        let shift = |register| unsafe { _mm256_sll_epi32(register, _mm_cvtsi32_si128((31 - BIT).cast_signed())) };
+        let highest = Self::from_words(FloatWords(words.0.map(shift)));
+        Self(each!(_mm256_blendv_ps(if_clear, if_set, highest)))
+    }
 }
 
 impl Vector for Doubles {
@@ -312,17 +320,59 @@ impl Vector for Doubles {
     }
 
     #[inline(always)]
-    fn halves(words: DoubleWords) -> FloatWords {
-        FloatWords(words.0)
+    fn low_halves(first: DoubleWords, second: DoubleWords) -> FloatWords {
+        let pack = |[low, high]: [__m256i; 2]| unsafe {
+            let [low, high] = [_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)];
+            let mixed = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
+            _mm256_castpd_si256(_mm256_permute4x64_pd::<0b11_01_10_00>(mixed))
+        };
+        FloatWords([pack(first.0), pack(second.0)])
     }
 
     #[inline(always)]
-    fn widen_even(singles: Floats) -> Self {
-        widen(singles, [0, 2, 4, 6])
+    fn load_half_words(from: &[u32; 2 * LANES]) -> FloatWords {
+        let from = from.as_ptr();
+        FloatWords(unsafe { [_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(8).cast())] })
     }
 
     #[inline(always)]
-    fn widen_odd(singles: Floats) -> Self {
-        widen(singles, [1, 3, 5, 7])
+    fn store_half_words(words: FloatWords, to: &mut [u32; 2 * LANES]) {
+        let to = to.as_mut_ptr();
+        unsafe {
+            _mm256_storeu_si256(to.cast(), words.0[0]);
+            _mm256_storeu_si256(to.add(8).cast(), words.0[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn load_singles(from: &[f32; 2 * LANES]) -> Floats {
+        let from = from.as_ptr();
+        Floats(unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] })
+    }
+
+    #[inline(always)]
+    fn load_single_pair(first: &[f32; LANES], second: &[f32; LANES]) -> Floats {
+        Floats(unsafe { [_mm256_loadu_ps(first.as_ptr()), _mm256_loadu_ps(second.as_ptr())] })
+    }
+
+    #[inline(always)]
+    fn store_singles(singles: Floats, to: &mut [f32; 2 * LANES]) {
+        let to = to.as_mut_ptr();
+        unsafe {
+            _mm256_storeu_ps(to, singles.0[0]);
+            _mm256_storeu_ps(to.add(8), singles.0[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn narrow(first: Self, second: Self) -> Floats {
+        let pack = |[low, high]: [__m256d; 2]| unsafe { _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low)) };
+        Floats([pack(first.0), pack(second.0)])
+    }
+
+    #[inline(always)]
+    fn load_wide(from: &[f32; LANES]) -> Self {
+        let from = from.as_ptr();
+        Self(unsafe { [_mm256_cvtps_pd(_mm_loadu_ps(from)), _mm256_cvtps_pd(_mm_loadu_ps(from.add(4)))] })
     }
 }

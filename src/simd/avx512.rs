@@ -214,10 +214,25 @@ impl Singles for Floats {
     }
 
     #[inline(always)]
-    fn select_odd(words: FloatWords, if_odd: Self, if_even: Self) -> Self {
+    fn min(self, other: Self) -> Self {
+        Self(unsafe { _mm512_min_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self(unsafe { _mm512_max_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn shift_right_signed<const BITS: u32>(words: FloatWords) -> FloatWords {
+        FloatWords(unsafe { _mm512_srai_epi32::<BITS>(words.0) })
+    }
+
+    #[inline(always)]
+    fn select_bit<const BIT: u32>(words: FloatWords, if_set: Self, if_clear: Self) -> Self {
         Self(unsafe {
-            let odd = _mm512_test_epi32_mask(words.0, _mm512_set1_epi32(1));
-            _mm512_mask_blend_ps(odd, if_even.0, if_odd.0)
+            let set = _mm512_test_epi32_mask(words.0, _mm512_set1_epi32(1 << BIT));
+            _mm512_mask_blend_ps(set, if_clear.0, if_set.0)
         })
     }
 }
@@ -251,23 +266,51 @@ impl Vector for Doubles {
     }
 
     #[inline(always)]
-    fn halves(words: DoubleWords) -> FloatWords {
-        FloatWords(words.0)
-    }
-
-    #[inline(always)]
-    fn widen_even(singles: Floats) -> Self {
-        Self(unsafe {
-            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 0, 0, 0, 0, 0, 0, 0, 0);
-            _mm512_cvtps_pd(_mm512_castps512_ps256(_mm512_permutexvar_ps(even, singles.0)))
+    fn low_halves(first: DoubleWords, second: DoubleWords) -> FloatWords {
+        FloatWords(unsafe {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            _mm512_permutex2var_epi32(first.0, even, second.0)
         })
     }
 
     #[inline(always)]
-    fn widen_odd(singles: Floats) -> Self {
-        Self(unsafe {
-            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0);
-            _mm512_cvtps_pd(_mm512_castps512_ps256(_mm512_permutexvar_ps(odd, singles.0)))
+    fn load_half_words(from: &[u32; 2 * LANES]) -> FloatWords {
+        FloatWords(unsafe { _mm512_loadu_si512(from.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
+    fn store_half_words(words: FloatWords, to: &mut [u32; 2 * LANES]) {
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), words.0) }
+    }
+
+    #[inline(always)]
+    fn load_singles(from: &[f32; 2 * LANES]) -> Floats {
+        Floats(unsafe { _mm512_loadu_ps(from.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn load_single_pair(first: &[f32; LANES], second: &[f32; LANES]) -> Floats {
+        Floats(unsafe {
+            let low = _mm512_castps256_ps512(_mm256_loadu_ps(first.as_ptr()));
+            _mm512_insertf32x8::<1>(low, _mm256_loadu_ps(second.as_ptr()))
         })
+    }
+
+    #[inline(always)]
+    fn store_singles(singles: Floats, to: &mut [f32; 2 * LANES]) {
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), singles.0) }
+    }
+
+    #[inline(always)]
+    fn narrow(first: Self, second: Self) -> Floats {
+        Floats(unsafe {
+            let low = _mm512_castps256_ps512(_mm512_cvtpd_ps(first.0));
+            _mm512_insertf32x8::<1>(low, _mm512_cvtpd_ps(second.0))
+        })
+    }
+
+    #[inline(always)]
+    fn load_wide(from: &[f32; LANES]) -> Self {
+        Self(unsafe { _mm512_cvtps_pd(_mm256_loadu_ps(from.as_ptr())) })
     }
 }

@@ -122,7 +122,7 @@ pub trait Lanes:
     fn lookup(table: &[f64; 16], index: Self::Words) -> Self;
 }
 
-/// f32 lanes, only what the normals need: one lane in the scalar twin, sixteen beside a [`Vector`].
+/// f32 lanes, only what chance needs: one lane in the scalar twin, sixteen beside a [`Vector`].
 pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
     /// The bits of the lanes, one `u32` each.
     type Words: Words<Word = u32>;
@@ -136,8 +136,17 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
     /// Square root.
     fn sqrt(self) -> Self;
 
+    /// `if self < other { self } else { other }`.
+    fn min(self, other: Self) -> Self;
+
+    /// `if self > other { self } else { other }`.
+    fn max(self, other: Self) -> Self;
+
     /// The words as signed integers, rounded to f32.
     fn from_integers(words: Self::Words) -> Self;
+
+    /// Shifts words towards the low end by `BITS`; copies of the sign enter.
+    fn shift_right_signed<const BITS: u32>(words: Self::Words) -> Self::Words;
 
     /// The bits of the lanes.
     fn to_words(self) -> Self::Words;
@@ -145,13 +154,13 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
     /// The lanes with these bits.
     fn from_words(words: Self::Words) -> Self;
 
-    /// `if_odd` in the lanes whose word is odd, `if_even` in the others.
-    fn select_odd(words: Self::Words, if_odd: Self, if_even: Self) -> Self;
+    /// `if_set` in the lanes whose word has the bit `BIT`, `if_clear` in the others.
+    fn select_bit<const BIT: u32>(words: Self::Words, if_set: Self, if_clear: Self) -> Self;
 }
 
 /// Exactly eight lanes of f64: one chunk of slots.
 pub trait Vector: Lanes {
-    /// Sixteen lanes of f32 in the same registers; lanes `2 i` and `2 i + 1` belong to f64 lane `i`.
+    /// Sixteen lanes of f32: two chunks of slots.
     type Singles: Singles;
 
     /// Reads eight lanes.
@@ -169,14 +178,29 @@ pub trait Vector: Lanes {
     /// Bit `i` is lane `i` of the mask.
     fn bitmask(mask: Self::Mask) -> u8;
 
-    /// The same registers seen as sixteen words of 32 bits: low half of lane `i` first.
-    fn halves(words: Self::Words) -> <Self::Singles as Singles>::Words;
+    /// Low halves of the words of `first`, then of `second`.
+    fn low_halves(first: Self::Words, second: Self::Words) -> <Self::Singles as Singles>::Words;
 
-    /// Even f32 lanes, widened exactly.
-    fn widen_even(singles: Self::Singles) -> Self;
+    /// Sixteen words of 32 bits from an array.
+    fn load_half_words(from: &[u32; 2 * LANES]) -> <Self::Singles as Singles>::Words;
 
-    /// Odd f32 lanes, widened exactly.
-    fn widen_odd(singles: Self::Singles) -> Self;
+    /// Sixteen words of 32 bits, as an array.
+    fn store_half_words(words: <Self::Singles as Singles>::Words, to: &mut [u32; 2 * LANES]);
+
+    /// Reads sixteen f32 lanes.
+    fn load_singles(from: &[f32; 2 * LANES]) -> Self::Singles;
+
+    /// Reads eight f32 lanes, then eight from elsewhere.
+    fn load_single_pair(first: &[f32; LANES], second: &[f32; LANES]) -> Self::Singles;
+
+    /// Writes sixteen f32 lanes.
+    fn store_singles(singles: Self::Singles, to: &mut [f32; 2 * LANES]);
+
+    /// The lanes of `first`, then of `second`, rounded to f32.
+    fn narrow(first: Self, second: Self) -> Self::Singles;
+
+    /// Reads eight f32 lanes, widened exactly.
+    fn load_wide(from: &[f32; LANES]) -> Self;
 
     /// A vector from an array.
     #[inline(always)]

@@ -113,6 +113,18 @@ fn polynomial<L: Lanes, const N: usize>(x: L, x_squared: L, coefficients: &[f64;
     odd.mul_add(x, even)
 }
 
+/// A polynomial by Horner's rule.
+#[inline(always)]
+pub fn horner<L: Lanes, const N: usize>(x: L, coefficients: &[f64; N]) -> L {
+    let mut sum = L::splat(coefficients[N - 1]);
+    let mut i = N - 1;
+    while i > 0 {
+        i -= 1;
+        sum = sum.mul_add(x, L::splat(coefficients[i]));
+    }
+    sum
+}
+
 /// `e^x`. At most 1.5 units in the last place; exactly 0 below -708, where results near the smallest normal begin, and
 /// infinite from the overflow at 709.78 on. NaN stays NaN.
 #[inline(always)]

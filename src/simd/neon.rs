@@ -229,18 +229,33 @@ impl Singles for Floats {
         Self(each!(vreinterpretq_f32_u32(words)))
     }
 
+    // A comparison and a selection: the instructions `fmin` and `fmax` treat NaN otherwise.
     #[inline(always)]
-    fn select_odd(words: FloatWords, if_odd: Self, if_even: Self) -> Self {
-        let one = FloatWords::splat(1);
-        let odd = FloatWords(each!(vtstq_u32(words, one)));
-        Self(each!(vbslq_f32(odd, if_odd, if_even)))
+    fn min(self, other: Self) -> Self {
+        let less = FloatWords(each!(vcltq_f32(self, other)));
+        Self(each!(vbslq_f32(less, self, other)))
     }
-}
 
-/// The first two lanes of each register, widened.
-#[inline(always)]
-fn widen_low(singles: [float32x4_t; 4]) -> Doubles {
-    Doubles(singles.map(|register| unsafe { vcvt_f64_f32(vget_low_f32(register)) }))
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        let greater = FloatWords(each!(vcgtq_f32(self, other)));
+        Self(each!(vbslq_f32(greater, self, other)))
+    }
+
+    #[inline(always)]
+    fn shift_right_signed<const BITS: u32>(words: FloatWords) -> FloatWords {
+        let by = -BITS.cast_signed();
+        FloatWords(words.0.map(|register| unsafe {
+            vreinterpretq_u32_s32(vshlq_s32(vreinterpretq_s32_u32(register), vdupq_n_s32(by)))
+        }))
+    }
+
+    #[inline(always)]
+    fn select_bit<const BIT: u32>(words: FloatWords, if_set: Self, if_clear: Self) -> Self {
+        let bit = FloatWords::splat(1 << BIT);
+        let set = FloatWords(each!(vtstq_u32(words, bit)));
+        Self(each!(vbslq_f32(set, if_set, if_clear)))
+    }
 }
 
 impl Vector for Doubles {
@@ -280,17 +295,54 @@ impl Vector for Doubles {
     }
 
     #[inline(always)]
-    fn halves(words: DoubleWords) -> FloatWords {
-        FloatWords(each!(vreinterpretq_u32_u64(words)))
+    fn low_halves(first: DoubleWords, second: DoubleWords) -> FloatWords {
+        let pack = |a, b| unsafe { vuzp1q_u32(vreinterpretq_u32_u64(a), vreinterpretq_u32_u64(b)) };
+        let ([a, b, c, d], [e, f, g, h]) = (first.0, second.0);
+        FloatWords([pack(a, b), pack(c, d), pack(e, f), pack(g, h)])
     }
 
     #[inline(always)]
-    fn widen_even(singles: Floats) -> Self {
-        widen_low(each!(vuzp1q_f32(singles, singles)))
+    fn load_half_words(from: &[u32; 2 * LANES]) -> FloatWords {
+        let from = from.as_ptr();
+        FloatWords([0, 4, 8, 12].map(|i| unsafe { vld1q_u32(from.add(i)) }))
     }
 
     #[inline(always)]
-    fn widen_odd(singles: Floats) -> Self {
-        widen_low(each!(vuzp2q_f32(singles, singles)))
+    fn store_half_words(words: FloatWords, to: &mut [u32; 2 * LANES]) {
+        for (register, four) in words.0.into_iter().zip(to.as_chunks_mut::<4>().0) {
+            unsafe { vst1q_u32(four.as_mut_ptr(), register) }
+        }
+    }
+
+    #[inline(always)]
+    fn load_singles(from: &[f32; 2 * LANES]) -> Floats {
+        let from = from.as_ptr();
+        Floats([0, 4, 8, 12].map(|i| unsafe { vld1q_f32(from.add(i)) }))
+    }
+
+    #[inline(always)]
+    fn load_single_pair(first: &[f32; LANES], second: &[f32; LANES]) -> Floats {
+        let (first, second) = (first.as_ptr(), second.as_ptr());
+        Floats(unsafe { [vld1q_f32(first), vld1q_f32(first.add(4)), vld1q_f32(second), vld1q_f32(second.add(4))] })
+    }
+
+    #[inline(always)]
+    fn store_singles(singles: Floats, to: &mut [f32; 2 * LANES]) {
+        for (register, four) in singles.0.into_iter().zip(to.as_chunks_mut::<4>().0) {
+            unsafe { vst1q_f32(four.as_mut_ptr(), register) }
+        }
+    }
+
+    #[inline(always)]
+    fn narrow(first: Self, second: Self) -> Floats {
+        let pack = |a, b| unsafe { vcombine_f32(vcvt_f32_f64(a), vcvt_f32_f64(b)) };
+        let ([a, b, c, d], [e, f, g, h]) = (first.0, second.0);
+        Floats([pack(a, b), pack(c, d), pack(e, f), pack(g, h)])
+    }
+
+    #[inline(always)]
+    fn load_wide(from: &[f32; LANES]) -> Self {
+        let from = from.as_ptr();
+        Self([0, 2, 4, 6].map(|i| unsafe { vcvt_f64_f32(vld1_f32(from.add(i))) }))
     }
 }

@@ -194,8 +194,23 @@ impl Singles for Array<f32, 16> {
     }
 
     #[inline(always)]
-    fn select_odd(words: Self::Words, if_odd: Self, if_even: Self) -> Self {
-        words.zip3(if_odd, if_even, f32::select_odd)
+    fn min(self, other: Self) -> Self {
+        self.zip(other, <f32 as Singles>::min)
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.zip(other, <f32 as Singles>::max)
+    }
+
+    #[inline(always)]
+    fn shift_right_signed<const BITS: u32>(words: Self::Words) -> Self::Words {
+        words.map(f32::shift_right_signed::<BITS>)
+    }
+
+    #[inline(always)]
+    fn select_bit<const BIT: u32>(words: Self::Words, if_set: Self, if_clear: Self) -> Self {
+        words.zip3(if_set, if_clear, f32::select_bit::<BIT>)
     }
 }
 
@@ -228,17 +243,43 @@ impl Vector for Doubles {
     }
 
     #[inline(always)]
-    fn halves(words: Self::Words) -> <Self::Singles as Singles>::Words {
-        Array(array::from_fn(|i| Wrapping((words.0[i / 2].0 >> (32 * (i % 2))) as u32)))
+    fn low_halves(first: Self::Words, second: Self::Words) -> Array<Wrapping<u32>, 16> {
+        let low = |word: Wrapping<u64>| Wrapping(word.0 as u32);
+        Array(array::from_fn(|i| low(if i < LANES { first.0[i] } else { second.0[i - LANES] })))
     }
 
     #[inline(always)]
-    fn widen_even(singles: Self::Singles) -> Self {
-        Array(array::from_fn(|i| f64::from(singles.0[2 * i])))
+    fn load_half_words(from: &[u32; 16]) -> Array<Wrapping<u32>, 16> {
+        Array(from.map(Wrapping))
     }
 
     #[inline(always)]
-    fn widen_odd(singles: Self::Singles) -> Self {
-        Array(array::from_fn(|i| f64::from(singles.0[2 * i + 1])))
+    fn store_half_words(words: Array<Wrapping<u32>, 16>, to: &mut [u32; 16]) {
+        *to = words.0.map(|word| word.0);
+    }
+
+    #[inline(always)]
+    fn load_singles(from: &[f32; 16]) -> Self::Singles {
+        Array(*from)
+    }
+
+    #[inline(always)]
+    fn load_single_pair(first: &[f32; LANES], second: &[f32; LANES]) -> Self::Singles {
+        Array(array::from_fn(|i| if i < LANES { first[i] } else { second[i - LANES] }))
+    }
+
+    #[inline(always)]
+    fn store_singles(singles: Self::Singles, to: &mut [f32; 16]) {
+        *to = singles.0;
+    }
+
+    #[inline(always)]
+    fn narrow(first: Self, second: Self) -> Self::Singles {
+        Array(array::from_fn(|i| if i < LANES { first.0[i] as f32 } else { second.0[i - LANES] as f32 }))
+    }
+
+    #[inline(always)]
+    fn load_wide(from: &[f32; LANES]) -> Self {
+        Array(from.map(f64::from))
     }
 }

@@ -131,7 +131,22 @@ impl Singles for f32 {
     }
 
     #[inline(always)]
-    fn select_odd(words: Wrapping<u32>, if_odd: Self, if_even: Self) -> Self {
-        if words.0 & 1 == 1 { if_odd } else { if_even }
+    fn min(self, other: Self) -> Self {
+        if self < other { self } else { other }
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        if self > other { self } else { other }
+    }
+
+    #[inline(always)]
+    fn shift_right_signed<const BITS: u32>(words: Wrapping<u32>) -> Wrapping<u32> {
+        Wrapping((words.0.cast_signed() >> BITS).cast_unsigned())
+    }
+
+    #[inline(always)]
+    fn select_bit<const BIT: u32>(words: Wrapping<u32>, if_set: Self, if_clear: Self) -> Self {
+        if words.0 >> BIT & 1 == 1 { if_set } else { if_clear }
     }
 }

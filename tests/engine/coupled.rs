@@ -61,7 +61,7 @@ fn flows_of_constant_volatility_are_the_sums_of_their_parts() {
         (flow.jumps.rate_per_day, flow.common_jump.rate_per_day, flow.drift_per_day) = (0.5, 0.3, -5e-4);
     });
     let [fine, coarse] = plans.map(|plan| {
-        watch(&plan, PATHS, |view, _| (0..128).map(|slot| view.buffers.flow.get(slot)).collect::<Vec<f64>>())
+        watch(&plan, PATHS, |view, _| (0..128).map(|slot| view.buffers.flow(slot)).collect::<Vec<f64>>())
             .expect("sound paths")
     });
     let mut compared = 0;

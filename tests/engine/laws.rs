@@ -123,7 +123,7 @@ fn flows_have_the_moments_of_diffusion_and_kou_jumps() {
         });
         let per_step = watch(&plan, 40, |view, _| {
             let started = |slot: &usize| view.path.chain[locate(*slot).0].started[locate(*slot).1] > 0.0;
-            (0..128).filter(started).map(|slot| view.buffers.flow.get(slot)).collect::<Vec<_>>()
+            (0..128).filter(started).map(|slot| view.buffers.flow(slot)).collect::<Vec<_>>()
         })
         .expect("sound paths");
         let flows: Vec<f64> = per_step.iter().flat_map(|path| path[1..].iter().flatten().copied()).collect();

@@ -40,7 +40,7 @@ fn buys_are_scaled_down_to_the_free_tao() {
     let seen = watch(&plan, 2, |view, _| {
         let started = |slot: &usize| view.path.chain[locate(*slot).0].started[locate(*slot).1] > 0.0;
         let slots: Vec<usize> = (0..128).filter(started).collect();
-        let flows: Vec<f64> = slots.iter().map(|&slot| view.buffers.flow.get(slot)).collect();
+        let flows: Vec<f64> = slots.iter().map(|&slot| view.buffers.flow(slot)).collect();
         let cost: f64 = slots.iter().map(|&slot| view.buffers.flow_tao.get(slot)).sum();
         (view.path.free_tao, flows, cost)
     })
@@ -94,7 +94,7 @@ fn sales_leave_the_books_and_a_thousandth_of_the_rest() {
 fn without_flow_and_sales_prices_move_by_emission_only() {
     let plan = plan(7_200, 30, silence);
     let prices = watch(&plan, 1, |view, _| {
-        (0..128).map(|slot| (view.path.price(slot), view.buffers.coinbase_move.get(slot))).collect::<Vec<_>>()
+        (0..128).map(|slot| (view.path.price(slot), view.buffers.coinbase_move(slot))).collect::<Vec<_>>()
     })
     .expect("a sound path");
     let mut moved = 0;

@@ -59,7 +59,7 @@ fn chance(plan: &Plan) -> Vec<Vec<(Chance, f64)>> {
             clock: (path.clock.ordinal, path.clock.remaining),
             outside: (path.outside.tao_usd, path.outside.log_willingness),
             log_volatility: (0..128).map(|slot| path.behaviour[slot / 8].log_volatility[0][slot % 8]).collect(),
-            flow: (0..128).map(|slot| view.buffers.flow.get(slot)).collect(),
+            flow: (0..128).map(|slot| view.buffers.flow(slot)).collect(),
             incumbent: (0..128)
                 .map(|slot| {
                     path.occupants[slot].is_some_and(|o| o.incumbent) && path.chain[slot / 8].started[slot % 8] > 0.0

@@ -9,6 +9,7 @@ use taorisk::protocol::params::ProtocolParams;
 use taorisk::protocol::root;
 use taorisk::protocol::rule_names::RuleVersion;
 use taorisk::protocol::share_kernel;
+use taorisk::protocol::share_kernel::RawShares;
 use taorisk::protocol::share_kernel::ShareStep;
 use taorisk::protocol::share_rules;
 use taorisk::protocol::share_rules::FlowAverages;
@@ -44,7 +45,9 @@ struct KernelShares<'a> {
 struct Outcome {
     price_sum: f64,
     raw: Vec<f64>,
-    threshold: f64,
+    weights: Vec<f64>,
+    /// The gate's rank among the weights.
+    ranked: f64,
     shares: Vec<f64>,
 }
 
@@ -57,12 +60,14 @@ impl Kernel for KernelShares<'_> {
         let mut buffers = StepBuffers::new();
         let (rule, gate) = (self.params.share_rule, self.params.hill_gate);
         let step = ShareStep { rule, weighted_root_tao: WEIGHTED_ROOT_TAO, flows: self.flows, level: self.level };
-        let price_sum = share_kernel::raw_shares::<V>(self.chunks, &step, &mut buffers);
-        let raw = buffers.raw_share.0[..live].as_flattened().to_vec();
+        let RawShares { price_sum, factor } = share_kernel::raw_shares::<V>(self.chunks, &step, &mut buffers);
+        let weights = buffers.raw_share.0[..live].as_flattened().to_vec();
         let ranked = share_kernel::ranked_value::<V>(&buffers.raw_share.0[..live], gate.rank, self.guess);
-        let threshold = if rule.gate(&gate).is_some() { ranked } else { 0.0 };
-        share_kernel::final_shares::<V>(self.chunks, gate.exponent, threshold, &mut buffers);
-        Outcome { price_sum, raw, threshold: ranked, shares: buffers.share.0[..live].as_flattened().to_vec() }
+        let threshold = if rule.gate(&gate).is_some() { ranked * factor } else { 0.0 };
+        let last = share_kernel::final_shares::<V>(self.chunks, factor, gate.exponent, threshold, &mut buffers);
+        let shares = buffers.share.0[..live].as_flattened().iter().map(|share| share * last).collect();
+        let raw = weights.iter().map(|weight| weight * factor).collect();
+        Outcome { price_sum, raw, weights, ranked, shares }
     }
 }
 
@@ -137,11 +142,11 @@ proptest! {
         let found = dispatch(Backend::detect(), kernel);
         let mut raw = Vec::new();
         share_rules::ungated_shares(&params, &inputs, &mut raw);
-        prop_assert_eq!(found.threshold, GateThreshold::Rank(rank).of(&found.raw));
+        prop_assert_eq!(found.ranked, GateThreshold::Rank(rank).of(&found.weights));
         let prices = inputs.iter().filter(|input| input.started).map(|input| input.moving_price);
         prop_assert!(deviation(found.price_sum, prices.sum()) < 1e-14);
         let mut shares = Vec::new();
-        share_rules::emission_shares(&params, found.threshold, &inputs, &mut shares);
+        share_rules::emission_shares(&params, GateThreshold::Rank(rank).of(&found.raw), &inputs, &mut shares);
         for (slot, (kernel, scalar)) in found.raw.iter().zip(&raw).chain(found.shares.iter().zip(&shares)).enumerate() {
             prop_assert!(deviation(*kernel, *scalar) < 1e-13, "{}: {} and {}", slot, kernel, scalar);
         }
