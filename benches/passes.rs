@@ -30,7 +30,7 @@ use taorisk::model::kernel::flow_draws;
 use taorisk::model::outside::OutsideStep;
 use taorisk::protocol::coinbase_step::CoinbaseStep;
 use taorisk::protocol::kernel;
-use taorisk::protocol::moving_price_kernel;
+use taorisk::protocol::kernel::StepInput;
 use taorisk::protocol::moving_price_table::AgeChunk;
 use taorisk::protocol::share_kernel;
 use taorisk::protocol::share_kernel::ShareStep;
@@ -38,6 +38,7 @@ use taorisk::protocol::share_rules::FlowLevel;
 use taorisk::protocol::share_rules::GateThreshold;
 use taorisk::protocol::share_rules::ShareRule;
 use taorisk::protocol::slots::MAX_CHUNKS;
+use taorisk::protocol::slots::SlotSingles;
 use taorisk::protocol::slots::SlotValues;
 use taorisk::protocol::slots::StepBuffers;
 use taorisk::simd::Backend;
@@ -57,12 +58,10 @@ const GATE: (usize, u32) = (32, 3);
 enum Pass {
     Draws,
     Shares,
-    Coinbase,
-    Flow,
-    MovingPrice,
+    Trades,
 }
 
-const PASSES: [Pass; 5] = [Pass::Draws, Pass::Shares, Pass::Coinbase, Pass::Flow, Pass::MovingPrice];
+const PASSES: [Pass; 3] = [Pass::Draws, Pass::Shares, Pass::Trades];
 
 /// What all passes read.
 struct Fixture {
@@ -85,6 +84,7 @@ struct State {
     path: PathState,
     buffers: StepBuffers,
     flow: FlowBuffers,
+    growth: SlotSingles,
 }
 
 impl State {
@@ -163,7 +163,7 @@ impl Kernel for Run<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Self { pass, fixture, state } = self;
-        let State { path, buffers, flow } = state;
+        let State { path, buffers, flow, growth } = state;
         match pass {
             Pass::Draws => {
                 let common = fixture.outside.advance(fixture.draw, &mut path.outside);
@@ -187,19 +187,13 @@ impl Kernel for Run<'_> {
                 let threshold = threshold * raw.factor;
                 black_box(share_kernel::final_shares::<V>(&path.chain, raw.factor, GATE.1, threshold, buffers));
             }
-            Pass::Coinbase => {
-                black_box(kernel::coinbase_pass::<V, true>(&mut path.chain, &fixture.coinbase, 1.0, buffers));
-            }
-            Pass::Flow => {
-                black_box(kernel::flow_pass::<V, true>(&mut path.chain, &fixture.held, buffers));
-            }
-            Pass::MovingPrice => {
-                let ages = |chunk: usize| &fixture.row[chunk];
-                let blocks = fixture.coinbase.blocks;
-                assert!(
-                    moving_price_kernel::moving_price_pass::<V, true>(&mut path.chain, blocks, ages, buffers),
-                    "a sound path"
-                );
+            Pass::Trades => {
+                let Fixture { coinbase, held, row, .. } = fixture;
+                let input = StepInput { coinbase, share_factor: 1.0, growth, held };
+                let ages = |chunk: usize| &row[chunk];
+                let (sums, is_sound) = kernel::step_pass::<V, true>(&mut path.chain, input, ages, true, buffers);
+                black_box(sums);
+                assert!(is_sound, "a sound path");
             }
         }
     }
@@ -216,14 +210,21 @@ fn hash(state: &State) -> u64 {
     for values in [&state.buffers.share, &state.buffers.growth, &state.buffers.coinbase_ratio] {
         write(values.0[..live].as_flattened());
     }
+    state.growth.0.as_flattened().iter().for_each(|value| hasher.write_u32(value.to_bits()));
     hasher.finish()
 }
 
 fn bench(criterion: &mut Criterion) {
     for is_doubled in [false, true] {
         let fixture = fixture(&plan(is_doubled));
-        let start =
-            || State { path: fixture.path.clone(), buffers: fixture.buffers.clone(), flow: FlowBuffers::default() };
+        let start = || {
+            let (path, buffers) = (fixture.path.clone(), fixture.buffers.clone());
+            let mut state = State { path, buffers, flow: FlowBuffers::default(), growth: SlotSingles::zero() };
+            // Trades follow the flows that draws leave.
+            dispatch(Backend::detect(), Run { pass: Pass::Draws, fixture: &fixture, state: &mut state });
+            state.path = fixture.path.clone();
+            state
+        };
         for pass in PASSES {
             let run = |backend, state: &mut State| dispatch(backend, Run { pass, fixture: &fixture, state });
             let mut group = criterion.benchmark_group(format!("pass/{}/{pass:?}", fixture.slots));

@@ -32,7 +32,7 @@ use taorisk::model::outside::Outside;
 use taorisk::model::outside::OutsideStep;
 use taorisk::protocol::slots::ChainChunk;
 use taorisk::protocol::slots::MAX_CHUNKS;
-use taorisk::protocol::slots::SlotValues;
+use taorisk::protocol::slots::SlotSingles;
 use taorisk::simd::Backend;
 use taorisk::simd::Kernel;
 use taorisk::simd::Vector;
@@ -454,7 +454,7 @@ impl Kernel for OnData<'_> {
         let mut outside = Outside { tao_usd: input.tao_usd, log_willingness: 0.0 };
         let mut chain = [ChainChunk::empty(); MAX_CHUNKS];
         let mut behaviour = initial_behaviour::<V>(&step, input, self.path);
-        let (mut buffers, mut flow) = (FlowBuffers::default(), SlotValues::splat(0.0));
+        let (mut buffers, mut growth) = (FlowBuffers::default(), SlotSingles::zero());
         let mut panel = Vec::new();
         for (day, rows) in self.days.iter().enumerate() {
             chain.iter_mut().for_each(|chunk| chunk.started = [0.0; 8]);
@@ -466,11 +466,11 @@ impl Kernel for OnData<'_> {
             }
             let draw = Draw { seed: input.seed, path: self.path, step: day as u32, block: 0.0 };
             let common = outside_step.advance(draw, &mut outside);
-            model_kernel::flow_draws::<V>(&step, draw, common, &chain, &mut behaviour, &mut buffers, &mut flow);
+            model_kernel::flow_draws::<V>(&step, draw, common, &chain, &mut behaviour, &mut buffers, &mut growth);
             panel.extend(rows.iter().map(|(slot, row)| {
-                let flow = flow.get(*slot);
+                let growth = f64::from(growth.get(*slot));
                 // Weights of one half: the price moves twice as far as the reserve.
-                SubnetDay { flow_tao: row.pool_tao * flow.exp_m1(), log_price_change: 2.0 * flow, ..*row }
+                SubnetDay { flow_tao: row.pool_tao * growth, log_price_change: 2.0 * growth.ln_1p(), ..*row }
             }));
         }
         panel

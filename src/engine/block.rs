@@ -66,7 +66,7 @@ pub fn advance_block<V: Vector>(
     }
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
     let common = plan.outside.advance(draw, &mut path.outside);
-    let growth = &mut work.buffers.growth;
+    let growth = &mut work.growth;
     model_kernel::flow_draws::<V>(&plan.flow, draw, common, &path.chain, &mut path.behaviour, &mut work.flow, growth);
     read_slots(plan, opening, path, &mut state.chain);
     run_coinbase(&path.protocol, opening, state);
@@ -75,7 +75,8 @@ pub fn advance_block<V: Vector>(
     for (subnet, report) in state.chain.subnets.iter_mut().zip(&state.report.subnets) {
         sell_emission(plan, path, subnet, report);
         let slot = subnet.netuid.slot();
-        let paid_tao = trade_flow(subnet, work.buffers.growth.get(slot), held.get(slot));
+        let started = if subnet.is_started() { 1.0 } else { 0.0 };
+        let paid_tao = trade_flow(subnet, f64::from(work.growth.get(slot)) * started, held.get(slot));
         subnet.flow.pending.user += paid_tao;
         path.free_tao -= paid_tao;
         let (chunk, lane) = locate(slot);

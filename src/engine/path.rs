@@ -18,6 +18,8 @@ use crate::protocol::emission;
 use crate::protocol::flow_kernel;
 use crate::protocol::flow_kernel::FlowChunk;
 use crate::protocol::kernel;
+use crate::protocol::kernel::StepInput;
+use crate::protocol::kernel::StepSums;
 use crate::protocol::moving_price_kernel;
 use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::params::ProtocolParams;
@@ -31,6 +33,7 @@ use crate::protocol::share_rules::ShareRule;
 use crate::protocol::slots;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::MAX_CHUNKS;
+use crate::protocol::slots::SlotSingles;
 use crate::protocol::slots::SlotValues;
 use crate::protocol::slots::StepBuffers;
 use crate::protocol::state::FlowState;
@@ -301,7 +304,12 @@ pub struct Workspace {
     pub buffers: StepBuffers,
     /// Events of the step.
     pub events: Vec<LifecycleEvent>,
+    /// Whether every slot leaves its row in `buffers`: for those who read more of it than `share`, `staked_open` and
+    /// `validator_alpha`.
+    pub keeps_rows: bool,
     pub(crate) flow: FlowBuffers,
+    /// `e^f - 1` of the organic flow as drawn.
+    pub(crate) growth: SlotSingles,
     pub(crate) scratch: [f64; SLOT_CAPACITY],
     ages: [AgeChunk; MAX_CHUNKS],
 }
@@ -311,7 +319,9 @@ impl Default for Workspace {
         Self {
             buffers: StepBuffers::new(),
             events: Vec::with_capacity(16),
+            keeps_rows: true,
             flow: FlowBuffers::default(),
+            growth: SlotSingles::zero(),
             scratch: [0.0; SLOT_CAPACITY],
             ages: [AgeChunk::frozen(); MAX_CHUNKS],
         }
@@ -367,33 +377,47 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     }
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
     let common = plan.outside.advance(draw, &mut path.outside);
-    let buffers = &mut work.buffers;
-    model_kernel::flow_draws::<V>(
-        &plan.flow,
-        draw,
-        common,
-        &path.chain,
-        &mut path.behaviour,
-        &mut work.flow,
-        &mut buffers.growth,
-    );
+    let Workspace { buffers, flow, growth, ages, keeps_rows, .. } = work;
+    let inflow_tao =
+        model_kernel::flow_draws::<V>(&plan.flow, draw, common, &path.chain, &mut path.behaviour, flow, growth);
     let shares = shares::<V>(opening, path, buffers);
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
-    let moved = kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, &coinbase, shares.factor, buffers);
-    path.issuance_tao += moved.spent_tao;
-    path.root_stake_tao += moved.root_tao;
-    path.free_tao += moved.sold_tao;
-    trade_flows::<V, EQUAL>(path, held, buffers);
-    let blocks = plan.input.blocks_per_step as f64;
+    let input = StepInput { coinbase: &coinbase, share_factor: shares.factor, growth, held };
+    let ages = patch_ages(plan, step, row, path, ages);
+    let is_affordable = costs_at_most(plan, &coinbase, inflow_tao) <= path.free_tao;
+    let (sums, is_sound) = if is_affordable && !plan.keeps_flows {
+        kernel::step_pass::<V, EQUAL>(&mut path.chain, input, ages, *keeps_rows, buffers)
+    } else {
+        advance_checked::<V, EQUAL>(plan, path, input, ages, buffers)
+    };
+    path.issuance_tao += sums.spent_tao;
+    path.root_stake_tao += sums.root_tao;
+    path.free_tao += sums.sold_tao - sums.flow_tao;
+    if is_sound { Ok(()) } else { Err(find_fault(plan, step, path)) }
+}
+
+/// More than the organic flow can cost (TAO): all flows into pools, at reserves that the coinbase can have let grow by then.
+fn costs_at_most(plan: &Plan, coinbase: &CoinbaseStep, inflow_tao: f64) -> f64 {
+    1.01 * inflow_tao + coinbase.blocks * coinbase.emission_tao[0] * plan.growth_cap
+}
+
+/// [`kernel::step_pass`] where the flow may cost more than there is in wallets, or enters flow averages.
+#[inline(always)]
+fn advance_checked<'a, V: Vector, const EQUAL: bool>(
+    plan: &Plan,
+    path: &mut PathState,
+    input: StepInput<'_>,
+    ages: impl Fn(usize) -> &'a AgeChunk,
+    buffers: &mut StepBuffers,
+) -> (StepSums, bool) {
+    let sums = kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, input, buffers);
+    let flow_tao = trade_flows::<V, EQUAL>(path, path.free_tao + sums.sold_tao, input.held, buffers);
+    let blocks = input.coinbase.blocks;
     if plan.keeps_flows {
         flow_kernel::close_pass::<V>(&path.protocol, blocks, &path.chain, &mut path.flows, buffers);
     }
-    let ages = patch_ages(plan, step, row, path, &mut work.ages);
-    if moving_price_kernel::moving_price_pass::<V, EQUAL>(&mut path.chain, blocks, ages, buffers) {
-        Ok(())
-    } else {
-        Err(find_fault(plan, step, path))
-    }
+    let is_sound = moving_price_kernel::moving_price_pass::<V, EQUAL>(&mut path.chain, blocks, ages, buffers);
+    (StepSums { flow_tao, ..sums }, is_sound)
 }
 
 /// Leaves gated shares in `buffers.share`, yet to be multiplied by the factor that is returned.
@@ -413,13 +437,16 @@ fn shares<V: Vector>(opening: u64, path: &mut PathState, buffers: &mut StepBuffe
             let interval = opening / GATE_PERIOD_BLOCKS;
             if interval != path.gate_interval {
                 let weights = &buffers.raw_share.0[..path.chain.len()];
-                let threshold = match gate.threshold {
+                path.gate_threshold = match gate.threshold {
                     GateThreshold::Rank(rank) if raw.factor > 0.0 => {
-                        share_kernel::ranked_value::<V>(weights, rank, path.gate_threshold / raw.factor)
+                        raw.factor * share_kernel::ranked_value::<V>(weights, rank, path.gate_threshold / raw.factor)
                     }
-                    threshold => threshold.of(weights.as_flattened()),
+                    threshold => {
+                        let shares: Vec<f64> =
+                            weights.as_flattened().iter().map(|weight| weight * raw.factor).collect();
+                        threshold.of(&shares)
+                    }
                 };
-                path.gate_threshold = threshold * raw.factor;
                 path.gate_interval = interval;
             }
             (gate.exponent, path.gate_threshold)
@@ -451,16 +478,21 @@ fn coinbase_step(plan: &Plan, path: &PathState, sell_flag: bool) -> CoinbaseStep
     }
 }
 
-/// Organic flow, scaled down where it would cost more than there is in wallets.
+/// Organic flow, scaled down where it would cost more than `free_tao`. Returns what it cost (TAO).
 #[inline(always)]
-fn trade_flows<V: Vector, const EQUAL: bool>(path: &mut PathState, held: &SlotValues, buffers: &mut StepBuffers) {
+fn trade_flows<V: Vector, const EQUAL: bool>(
+    path: &mut PathState,
+    free_tao: f64,
+    held: &SlotValues,
+    buffers: &mut StepBuffers,
+) -> f64 {
     let mut cost = kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
-    while cost > path.free_tao.max(0.0) {
-        let factor = if cost.is_finite() { 0.99 * path.free_tao.max(0.0) / cost } else { 0.0 };
+    while cost > free_tao.max(0.0) {
+        let factor = if cost.is_finite() { 0.99 * free_tao.max(0.0) / cost } else { 0.0 };
         kernel::rescale_flows(&mut path.chain, factor, buffers);
         cost = kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
     }
-    path.free_tao -= cost;
+    cost
 }
 
 /// Age factors of the path: those of incumbents, with the lanes of subnets that started on the path put in.

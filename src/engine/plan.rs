@@ -21,11 +21,10 @@ use crate::protocol::slots::Lanes8;
 use crate::protocol::state::ChainState;
 use crate::protocol::state::FlowState;
 use crate::protocol::state::SubnetState;
+use crate::rng::GROUP_SLOTS;
+use crate::simd::math;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::SLOT_CAPACITY;
-
-/// Slots come in groups of this many, so that a vector of 16 single-precision lanes is always full.
-const SLOT_GROUP: usize = 16;
 
 /// What a run simulates, before anything is derived from it.
 #[derive(Clone, Debug)]
@@ -73,6 +72,8 @@ pub struct Plan {
     pub(crate) outside: OutsideStep,
     pub(crate) sales: EmissionSales,
     pub(crate) age_rule: AgeRule,
+    /// Most that a flow can let a reserve grow, as a part of it.
+    pub(crate) growth_cap: f64,
     pub(crate) since_start: Vec<AgeFactors<f64>>,
 }
 
@@ -114,6 +115,7 @@ impl Plan {
             flow: FlowStep::coupled(&input.model.flow, blocks, input.draw_refinement),
             outside: OutsideStep::coupled(&input.model, blocks, input.draw_refinement),
             sales: emission_sales(&input.model, blocks),
+            growth_cap: 1.01 * math::exp_m1(input.model.flow.flow_cap),
             since_start: age_rule.since_start(input.steps as usize + 1),
             age_rule,
             input,
@@ -163,7 +165,7 @@ pub fn locate(slot: usize) -> (usize, usize) {
 
 /// Chunks that hold `slots` slots, in whole groups.
 pub fn chunks_for(slots: usize) -> usize {
-    slots.div_ceil(SLOT_GROUP) * (SLOT_GROUP / CHUNK_SLOTS)
+    slots.div_ceil(GROUP_SLOTS) * (GROUP_SLOTS / CHUNK_SLOTS)
 }
 
 /// A subnet of the snapshot; delays are drawn per path.

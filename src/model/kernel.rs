@@ -11,12 +11,11 @@ use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::Lanes8;
 use crate::protocol::slots::MAX_CHUNKS;
 use crate::protocol::slots::SlotSingles;
-use crate::protocol::slots::SlotValues;
 use crate::rng;
 use crate::rng::GROUP_SLOTS;
-use crate::rng::GroupWords;
 use crate::rng::Purpose;
 use crate::rng::SLOT_NORMALS;
+use crate::simd::Pair;
 use crate::simd::Singles;
 use crate::simd::Vector;
 use crate::simd::math;
@@ -206,24 +205,47 @@ pub struct Draw {
     pub block: f64,
 }
 
-/// Words of one normal of every slot, as [`rng::GroupWords`] has them.
-type WordRows = [[u32; 2 * CHUNK_SLOTS]; MAX_CHUNKS / GROUP_CHUNKS];
+/// Rows of draws: one for each normal of each group of 32 slots.
+const ROWS: usize = SLOT_NORMALS * MAX_CHUNKS / GROUP_CHUNKS;
+/// Rows that are computed together, operation by operation.
+const INTERLEAVED: usize = 4;
+
+/// Sixteen slots' single-precision values.
+type Row = [f32; 2 * CHUNK_SLOTS];
 
 /// Buffers of the flow passes.
 #[derive(Clone, Debug)]
 pub struct FlowBuffers {
-    radii: [WordRows; SLOT_NORMALS],
-    directions: [WordRows; SLOT_NORMALS],
-    normals: [SlotSingles; SLOT_NORMALS],
+    /// Words of row `3 g + j`: normal j of group g.
+    radii: [[u32; 2 * CHUNK_SLOTS]; ROWS],
+    directions: [[u32; 2 * CHUNK_SLOTS]; ROWS],
+    /// Normals of the same rows: the first sixteen slots of the group, and the last.
+    normals: [[Row; 2]; ROWS],
     /// Sum of the jumps of each slot, in units of its scale.
     jump: SlotSingles,
+    /// Log-volatility, then volatility over the step.
+    volatility: SlotSingles,
+    /// TAO reserve.
+    reserve: SlotSingles,
+    /// Daily scale.
+    scale: SlotSingles,
+    /// Age in blocks.
+    age: SlotSingles,
 }
 
 impl Default for FlowBuffers {
     fn default() -> Self {
-        let words = [[[0; 2 * CHUNK_SLOTS]; MAX_CHUNKS / GROUP_CHUNKS]; SLOT_NORMALS];
-        let zero = SlotSingles::zero();
-        Self { radii: words, directions: words, normals: [zero.clone(), zero.clone(), zero.clone()], jump: zero }
+        let (words, zero) = ([[0; 2 * CHUNK_SLOTS]; ROWS], SlotSingles::zero());
+        Self {
+            radii: words,
+            directions: words,
+            normals: [[[0.0; 2 * CHUNK_SLOTS]; 2]; ROWS],
+            jump: zero.clone(),
+            volatility: zero.clone(),
+            reserve: zero.clone(),
+            scale: zero.clone(),
+            age: zero,
+        }
     }
 }
 
@@ -235,7 +257,8 @@ impl Default for FlowBuffers {
 /// f = a D + g min(exp(h - Var h/2), cap) sqrt(D) (b Z_F + sqrt(1 - b^2) Z) + g (J - E J) + g (b/b_mean)(J_F - E J_F)
 /// ```
 ///
-/// clipped to `+- flow_cap`; 0 where not started. Source: MODEL 4.1.
+/// clipped to `+- flow_cap`. Source: MODEL 4.1. Returns what all flows into pools would cost at the reserves of `chain`, exact to
+/// 1e-5 (TAO). Slots that are not started are treated as if they were.
 #[inline(always)]
 pub fn flow_draws<V: Vector>(
     step: &FlowStep,
@@ -244,8 +267,8 @@ pub fn flow_draws<V: Vector>(
     chain: &[ChainChunk],
     behaviour: &mut [BehaviourChunk],
     buffers: &mut FlowBuffers,
-    growth: &mut SlotValues,
-) {
+    growth: &mut SlotSingles,
+) -> f64 {
     let groups = chain.len().div_ceil(GROUP_CHUNKS);
     buffers.jump = SlotSingles::zero();
     for number in 0..step.draws {
@@ -255,133 +278,179 @@ pub fn flow_draws<V: Vector>(
         if step.draws == 1 {
             draw_normals::<V>(groups, buffers);
         } else {
-            add_normals::<V>(&step.draw_weights[number as usize], number == 0, groups, buffers);
+            add_normals::<V>(&step.draw_weights[number as usize], number == 0, buffers);
         }
     }
-    flows::<V>(step, draw.block, common, chain, behaviour, buffers, growth);
+    move_volatilities::<V>(step, draw.block, chain, behaviour, buffers);
+    scales::<V>(step, behaviour, buffers);
+    flows::<V>(step, common, groups, behaviour, buffers, growth)
 }
 
 /// Random words of every slot's normals.
 #[inline(always)]
 fn draw_words<V: Vector>(draw: Draw, groups: usize, buffers: &mut FlowBuffers) {
-    for group in 0..groups {
+    let radii = buffers.radii.as_chunks_mut::<SLOT_NORMALS>().0.iter_mut();
+    let rows = radii.zip(buffers.directions.as_chunks_mut::<SLOT_NORMALS>().0).take(groups);
+    for (group, (radii, directions)) in rows.enumerate() {
         let first_slot = (group * GROUP_SLOTS) as u32;
         let words = rng::group_words::<V>(draw.seed, draw.path, draw.step, Purpose::SlotNormals, first_slot);
-        for (number, GroupWords { radii, directions }) in words.into_iter().enumerate() {
-            V::store_half_words(radii, &mut buffers.radii[number][group]);
-            V::store_half_words(directions, &mut buffers.directions[number][group]);
+        for ((words, radii), directions) in words.into_iter().zip(radii).zip(directions) {
+            V::store_half_words(words.radii, radii);
+            V::store_half_words(words.directions, directions);
         }
     }
 }
 
-/// Normals number `number` of the slots of a group, from their words.
+/// Normals of four rows from their words: the first sixteen slots of each, and the last.
 #[inline(always)]
-fn group_normals<V: Vector>(number: usize, group: usize, buffers: &FlowBuffers) -> [V::Singles; 2] {
-    let radii = V::load_half_words(&buffers.radii[number][group]);
-    let directions = V::load_half_words(&buffers.directions[number][group]);
-    rng::group_normals::<V>(GroupWords { radii, directions })
+fn four_rows<V: Vector>(
+    [r0, r1, r2, r3]: &[[u32; 2 * CHUNK_SLOTS]; INTERLEAVED],
+    [d0, d1, d2, d3]: &[[u32; 2 * CHUNK_SLOTS]; INTERLEAVED],
+) -> [[V::Singles; 2]; INTERLEAVED] {
+    let load = V::load_half_words;
+    let radii = Pair(Pair(load(r0), load(r1)), Pair(load(r2), load(r3)));
+    let directions = Pair(Pair(load(d0), load(d1)), Pair(load(d2), load(d3)));
+    let (first, last) = rng::box_muller::<Pair<Pair<V::Singles>>>(radii, directions);
+    [[first.0.0, last.0.0], [first.0.1, last.0.1], [first.1.0, last.1.0], [first.1.1, last.1.1]]
 }
 
 /// Normals of every slot from its words.
 #[inline(always)]
 fn draw_normals<V: Vector>(groups: usize, buffers: &mut FlowBuffers) {
-    for number in 0..SLOT_NORMALS {
-        for group in 0..groups {
-            let [first, second] = group_normals::<V>(number, group, buffers);
-            V::store_singles(first, &mut buffers.normals[number].0[2 * group]);
-            V::store_singles(second, &mut buffers.normals[number].0[2 * group + 1]);
+    let words = buffers.radii.as_chunks().0.iter().zip(buffers.directions.as_chunks().0);
+    let rows = words.zip(buffers.normals.as_chunks_mut::<INTERLEAVED>().0);
+    for ((radii, directions), rows) in rows.take((SLOT_NORMALS * groups).div_ceil(INTERLEAVED)) {
+        for (row, normals) in rows.as_flattened_mut().iter_mut().zip(four_rows::<V>(radii, directions).as_flattened()) {
+            V::store_singles(*normals, row);
         }
     }
 }
 
 /// The same, weighted and added to those of the drawn steps before, where this is not the `first`.
 #[inline(always)]
-fn add_normals<V: Vector>(weights: &[f32; SLOT_NORMALS], first: bool, groups: usize, buffers: &mut FlowBuffers) {
-    for (number, weight) in weights.iter().enumerate() {
-        for group in 0..groups {
-            let normals = group_normals::<V>(number, group, buffers);
-            for (row, normals) in buffers.normals[number].0[2 * group..].iter_mut().zip(normals) {
-                let sum = if first { V::Singles::splat(0.0) } else { V::load_singles(row) };
-                V::store_singles(V::Singles::splat(*weight).mul_add(normals, sum), row);
+fn add_normals<V: Vector>(weights: &[f32; SLOT_NORMALS], first: bool, buffers: &mut FlowBuffers) {
+    let words = buffers.radii.as_chunks().0.iter().zip(buffers.directions.as_chunks().0);
+    for (i, (radii, directions)) in words.enumerate() {
+        for (k, normals) in four_rows::<V>(radii, directions).into_iter().enumerate() {
+            let row = INTERLEAVED * i + k;
+            for (row_half, normals) in buffers.normals[row].iter_mut().zip(normals) {
+                let sum = if first { V::Singles::splat(0.0) } else { V::load_singles(row_half) };
+                let weight = V::Singles::splat(weights[row % SLOT_NORMALS]);
+                V::store_singles(weight.mul_add(normals, sum), row_half);
             }
         }
     }
 }
 
-/// Moves the volatilities on and makes each slot's flow from its draws.
+/// Moves the log-volatilities on, and narrows what the flow depends on.
+#[inline(always)]
+fn move_volatilities<V: Vector>(
+    step: &FlowStep,
+    block: f64,
+    chain: &[ChainChunk],
+    behaviour: &mut [BehaviourChunk],
+    buffers: &mut FlowBuffers,
+) {
+    let FlowBuffers { normals, volatility, reserve, age, .. } = buffers;
+    let block = V::splat(block);
+    let pairs = chain.as_chunks::<2>().0.iter().zip(behaviour.as_chunks_mut::<2>().0);
+    for (i, ([a, b], [c, d])) in pairs.enumerate() {
+        let normals = &normals[SLOT_NORMALS * (i / 2)..SLOT_NORMALS * (i / 2) + SLOT_NORMALS];
+        let (fast, slow) = (&normals[1][i % 2], &normals[2][i % 2]);
+        let (fast, slow): (&[[f32; CHUNK_SLOTS]], &[[f32; CHUNK_SLOTS]]) = (fast.as_chunks().0, slow.as_chunks().0);
+        let log = move_volatility::<V>(step, c, &fast[0], &slow[0]);
+        let other_log = move_volatility::<V>(step, d, &fast[1], &slow[1]);
+        V::store_singles(V::narrow(log, other_log), &mut volatility.0[i]);
+        V::store_singles(V::narrow(V::load(&a.reserve_tao), V::load(&b.reserve_tao)), &mut reserve.0[i]);
+        let ages = V::narrow(block - V::load(&c.registered_at), block - V::load(&d.registered_at));
+        V::store_singles(ages, &mut age.0[i]);
+    }
+}
+
+/// Moves the log-volatility of eight slots on, and returns it.
+#[inline(always)]
+fn move_volatility<V: Vector>(
+    step: &FlowStep,
+    behaviour: &mut BehaviourChunk,
+    fast: &[f32; CHUNK_SLOTS],
+    slow: &[f32; CHUNK_SLOTS],
+) -> V {
+    let [fast_lanes, slow_lanes] = &mut behaviour.log_volatility;
+    move_part::<V>(step, 0, fast_lanes, fast) + move_part::<V>(step, 1, slow_lanes, slow)
+}
+
+#[inline(always)]
+fn move_part<V: Vector>(step: &FlowStep, part: usize, lanes: &mut Lanes8, normals: &[f32; CHUNK_SLOTS]) -> V {
+    let innovation = V::splat(step.innovation[part]) * V::load_wide(normals);
+    let moved = V::splat(step.persistence[part]).mul_add(V::load(lanes), innovation);
+    moved.store(lanes);
+    moved
+}
+
+/// Volatility over the step, `min(exp(h - Var h/2), cap) sqrt(D)`, and daily scale `g` of every slot.
+#[inline(always)]
+fn scales<V: Vector>(step: &FlowStep, behaviour: &[BehaviourChunk], buffers: &mut FlowBuffers) {
+    let FlowBuffers { volatility, reserve, scale, age, .. } = buffers;
+    let single = Pair::<V::Singles>::splat;
+    let results = volatility.0.as_chunks_mut::<2>().0.iter_mut().zip(scale.0.as_chunks_mut::<2>().0);
+    let rows = results.zip(reserve.0.as_chunks::<2>().0.iter().zip(age.0.as_chunks::<2>().0));
+    let rows = rows.zip(behaviour.as_chunks::<GROUP_CHUNKS>().0);
+    for ((([va, vb], [sa, sb]), ([ra, rb], [aa, ab])), [c, d, e, f]) in rows {
+        let reserve = Pair(V::load_singles(ra), V::load_singles(rb)).max(single(step.reserve_floor));
+        let age = Pair(V::load_singles(aa), V::load_singles(ab)).max(single(step.age_floor_blocks));
+        let of_occupant =
+            Pair(V::load_single_pair(&c.log2_scale, &d.log2_scale), V::load_single_pair(&e.log2_scale, &f.log2_scale));
+        let volatility = Pair(V::load_singles(va), V::load_singles(vb));
+        let log2 = volatility.mul_add(single(std::f32::consts::LOG2_E), single(step.log2_volatility_shift));
+        let volatility = single::exp2(single(step.log2_volatility_cap).min(log2));
+        let log2 = of_occupant + single(step.log2_reference);
+        let log2 = single(-step.size_exponent).mul_add(single::log2(reserve), log2);
+        let scale = single::exp2(single(-step.age_exponent).mul_add(single::log2(age), log2));
+        V::store_singles(volatility.0, va);
+        V::store_singles(volatility.1, vb);
+        V::store_singles(scale.0, sa);
+        V::store_singles(scale.1, sb);
+    }
+}
+
+/// Each slot's flow from its draws, volatility and scale.
 #[inline(always)]
 fn flows<V: Vector>(
     step: &FlowStep,
-    block: f64,
     common: CommonFlow,
-    chain: &[ChainChunk],
-    behaviour: &mut [BehaviourChunk],
+    groups: usize,
+    behaviour: &[BehaviourChunk],
     buffers: &FlowBuffers,
-    growth: &mut SlotValues,
-) {
-    let single = V::Singles::splat;
-    let shared_jump = (common.jump - step.common_jump_mean) * step.inverse_loading_mean;
+    growth: &mut SlotSingles,
+) -> f64 {
+    let single = Pair::<V::Singles>::splat;
+    let mut inflow = single(0.0);
+    let shared_jump = ((common.jump - step.common_jump_mean) * step.inverse_loading_mean) as f32;
     let (low, high) = (single(-step.flow_cap), single(step.flow_cap));
-    let pairs = chain.as_chunks::<2>().0.iter().zip(behaviour.as_chunks_mut::<2>().0);
-    for (i, ((chain, behaviour), growth)) in pairs.zip(growth.0.as_chunks_mut::<2>().0).enumerate() {
-        let volatility = volatility::<V>(step, i, behaviour, buffers);
-        let scale = scale::<V>(step, block, chain, behaviour);
-        let [a, b] = behaviour;
-        let loading = V::load_single_pair(&a.loading, &b.loading);
-        let own = V::load_single_pair(&a.own_loading, &b.own_loading) * V::load_singles(&buffers.normals[0].0[i]);
-        let jumps = V::load_singles(&buffers.jump.0[i]) - single(step.jump_mean);
-        let jumps = loading.mul_add(single(shared_jump as f32), jumps);
-        let moves = volatility.mul_add(loading.mul_add(single(common.factor as f32), own), jumps);
-        let flow = high.min(low.max(scale.mul_add(moves, single(step.drift))));
-        let mut row = [0.0; 2 * CHUNK_SLOTS];
-        V::store_singles(single::exp_m1(flow), &mut row);
-        for ((row, chain), growth) in row.as_chunks().0.iter().zip(chain).zip(growth) {
-            (V::load_wide(row) * V::load(&chain.started)).store(growth);
-        }
+    let groups = behaviour.as_chunks::<GROUP_CHUNKS>().0.iter().take(groups);
+    for (group, ([c, d, e, f], growth)) in groups.zip(growth.0.as_chunks_mut::<2>().0).enumerate() {
+        let rows = |values: &SlotSingles| {
+            Pair(V::load_singles(&values.0[2 * group]), V::load_singles(&values.0[2 * group + 1]))
+        };
+        let [first, last] = &buffers.normals[SLOT_NORMALS * group];
+        let normals = Pair(V::load_singles(first), V::load_singles(last));
+        let loading = Pair(V::load_single_pair(&c.loading, &d.loading), V::load_single_pair(&e.loading, &f.loading));
+        let own_loading = Pair(
+            V::load_single_pair(&c.own_loading, &d.own_loading),
+            V::load_single_pair(&e.own_loading, &f.own_loading),
+        );
+        let diffusion = loading.mul_add(single(common.factor as f32), own_loading * normals);
+        let jumps = loading.mul_add(single(shared_jump), rows(&buffers.jump) - single(step.jump_mean));
+        let moves = rows(&buffers.volatility).mul_add(diffusion, jumps);
+        let flow = high.min(low.max(rows(&buffers.scale).mul_add(moves, single(step.drift))));
+        let grown = single::exp_m1(flow);
+        inflow = grown.max(single(0.0)).mul_add(rows(&buffers.reserve), inflow);
+        V::store_singles(grown.0, &mut growth[0]);
+        V::store_singles(grown.1, &mut growth[1]);
     }
-}
-
-/// Moves the log-volatilities of sixteen slots on and returns `min(exp(h - Var h/2), cap) sqrt(D)`.
-#[inline(always)]
-fn volatility<V: Vector>(
-    step: &FlowStep,
-    row: usize,
-    behaviour: &mut [BehaviourChunk; 2],
-    buffers: &FlowBuffers,
-) -> V::Singles {
-    let mut sums = [V::splat(0.0); 2];
-    for (half, (chunk, sum)) in behaviour.iter_mut().zip(&mut sums).enumerate() {
-        for (part, lanes) in chunk.log_volatility.iter_mut().enumerate() {
-            let normals: &[[f32; CHUNK_SLOTS]] = buffers.normals[part + 1].0[row].as_chunks().0;
-            let innovation = V::splat(step.innovation[part]) * V::load_wide(&normals[half]);
-            let moved = V::splat(step.persistence[part]).mul_add(V::load(lanes), innovation);
-            moved.store(lanes);
-            *sum = *sum + moved;
-        }
-    }
-    let shift = V::Singles::splat(step.log2_volatility_shift);
-    let log2 = V::narrow(sums[0], sums[1]).mul_add(V::Singles::splat(std::f32::consts::LOG2_E), shift);
-    single::exp2(V::Singles::splat(step.log2_volatility_cap).min(log2))
-}
-
-/// Daily scale `g` of sixteen slots.
-#[inline(always)]
-fn scale<V: Vector>(
-    step: &FlowStep,
-    block: f64,
-    chain: &[ChainChunk; 2],
-    behaviour: &[BehaviourChunk; 2],
-) -> V::Singles {
-    let single = V::Singles::splat;
-    let [a, b] = chain;
-    let reserve = V::narrow(V::load(&a.reserve_tao), V::load(&b.reserve_tao)).max(single(step.reserve_floor));
-    let [a, b] = behaviour;
-    let block = V::splat(block);
-    let age = V::narrow(block - V::load(&a.registered_at), block - V::load(&b.registered_at));
-    let age = age.max(single(step.age_floor_blocks));
-    let log2 = V::load_single_pair(&a.log2_scale, &b.log2_scale) + single(step.log2_reference);
-    let log2 = single(-step.size_exponent).mul_add(single::log2(reserve), log2);
-    single::exp2(single(-step.age_exponent).mul_add(single::log2(age), log2))
+    let mut lanes = [0.0; 2 * CHUNK_SLOTS];
+    V::store_singles(inflow.0 + inflow.1, &mut lanes);
+    lanes.iter().map(|tao| f64::from(*tao)).sum()
 }
 
 #[cfg(test)]
@@ -423,7 +492,7 @@ mod tests {
         for slot in 0..CHUNKS * CHUNK_SLOTS {
             let (i, lane) = (slot / CHUNK_SLOTS, slot % CHUNK_SLOTS);
             chain[i].reserve_tao[lane] = 50.0 + 90.0 * slot as f64;
-            chain[i].started[lane] = if slot % 9 == 0 { 0.0 } else { 1.0 };
+            chain[i].started[lane] = 1.0;
             let nature = Nature { log_scale: -4.0 + 0.01 * slot as f64, loading: 0.003 * slot as f64 };
             behaviour[i].settle(lane, 7_000 * slot as u64, &nature);
             behaviour[i].set_volatility(lane, [0.1, -0.2]);
@@ -434,13 +503,18 @@ mod tests {
     struct Draws<'a>(&'a FlowStep, &'a mut FlowBuffers);
 
     impl Kernel for Draws<'_> {
-        type Output = SlotValues;
+        type Output = SlotSingles;
 
         #[inline(always)]
-        fn run<V: Vector>(self) -> SlotValues {
+        fn run<V: Vector>(self) -> SlotSingles {
             let (chain, mut behaviour) = slots();
-            let mut flow = SlotValues::splat(0.0);
-            flow_draws::<V>(self.0, DRAW, COMMON, &chain, &mut behaviour, self.1, &mut flow);
+            let mut flow = SlotSingles::zero();
+            let inflow = flow_draws::<V>(self.0, DRAW, COMMON, &chain, &mut behaviour, self.1, &mut flow);
+            let into = |slot: usize| {
+                f64::from(flow.get(slot)).max(0.0) * chain[slot / CHUNK_SLOTS].reserve_tao[slot % CHUNK_SLOTS]
+            };
+            let expected: f64 = (0..CHUNKS * CHUNK_SLOTS).map(into).sum();
+            assert!((inflow / expected - 1.0).abs() < 1e-5, "{inflow} TAO, not {expected}");
             flow
         }
     }
@@ -467,7 +541,7 @@ mod tests {
         let shared = loading / params.loading_mean * (COMMON.jump - params.common_jump.mean_per_day());
         let volatility = log_volatility.exp().min(params.volatility_cap);
         let flow = params.drift_per_day + scale * (volatility * diffusion + own + shared);
-        flow.clamp(-params.flow_cap, params.flow_cap) * chain[i].started[lane]
+        flow.clamp(-params.flow_cap, params.flow_cap)
     }
 
     #[test]
@@ -480,7 +554,7 @@ mod tests {
             let growth = dispatch(backend, Draws(&step, &mut buffers));
             assert_eq!(growth.0, reference.0, "{backend}");
             for slot in 0..CHUNKS * CHUNK_SLOTS {
-                let flow = growth.get(slot).ln_1p();
+                let flow = f64::from(growth.get(slot)).ln_1p();
                 let expected = flow_of(&params, f64::from(buffers.jump.get(slot)), slot);
                 assert!(
                     (flow - expected).abs() < 1e-6 * (0.02 + expected.abs()),

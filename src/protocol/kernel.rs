@@ -12,6 +12,8 @@
 //! - Whole rao: amounts are f64 tokens. Effect below 1e-9 TAO per block.
 
 use crate::protocol::coinbase_step::CoinbaseStep;
+use crate::protocol::moving_price_kernel;
+use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::root::RootAlpha;
 use crate::protocol::rule_kernel::CapTerms;
 use crate::protocol::rule_kernel::blend_parts;
@@ -22,21 +24,123 @@ use crate::protocol::rule_kernel::return_below_halvings;
 use crate::protocol::rule_kernel::root_fate;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
+use crate::protocol::slots::SlotSingles;
 use crate::protocol::slots::SlotValues;
 use crate::protocol::slots::StepBuffers;
 use crate::protocol::slots::TILE_CHUNKS;
 use crate::simd::Vector;
 use crate::simd::math;
 
-/// TAO that a coinbase moved, over all slots.
+/// TAO that a step moved, over all slots.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CoinbaseSums {
+pub struct StepSums {
     /// Put into pools by the chain: injection and chain buys.
     pub spent_tao: f64,
     /// Paid for root claims.
     pub root_tao: f64,
     /// Paid to owners, miners and validators.
     pub sold_tao: f64,
+    /// Put into pools by organic flow.
+    pub flow_tao: f64,
+}
+
+/// The same as it grows, chunk by chunk.
+#[derive(Clone, Copy)]
+struct Sums<V> {
+    spent: V,
+    root: V,
+    sold: V,
+    flow: V,
+}
+
+impl<V: Vector> Sums<V> {
+    #[inline(always)]
+    fn zero() -> Self {
+        let zero = V::splat(0.0);
+        Self { spent: zero, root: zero, sold: zero, flow: zero }
+    }
+
+    #[inline(always)]
+    fn total(self) -> StepSums {
+        StepSums {
+            spent_tao: self.spent.sum_halving(),
+            root_tao: self.root.sum_halving(),
+            sold_tao: self.sold.sum_halving(),
+            flow_tao: self.flow.sum_halving(),
+        }
+    }
+}
+
+/// A few chunks that go through all passes together: the number of the first, and its row in the buffers.
+#[derive(Clone, Copy)]
+struct Tile {
+    first: usize,
+    row: usize,
+}
+
+/// What a step reads besides the slots.
+#[derive(Clone, Copy)]
+pub struct StepInput<'a> {
+    /// Of the chain.
+    pub coinbase: &'a CoinbaseStep,
+    /// Shares are `buffers.share` times this.
+    pub share_factor: f64,
+    /// `e^f - 1` of the organic flow as drawn.
+    pub growth: &'a SlotSingles,
+    /// Alpha of books, not for sale by others.
+    pub held: &'a SlotValues,
+}
+
+/// Coinbase, sales and organic flow, then moving prices, of a step whose flow cannot cost more than there is in wallets.
+///
+/// With `keeps` every slot leaves its own row in `buffers`; else all tiles use the same few, which stay in the first-level cache,
+/// but for `share`, `staked_open` and `validator_alpha`. Returns the sums, and whether every slot is sound.
+#[inline(always)]
+pub fn step_pass<'a, V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    input: StepInput<'_>,
+    ages: impl Fn(usize) -> &'a AgeChunk,
+    keeps: bool,
+    buffers: &mut StepBuffers,
+) -> (StepSums, bool) {
+    let mut sums = Sums::<V>::zero();
+    let mut sound = moving_price_kernel::every_lane::<V>();
+    for (number, chunks) in chunks.chunks_mut(TILE_CHUNKS).enumerate() {
+        let first = number * TILE_CHUNKS;
+        let tile = Tile { first, row: if keeps { first } else { 0 } };
+        coinbase_tile::<V, EQUAL>(tile, chunks, input, buffers, &mut sums);
+        flow_tile::<V, EQUAL>(tile, chunks, input.held, buffers, &mut sums.flow);
+        let blocks = input.coinbase.blocks;
+        sound = sound & moving_price_kernel::tile::<V, EQUAL>(first, tile.row, chunks, blocks, &ages, buffers);
+    }
+    (sums.total(), V::bitmask(sound) == 0xff)
+}
+
+/// The coinbase and sales alone; every slot leaves its row in `buffers`.
+#[inline(always)]
+pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    input: StepInput<'_>,
+    buffers: &mut StepBuffers,
+) -> StepSums {
+    let mut sums = Sums::<V>::zero();
+    for (number, chunks) in chunks.chunks_mut(TILE_CHUNKS).enumerate() {
+        let first = number * TILE_CHUNKS;
+        coinbase_tile::<V, EQUAL>(Tile { first, row: first }, chunks, input, buffers, &mut sums);
+    }
+    sums.total()
+}
+
+/// Organic net flow after a [`coinbase_pass`]; returns what it cost (TAO), to be checked against free TAO.
+#[inline(always)]
+pub fn flow_pass<V: Vector, const EQUAL: bool>(
+    chunks: &mut [ChainChunk],
+    held: &SlotValues,
+    buffers: &mut StepBuffers,
+) -> f64 {
+    let mut cost = V::splat(0.0);
+    flow_tile::<V, EQUAL>(Tile { first: 0, row: 0 }, chunks, held, buffers, &mut cost);
+    cost.sum_halving()
 }
 
 /// Injection, chain buy, alpha emission with its splits, sales of emission and root claims over K blocks.
@@ -52,49 +156,45 @@ pub struct CoinbaseSums {
 ///
 /// Quotients known at the same time share one division, by the product of their denominators.
 /// rho' is taken where the middle block stands after its injection and mint, which is the chain's own state at K = 1.
-/// `buffers.share` holds shares times `share_sum` and is normalised on the way.
 #[inline(always)]
-pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
+fn coinbase_tile<V: Vector, const EQUAL: bool>(
+    tile: Tile,
     chunks: &mut [ChainChunk],
-    step: &CoinbaseStep,
-    share_factor: f64,
+    input: StepInput<'_>,
     buffers: &mut StepBuffers,
-) -> CoinbaseSums {
-    let is_root_sold_first = step.root_rule.root_alpha(step.sell_flag, false) == RootAlpha::Sold;
-    let mut sums = [V::splat(0.0); 3];
-    for (tile, chunks) in chunks.chunks_mut(TILE_CHUNKS).enumerate() {
-        let first = tile * TILE_CHUNKS;
-        injection_pass::<V, EQUAL>(first, chunks, step, share_factor, buffers, &mut sums[0]);
-        emission_pass::<V, EQUAL>(first, chunks, step, buffers);
-        if is_root_sold_first {
-            root_first_sale_pass::<V, EQUAL>(first, chunks, buffers, &mut sums);
-        } else {
-            sale_pass::<V, EQUAL>(first, chunks, buffers, &mut sums);
-        }
+    sums: &mut Sums<V>,
+) {
+    let step = input.coinbase;
+    injection_pass::<V, EQUAL>(tile, chunks, input, buffers, &mut sums.spent);
+    emission_pass::<V, EQUAL>(tile, chunks, step, buffers);
+    if step.root_rule.root_alpha(step.sell_flag, false) == RootAlpha::Sold {
+        root_first_sale_pass::<V, EQUAL>(tile, chunks, buffers, sums);
+    } else {
+        sale_pass::<V, EQUAL>(tile, chunks, buffers, sums);
     }
-    let [spent_tao, root_tao, sold_tao] = sums.map(V::sum_halving);
-    CoinbaseSums { spent_tao, root_tao, sold_tao }
 }
 
 /// What the chain puts into each pool, and what it mints.
 #[inline(always)]
 fn injection_pass<V: Vector, const EQUAL: bool>(
-    first: usize,
+    Tile { first, row }: Tile,
     chunks: &mut [ChainChunk],
-    step: &CoinbaseStep,
-    share_factor: f64,
+    input: StepInput<'_>,
     buffers: &mut StepBuffers,
     spent: &mut V,
 ) {
+    let step = input.coinbase;
+    let drawn = input.growth.0.as_flattened().as_chunks::<CHUNK_SLOTS>().0;
     let one = V::splat(1.0);
     let blocks = V::splat(step.blocks);
     let root = V::splat(step.weighted_root_tao);
     let to_middle = V::splat(0.5 * (1.0 + 1.0 / step.blocks));
     for (t, chunk) in chunks.iter_mut().enumerate() {
-        let i = first + t;
+        let (i, r) = (first + t, row + t);
         let x = V::load(&chunk.reserve_alpha);
         let y = V::load(&chunk.reserve_tao);
-        let share = V::load(&buffers.share.0[i]) * V::splat(share_factor);
+        let started = V::load(&chunk.started);
+        let share = V::load(&buffers.share.0[i]) * V::splat(input.share_factor);
         let issuance = chunk.issuance::<V>();
         let diluted = root + issuance;
         let w2 = V::load(&chunk.weight_tao);
@@ -116,15 +216,16 @@ fn injection_pass<V: Vector, const EQUAL: bool>(
             let (first, _) = injected::<V>(step, 0, share, CapTerms { rho, minted: blocks * rate, price });
             rate = cross_halvings::<V>(chunk, issuance, blocks.mul_add(rate, first * per_price), step.blocks);
         }
-        let minted = blocks * rate * V::load(&chunk.started);
+        let minted = blocks * rate * started;
         let (injected_tao, excess) = blend_parts::<V>(step, share, CapTerms { rho, minted, price });
         let injected_alpha = injected_alpha::<V>(step.injection_rule, injected_tao * per_price, excess, minted);
         let spent_tao = injected_tao + excess;
         *spent = *spent + spent_tao;
 
         share.store(&mut buffers.share.0[i]);
-        price.store(&mut buffers.price_open.0[i]);
-        spent_tao.store(&mut buffers.spent_tao.0[i]);
+        (V::load_wide(&drawn[i]) * started).store(&mut buffers.growth.0[r]);
+        price.store(&mut buffers.price_open.0[r]);
+        spent_tao.store(&mut buffers.spent_tao.0[r]);
         let scratch = &mut buffers.scratch;
         per_price.store(&mut scratch.per_price[t]);
         excess.store(&mut scratch.excess_tao[t]);
@@ -138,7 +239,7 @@ fn injection_pass<V: Vector, const EQUAL: bool>(
 /// Leaves the alpha reserve after injection in `reserve_alpha_mid`, and root alpha that the chain sells in `diluted`.
 #[inline(always)]
 fn emission_pass<V: Vector, const EQUAL: bool>(
-    first: usize,
+    Tile { first, row }: Tile,
     chunks: &mut [ChainChunk],
     step: &CoinbaseStep,
     buffers: &mut StepBuffers,
@@ -149,7 +250,7 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
     let cut_part = V::splat(step.owner_cut);
     let server_part = V::splat(0.5 * (1.0 - step.owner_cut));
     for (t, chunk) in chunks.iter_mut().enumerate() {
-        let i = first + t;
+        let (i, r) = (first + t, row + t);
         let scratch = &mut buffers.scratch;
         let x = V::load(&chunk.reserve_alpha);
         let y = V::load(&chunk.reserve_tao);
@@ -165,7 +266,7 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
             let growth = (one - w2) * (injected / x);
             let growth_tao = match step.injection_rule.keeps_price() {
                 true => growth,
-                false => w2 * ((V::load(&buffers.spent_tao.0[i]) - excess) / y),
+                false => w2 * ((V::load(&buffers.spent_tao.0[r]) - excess) / y),
             };
             let moved = (w2 + growth_tao) / (one + growth + growth_tao);
             let w2_new = if step.weighted { moved } else { w2 };
@@ -198,7 +299,7 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
         sold.store(&mut scratch.sold_alpha[t]);
         swapped.store(&mut scratch.swapped_alpha[t]);
         fate.sold.store(&mut scratch.diluted[t]);
-        ((x - bought) + injected).store(&mut buffers.reserve_alpha_mid.0[i]);
+        ((x - bought) + injected).store(&mut buffers.reserve_alpha_mid.0[r]);
         let paid_out = (cut + miner) + (validator - sold);
         (staked + (paid_out + (claimed - swapped))).store(&mut chunk.staked_alpha);
         if step.injection_rule.keeps_bought_alpha() {
@@ -213,16 +314,16 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
 /// in `coinbase_ratio`.
 #[inline(always)]
 fn sale_pass<V: Vector, const EQUAL: bool>(
-    first: usize,
+    Tile { row, .. }: Tile,
     chunks: &[ChainChunk],
     buffers: &mut StepBuffers,
-    [_, root, sales]: &mut [V; 3],
+    sums: &mut Sums<V>,
 ) {
     let one = V::splat(1.0);
     for (t, chunk) in chunks.iter().enumerate() {
-        let i = first + t;
-        let x = V::load(&buffers.reserve_alpha_mid.0[i]);
-        let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[i]);
+        let r = row + t;
+        let x = V::load(&buffers.reserve_alpha_mid.0[r]);
+        let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[r]);
         let sold = V::load(&buffers.scratch.sold_alpha[t]);
         let swapped = V::load(&buffers.scratch.swapped_alpha[t]);
         let xa = x + sold;
@@ -234,40 +335,40 @@ fn sale_pass<V: Vector, const EQUAL: bool>(
             let part = ((x * y) * x) * inverse;
             (part * xb, part * xa, y * per_x)
         } else {
-            let ratio = weight_ratio::<V, EQUAL>(chunk);
+            let ratio = chunk.weight_ratio::<V, EQUAL>();
             let power = -(one / ratio);
             let grown = math::ln_1p((sold + swapped) * per_x);
             let ya = y * math::exp(power * math::ln_1p(sold * per_x));
             (ya, y * math::exp(power * grown), y * per_x / ratio)
         };
         let (root_tao, sold_tao) = (ya - yb, y - ya);
-        *root = *root + root_tao;
-        *sales = *sales + sold_tao;
-        (price * V::load(&buffers.scratch.per_price[t])).store(&mut buffers.coinbase_ratio.0[i]);
-        root_tao.store(&mut buffers.root_tao.0[i]);
-        sold_tao.store(&mut buffers.sold_tao.0[i]);
-        xb.store(&mut buffers.reserve_alpha_mid.0[i]);
-        yb.store(&mut buffers.reserve_tao_mid.0[i]);
+        sums.root = sums.root + root_tao;
+        sums.sold = sums.sold + sold_tao;
+        (price * V::load(&buffers.scratch.per_price[t])).store(&mut buffers.coinbase_ratio.0[r]);
+        root_tao.store(&mut buffers.root_tao.0[r]);
+        sold_tao.store(&mut buffers.sold_tao.0[r]);
+        xb.store(&mut buffers.reserve_alpha_mid.0[r]);
+        yb.store(&mut buffers.reserve_tao_mid.0[r]);
     }
 }
 
 /// [`sale_pass`] where the chain itself sells root alpha: before all others, so that the moving price sees it at once.
 #[inline(always)]
 fn root_first_sale_pass<V: Vector, const EQUAL: bool>(
-    first: usize,
+    Tile { row, .. }: Tile,
     chunks: &[ChainChunk],
     buffers: &mut StepBuffers,
-    [_, root, sales]: &mut [V; 3],
+    sums: &mut Sums<V>,
 ) {
     let one = V::splat(1.0);
     for (t, chunk) in chunks.iter().enumerate() {
-        let i = first + t;
-        let x = V::load(&buffers.reserve_alpha_mid.0[i]);
-        let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[i]);
+        let r = row + t;
+        let x = V::load(&buffers.reserve_alpha_mid.0[r]);
+        let y = V::load(&chunk.reserve_tao) + V::load(&buffers.spent_tao.0[r]);
         let xa = x + V::load(&buffers.scratch.diluted[t]);
         let xb = xa + V::load(&buffers.scratch.sold_alpha[t]);
         let xc = xb + V::load(&buffers.scratch.swapped_alpha[t]);
-        let ratio = weight_ratio::<V, EQUAL>(chunk);
+        let ratio = chunk.weight_ratio::<V, EQUAL>();
         let (ya, yb, yc) = if EQUAL {
             (y * (x / xa), y * (x / xb), y * (x / xc))
         } else {
@@ -277,37 +378,38 @@ fn root_first_sale_pass<V: Vector, const EQUAL: bool>(
             (ya, yb, ya * math::exp(power * math::ln(xc / xa)))
         };
         let (root_tao, sold_tao) = ((y - ya) + (yb - yc), ya - yb);
-        *root = *root + root_tao;
-        *sales = *sales + sold_tao;
-        (ya / (xa * ratio) * V::load(&buffers.scratch.per_price[t])).store(&mut buffers.coinbase_ratio.0[i]);
-        root_tao.store(&mut buffers.root_tao.0[i]);
-        sold_tao.store(&mut buffers.sold_tao.0[i]);
-        xc.store(&mut buffers.reserve_alpha_mid.0[i]);
-        yc.store(&mut buffers.reserve_tao_mid.0[i]);
+        sums.root = sums.root + root_tao;
+        sums.sold = sums.sold + sold_tao;
+        (ya / (xa * ratio) * V::load(&buffers.scratch.per_price[t])).store(&mut buffers.coinbase_ratio.0[r]);
+        root_tao.store(&mut buffers.root_tao.0[r]);
+        sold_tao.store(&mut buffers.sold_tao.0[r]);
+        xc.store(&mut buffers.reserve_alpha_mid.0[r]);
+        yc.store(&mut buffers.reserve_tao_mid.0[r]);
     }
 }
 
-/// Organic net flow: `y' = y e^f`, `x' = x e^(-f w2 / w1)`, sales limited to the sellable stake. Returns what it cost (TAO): the
-/// caller checks it against free TAO.
+/// Organic net flow: `y' = y e^f`, `x' = x e^(-f w2 / w1)`, sales limited to the sellable stake.
 ///
-/// `buffers.growth` holds `e^f - 1` before the limit on entry and after it on return. `held`: alpha of books (not for sale by
-/// others). Leaves the TAO that the flow moved in `buffers.flow_tao`.
+/// `buffers.growth` holds `e^f - 1` before the limit on entry and after it on return. Leaves the TAO that the flow moved in
+/// `buffers.flow_tao`.
 #[inline(always)]
-pub fn flow_pass<V: Vector, const EQUAL: bool>(
+fn flow_tile<V: Vector, const EQUAL: bool>(
+    Tile { first, row }: Tile,
     chunks: &mut [ChainChunk],
     held: &SlotValues,
     buffers: &mut StepBuffers,
-) -> f64 {
+    cost: &mut V,
+) {
     let one = V::splat(1.0);
     let sellable_part = V::splat(SELLABLE_PART);
     let zero = V::splat(0.0);
-    let mut cost = zero;
-    for (i, chunk) in chunks.iter_mut().enumerate() {
-        let x = V::load(&buffers.reserve_alpha_mid.0[i]);
-        let y = V::load(&buffers.reserve_tao_mid.0[i]);
+    for (t, chunk) in chunks.iter_mut().enumerate() {
+        let (i, r) = (first + t, row + t);
+        let x = V::load(&buffers.reserve_alpha_mid.0[r]);
+        let y = V::load(&buffers.reserve_tao_mid.0[r]);
         let staked = V::load(&chunk.staked_alpha);
-        let mut growth = V::load(&buffers.growth.0[i]);
-        let ratio = weight_ratio::<V, EQUAL>(chunk);
+        let mut growth = V::load(&buffers.growth.0[r]);
+        let ratio = chunk.weight_ratio::<V, EQUAL>();
         let mut x_new = if EQUAL { x / (one + growth) } else { x * math::exp(-(math::ln_1p(growth) * ratio)) };
         let limit = (staked - V::load(&held.0[i])).max(zero).mul_add(sellable_part, x);
         let over = x_new.gt(limit);
@@ -315,29 +417,19 @@ pub fn flow_pass<V: Vector, const EQUAL: bool>(
             let limited = if EQUAL { x / limit - one } else { math::exp_m1(-(math::ln(limit / x) / ratio)) };
             growth = V::select(over, limited, growth);
             x_new = V::select(over, limit, x_new);
-            growth.store(&mut buffers.growth.0[i]);
+            growth.store(&mut buffers.growth.0[r]);
         }
         let flow_tao = y * growth;
-        cost = cost + flow_tao;
-        flow_tao.store(&mut buffers.flow_tao.0[i]);
+        *cost = *cost + flow_tao;
+        flow_tao.store(&mut buffers.flow_tao.0[r]);
         (y + flow_tao).store(&mut chunk.reserve_tao);
         x_new.store(&mut chunk.reserve_alpha);
         (staked + (x - x_new)).store(&mut chunk.staked_alpha);
     }
-    cost.sum_halving()
 }
 
 /// Part of the stake outside books that may leave in one step (MODEL 4.1).
 pub const SELLABLE_PART: f64 = 0.999;
-
-#[inline(always)]
-pub(super) fn weight_ratio<V: Vector, const EQUAL: bool>(chunk: &ChainChunk) -> V {
-    if EQUAL {
-        return V::splat(1.0);
-    }
-    let w2 = V::load(&chunk.weight_tao);
-    w2 / (V::splat(1.0) - w2)
-}
 
 /// Takes the pool moves of [`flow_pass`] back and multiplies every flow by `factor`, for a pass with less money.
 #[cold]
@@ -423,7 +515,10 @@ mod tests {
         #[inline(always)]
         fn run<V: Vector>(self) -> Self::Output {
             let (mut chunks, mut buffers) = (slots(), shares());
-            coinbase_pass::<V, EQUAL>(&mut chunks, &step(self.0), 1.0, &mut buffers);
+            let growth = SlotSingles::zero();
+            let held = SlotValues::splat(0.0);
+            let input = StepInput { coinbase: &step(self.0), share_factor: 1.0, growth: &growth, held: &held };
+            coinbase_pass::<V, EQUAL>(&mut chunks, input, &mut buffers);
             (chunks, buffers)
         }
     }

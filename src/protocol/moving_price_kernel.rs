@@ -2,7 +2,6 @@
 //!
 //! The closed form of MODEL 3.5, by a mean over the step that is tabulated by age.
 
-use crate::protocol::kernel::weight_ratio;
 use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::moving_price_table::MEAN_MOVE_MAX;
 use crate::protocol::moving_price_table::MEAN_TERMS;
@@ -19,7 +18,8 @@ const COINBASE_MAX: f64 = 1.0 / 32.0;
 const TWICE_ATANH: [f64; 5] =
     [2.000000000320296, 0.66666640166975843, 0.40003499218180763, 0.28410582468858816, 0.25198075720882134];
 
-/// Moving prices over K blocks (MODEL 3.5), the spot price moving evenly in logs through the step.
+/// Moving prices over K blocks (MODEL 3.5), the spot price moving evenly in logs through the step; `buffers` have a row for every
+/// slot.
 ///
 /// Returns whether every slot is sound: reserves positive, stake and moving price not negative, none NaN.
 #[inline(always)]
@@ -29,28 +29,48 @@ pub fn moving_price_pass<'a, V: Vector, const EQUAL: bool>(
     ages: impl Fn(usize) -> &'a AgeChunk,
     buffers: &StepBuffers,
 ) -> bool {
+    V::bitmask(tile::<V, EQUAL>(0, 0, chunks, blocks, &ages, buffers)) == 0xff
+}
+
+/// A mask of all lanes.
+#[inline(always)]
+pub(super) fn every_lane<V: Vector>() -> V::Mask {
+    V::splat(0.0).le(V::splat(0.0))
+}
+
+/// The same for chunks from `first` on, whose rows in `buffers` begin at `row`; the mask of sound lanes.
+#[inline(always)]
+pub(super) fn tile<'a, V: Vector, const EQUAL: bool>(
+    first: usize,
+    row: usize,
+    chunks: &mut [ChainChunk],
+    blocks: f64,
+    ages: &impl Fn(usize) -> &'a AgeChunk,
+    buffers: &StepBuffers,
+) -> V::Mask {
     let one = V::splat(1.0);
     let zero = V::splat(0.0);
     let limits = Limits::new(blocks);
-    let mut sound = zero.le(zero);
-    for (i, chunk) in chunks.iter_mut().enumerate() {
-        let age = ages(i);
-        let opening = V::load(&buffers.price_open.0[i]);
-        let coinbase = V::load(&buffers.coinbase_ratio.0[i]);
+    let mut sound = every_lane::<V>();
+    for (t, chunk) in chunks.iter_mut().enumerate() {
+        let age = ages(first + t);
+        let x = V::load(&chunk.reserve_alpha);
+        let y = V::load(&chunk.reserve_tao);
+        let opening = V::load(&buffers.price_open.0[row + t]);
+        let coinbase = V::load(&buffers.coinbase_ratio.0[row + t]);
         let effective = if blocks == 1.0 {
             opening * coinbase
         } else {
-            effective_price::<V, EQUAL>(chunk, opening, coinbase, age, &limits)
+            let before = if EQUAL { x * opening } else { x * chunk.weight_ratio::<V, EQUAL>() * opening };
+            effective_price::<V>(y, before, opening, coinbase, age, &limits)
         };
         let old = V::load(&chunk.moving_price);
-        let sampled = one.min(effective);
-        let new = V::load(&age.keep).mul_add(old - sampled, sampled);
+        let new = V::load(&age.gain).mul_add(one.min(effective) - old, old);
         let new = V::select(V::load(&chunk.started).gt(zero), new, old);
         new.store(&mut chunk.moving_price);
-        let pools = V::load(&chunk.reserve_tao).gt(zero) & V::load(&chunk.reserve_alpha).gt(zero);
-        sound = sound & pools & V::load(&chunk.staked_alpha).ge(zero) & new.ge(zero);
+        sound = sound & y.gt(zero) & x.gt(zero) & V::load(&chunk.staked_alpha).ge(zero) & new.ge(zero);
     }
-    V::bitmask(sound) == 0xff
+    sound
 }
 
 /// Within what the short form of the effective price holds, for steps of `blocks` blocks.
@@ -72,21 +92,13 @@ impl Limits {
 ///
 /// Exact to 2e-9; the closed form itself differs from the blocks by 1e-4 at most (MODEL 3.5).
 #[inline(always)]
-fn effective_price<V: Vector, const EQUAL: bool>(
-    chunk: &ChainChunk,
-    opening: V,
-    coinbase: V,
-    age: &AgeChunk,
-    limits: &Limits,
-) -> V {
+fn effective_price<V: Vector>(y: V, before: V, opening: V, coinbase: V, age: &AgeChunk, limits: &Limits) -> V {
     let one = V::splat(1.0);
-    let (x, y) = (V::load(&chunk.reserve_alpha), V::load(&chunk.reserve_tao));
-    let before = if EQUAL { x * opening } else { x * weight_ratio::<V, EQUAL>(chunk) * opening };
     let z = (y - before) / (y + before);
     let total = z * math::horner(z * z, &TWICE_ATANH);
     let mut mean = V::load(&age.mean[MEAN_TERMS - 1]);
-    for lanes in age.mean[..MEAN_TERMS - 1].iter().rev() {
-        mean = mean.mul_add(total, V::load(lanes));
+    for term in age.mean[..MEAN_TERMS - 1].iter().rev() {
+        mean = mean.mul_add(total, V::load(term));
     }
     let mean = mean.mul_add(total, one);
     let moved = coinbase - one;
@@ -110,7 +122,7 @@ fn effective_price<V: Vector, const EQUAL: bool>(
 #[inline(always)]
 fn effective_price_by_logs<V: Vector>(opening: V, coinbase: V, total: V, age: &AgeChunk, blocks: f64) -> V {
     let inverse_blocks = V::splat(1.0 / blocks);
-    let growth = -math::ln(V::load(&age.keep));
+    let growth = -math::ln_1p(-V::load(&age.gain));
     let tilt = V::load(&age.tilt);
     let mean = weighted_sum(total + growth, tilt, blocks) / weighted_sum(growth, tilt, blocks);
     opening * math::exp(coinbase * inverse_blocks) * mean

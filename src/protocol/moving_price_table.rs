@@ -29,8 +29,8 @@ const CHEBYSHEV: [f64; MEAN_TERMS] = [
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug)]
 pub struct AgeChunk {
-    /// `e^l`: part of the old average that is kept.
-    pub keep: Lanes8,
+    /// `1 - e^l`: part of the old average that is replaced.
+    pub gain: Lanes8,
     /// Coefficients `c` of [`AgeFactors`].
     pub mean: [Lanes8; MEAN_TERMS],
     /// `t`: growth of the smoothing within the step.
@@ -40,12 +40,12 @@ pub struct AgeChunk {
 impl AgeChunk {
     /// Factors that leave the average as it is.
     pub fn frozen() -> Self {
-        Self { keep: [1.0; CHUNK_SLOTS], mean: [[0.0; CHUNK_SLOTS]; MEAN_TERMS], tilt: [0.0; CHUNK_SLOTS] }
+        Self { gain: [0.0; CHUNK_SLOTS], mean: [[0.0; CHUNK_SLOTS]; MEAN_TERMS], tilt: [0.0; CHUNK_SLOTS] }
     }
 
     /// Overwrites one lane.
     pub fn set(&mut self, lane: usize, factors: &AgeFactors<f64>) {
-        self.keep[lane] = factors.keep;
+        self.gain[lane] = factors.gain;
         for (lanes, coefficient) in self.mean.iter_mut().zip(factors.mean) {
             lanes[lane] = coefficient;
         }
@@ -63,7 +63,7 @@ impl AgeChunk {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AgeFactors<L> {
-    keep: L,
+    gain: L,
     mean: [L; MEAN_TERMS],
     tilt: L,
 }
@@ -115,10 +115,10 @@ impl AgeRule {
         let low = self.smoothing_at(middle - L::splat(half_width));
         let high = self.smoothing_at(middle + L::splat(half_width));
         let log_keep = L::splat(0.5 * k) * (math::ln_1p(-low) + math::ln_1p(-high));
-        let keep = math::exp(log_keep);
+        let gain = -math::exp_m1(log_keep);
         let mut mean = [L::splat(0.0); MEAN_TERMS];
         if k == 1.0 {
-            return AgeFactors { keep, mean, tilt: L::splat(0.0) };
+            return AgeFactors { gain, mean, tilt: L::splat(0.0) };
         }
         let tilt = (high - low) / (L::splat(half_width) * (high + low));
         let mut sum = L::splat(0.0);
@@ -134,7 +134,7 @@ impl AgeRule {
         for coefficient in &mut mean {
             *coefficient = *coefficient * inverse;
         }
-        AgeFactors { keep, mean, tilt }
+        AgeFactors { gain, mean, tilt }
     }
 
     #[inline(always)]
@@ -149,7 +149,7 @@ impl AgeRule {
         for (chunk, offset) in row.iter_mut().zip(start_age_offset) {
             let age = (V::splat(block) - V::load(offset)).max(V::splat(1.0));
             let factors = self.factors(age);
-            factors.keep.store(&mut chunk.keep);
+            factors.gain.store(&mut chunk.gain);
             factors.tilt.store(&mut chunk.tilt);
             for (coefficient, lanes) in factors.mean.iter().zip(&mut chunk.mean) {
                 coefficient.store(lanes);
@@ -209,7 +209,7 @@ mod tests {
             let k = blocks as f64;
             for age in [1.0, 500.0, 7_201.0, 100_000.0, 3e6] {
                 let factors = rule.factors(age);
-                let rate = -math::ln(factors.keep) / k;
+                let rate = -math::ln_1p(-factors.gain) / k;
                 let weight = |j: f64| (rate * j).exp() * (1.0 + factors.tilt * (j - 0.5 * (k - 1.0)));
                 let total: f64 = (0..blocks).map(|j| weight(j as f64)).sum();
                 for s in [-0.5, -0.3, -0.01, 1e-6, 0.05, 0.21, 0.5_f64] {

@@ -206,7 +206,7 @@ fn smallest_positive(values: &[Lanes8]) -> f64 {
     if least.is_finite() { least } else { 0.0 }
 }
 
-/// Final shares up to a factor, which is returned: the gate where there is one (`threshold` > 0, else ungated), disabled slots
+/// Final shares of an even number of chunks, up to a factor, which is returned: the gate where there is one (`threshold` > 0, else ungated), disabled slots
 /// zeroed. `raw_factor` makes shares of `buffers.raw_share`.
 ///
 /// ```text

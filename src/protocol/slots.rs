@@ -164,6 +164,16 @@ impl ChainChunk {
         V::load(&self.reserve_alpha) + (inside + (V::load(&self.burned_alpha) + V::load(&self.unclaimed_root_alpha)))
     }
 
+    /// `w2 / w1` of the pools; 1 where all weights are known to be `EQUAL`.
+    #[inline(always)]
+    pub(crate) fn weight_ratio<V: Vector, const EQUAL: bool>(&self) -> V {
+        if EQUAL {
+            return V::splat(1.0);
+        }
+        let w2 = V::load(&self.weight_tao);
+        w2 / (V::splat(1.0) - w2)
+    }
+
     /// Alpha outside the pool, of one lane.
     pub fn outstanding_alpha(&self, lane: usize) -> f64 {
         self.staked_alpha[lane] + self.protocol_alpha[lane] + self.burned_alpha[lane] + self.unclaimed_root_alpha[lane]
@@ -224,7 +234,7 @@ pub struct StepBuffers {
     pub reserve_tao_mid: SlotValues,
     /// Reserves before the organic flow.
     pub reserve_alpha_mid: SlotValues,
-    /// Relative growth of the TAO reserve by the organic net flow.
+    /// Relative growth of the TAO reserve by the organic net flow, `e^f - 1`.
     pub growth: SlotValues,
     /// TAO that the organic flow put into the pool.
     pub flow_tao: SlotValues,

@@ -16,6 +16,7 @@ pub use normal::GROUP_SLOTS;
 pub use normal::GroupWords;
 pub use normal::HalfWords;
 pub use normal::SLOT_NORMALS;
+pub use normal::box_muller;
 pub use normal::group_normals;
 pub use normal::group_words;
 pub use normal::normals4;

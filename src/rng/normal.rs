@@ -31,7 +31,7 @@ pub type HalfWords<V> = <<V as Vector>::Singles as Singles>::Words;
 
 /// Two independent standard normals from 32-bit words; the low eight bits of `radius` are not used.
 #[inline(always)]
-fn box_muller<S: Singles>(radius: S::Words, direction: S::Words) -> (S, S) {
+pub fn box_muller<S: Singles>(radius: S::Words, direction: S::Words) -> (S, S) {
     let n = S::from_integers(radius.shift_right::<8>() + S::Words::splat(1));
     let radius = single::minus_two_ln_of_part(n).sqrt();
     let (cosine, sine) = single::direction::<S>(direction);

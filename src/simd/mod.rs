@@ -13,6 +13,7 @@
 mod backend;
 mod lanes;
 pub mod math;
+mod pair;
 mod portable;
 mod scalar;
 pub mod single;
@@ -35,3 +36,4 @@ pub use lanes::Mask;
 pub use lanes::Singles;
 pub use lanes::Vector;
 pub use lanes::Words;
+pub use pair::Pair;

@@ -41,7 +41,8 @@ fn shared_processes_and_volatilities_meet_at_common_times() {
         for (fine, coarse) in fine.iter().flatten().zip(coarse.iter().flatten()) {
             assert_eq!((fine.0, fine.1), (coarse.0, coarse.1), "the same steps on the same draws");
             for (a, b) in fine.2.iter().zip(&coarse.2) {
-                assert!((a - b).abs() < 1e-12, "{parts} parts: log-volatility {a}, then {b}");
+                // Normals are added in single precision.
+                assert!((a - b).abs() < 1e-6, "{parts} parts: log-volatility {a}, then {b}");
                 moved += usize::from(*a != 0.0);
             }
         }
@@ -69,7 +70,9 @@ fn flows_of_constant_volatility_are_the_sums_of_their_parts() {
         for (fine, coarse) in fine[1..].chunks(parts as usize).zip(&coarse[1..]) {
             for slot in 0..128 {
                 let sum = fine.iter().map(|flow| flow[slot]).sum::<f64>();
-                assert!((sum - coarse[slot]).abs() < 1e-15, "slot {slot}: {sum}, then {}", coarse[slot]);
+                // Flows are put together in single precision.
+                let size = fine.iter().map(|flow| flow[slot].abs()).sum::<f64>();
+                assert!((sum - coarse[slot]).abs() < 1e-6 * size, "slot {slot}: {sum}, then {}", coarse[slot]);
                 compared += usize::from(deviation(sum, coarse[slot]) > 0.0 || sum != 0.0);
             }
         }

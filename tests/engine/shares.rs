@@ -72,7 +72,8 @@ impl Kernel for KernelShares<'_> {
 }
 
 fn chunks_of(inputs: &[ShareInput]) -> (Vec<ChainChunk>, Vec<FlowChunk>) {
-    let chunks = inputs.len().div_ceil(CHUNK_SLOTS);
+    // Two chunks share a division, and paths have them in twos.
+    let chunks = inputs.len().div_ceil(CHUNK_SLOTS).next_multiple_of(2);
     let (mut chain, mut flows) = (vec![ChainChunk::empty(); chunks], vec![FlowChunk::default(); chunks]);
     let flag = |is_set: bool| if is_set { 1.0 } else { 0.0 };
     for (slot, input) in inputs.iter().enumerate() {
