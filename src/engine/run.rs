@@ -152,13 +152,14 @@ impl<R: Recorder> Batch<'_, R> {
         let audited = (first / count as u64).is_multiple_of(AUDIT_INTERVAL);
         for number in 0..plan.input.steps {
             step::fill_ages(backend, plan, number, &mut worker.row);
+            if audited {
+                worker.audit.open(&worker.paths[0]);
+            }
+            step::open(backend, plan, number, &mut worker.paths[..count]);
             for index in 0..count {
                 let path = &mut worker.paths[index];
                 let held = &mut worker.held[index];
-                if audited && index == 0 {
-                    worker.audit.open(path);
-                }
-                step::advance(backend, plan, number, &worker.row, path, held, &mut worker.work)?;
+                step::advance_opened(backend, plan, number, &worker.row, path, held, &mut worker.work)?;
                 if audited && index == 0 {
                     worker.audit.close(plan, number, path, &worker.work)?;
                 }

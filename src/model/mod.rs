@@ -8,6 +8,7 @@ pub mod entrants;
 pub mod kernel;
 pub mod outside;
 pub mod params;
+pub mod path_lanes;
 pub mod registration;
 pub mod switches;
 pub mod validators;
