@@ -1,4 +1,4 @@
-//! Opening a step on many paths at once is opening it on each by itself, to the bit, on every instruction set.
+//! What paths of a batch have done for them together is what each would do by itself, to the bit, on every instruction set.
 
 use taorisk::engine::path::PathState;
 use taorisk::engine::path::Workspace;
@@ -10,6 +10,7 @@ use taorisk::protocol::slots::SlotValues;
 use taorisk::simd::Backend;
 
 use crate::drive::plan;
+use crate::drive::watch;
 
 /// More than one group of eight, and one path over.
 const PATHS: usize = 17;
@@ -55,6 +56,25 @@ fn paths_open_together_as_they_do_alone() {
             for together in [1, 3, 8, PATHS] {
                 assert!(run(&plan, backend, together) == expected, "{backend}, {together} together");
             }
+        }
+    }
+}
+
+/// More steps than a worker keeps the age factors of, and more batches than threads.
+#[test]
+fn late_batches_step_as_a_path_alone_does() {
+    const WATCHED: u64 = 24;
+    let plan = plan(7_200, 132, |_| ());
+    let chain_bits = |path: &PathState| path.chain.iter().map(|chunk| chunk.moving_price.map(f64::to_bits)).collect();
+    let seen: Vec<Vec<Vec<[u64; 8]>>> = watch(&plan, WATCHED, |view, _| chain_bits(view.path)).expect("sound paths");
+    let (backend, held, mut work) = (Backend::detect(), SlotValues::splat(0.0), Workspace::default());
+    let (mut path, mut row) = (PathState::new(&plan), [AgeChunk::frozen(); MAX_CHUNKS]);
+    for (index, seen) in (0..).zip(&seen) {
+        step::reset(backend, &plan, &mut path, index);
+        for number in 0..plan.input.steps {
+            step::fill_ages(backend, &plan, number, &mut row);
+            step::advance(backend, &plan, number, &row, &mut path, &held, &mut work).expect("a sound path");
+            assert_eq!(chain_bits(&path), seen[number as usize + 1], "path {index}, step {number}");
         }
     }
 }
