@@ -168,15 +168,7 @@ impl Kernel for Run<'_> {
             Pass::Draws => {
                 let common = fixture.outside.advance(fixture.draw, &mut path.outside);
                 let draw = fixture.draw;
-                flow_draws::<V>(
-                    &fixture.flow,
-                    draw,
-                    common,
-                    &path.chain,
-                    &mut path.behaviour,
-                    flow,
-                    &mut buffers.growth,
-                );
+                flow_draws::<V>(&fixture.flow, draw, common, &path.chain, &mut path.behaviour, flow, growth);
             }
             Pass::Shares => {
                 let weighted_root_tao = fixture.coinbase.weighted_root_tao;

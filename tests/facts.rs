@@ -33,6 +33,7 @@ use taorisk::model::outside::OutsideStep;
 use taorisk::protocol::slots::ChainChunk;
 use taorisk::protocol::slots::MAX_CHUNKS;
 use taorisk::protocol::slots::SlotSingles;
+use taorisk::protocol::slots::SlotValues;
 use taorisk::simd::Backend;
 use taorisk::simd::Kernel;
 use taorisk::simd::Vector;

@@ -4,6 +4,7 @@
 //! lifecycle are the step engine's own functions; everything the chain decides within a block is not.
 
 use crate::engine::lifecycle;
+use crate::engine::opening;
 use crate::engine::path::PathState;
 use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
@@ -60,12 +61,12 @@ pub fn advance_block<V: Vector>(
     debug_assert_eq!(plan.input.blocks_per_step, 1);
     let opening = plan.opening_block(step);
     let before = path.protocol;
-    path.switch_rules(plan, opening as f64);
+    opening::open::<V>(plan, step, std::slice::from_mut(path));
     if path.protocol != before {
         state.gate_interval = u64::MAX;
     }
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
-    let common = plan.outside.advance(draw, &mut path.outside);
+    let common = path.common;
     let growth = &mut work.growth;
     model_kernel::flow_draws::<V>(&plan.flow, draw, common, &path.chain, &mut path.behaviour, &mut work.flow, growth);
     read_slots(plan, opening, path, &mut state.chain);
@@ -86,7 +87,7 @@ pub fn advance_block<V: Vector>(
         }
     }
     work.events.clear();
-    lifecycle::end_step(plan, step, path, work);
+    lifecycle::end_step::<V>(plan, step, path, work);
 }
 
 fn read_slots(plan: &Plan, opening: u64, path: &PathState, chain: &mut ChainState) {

@@ -12,128 +12,58 @@ use crate::engine::plan::Plan;
 use crate::engine::plan::chunks_for;
 use crate::engine::plan::locate;
 use crate::engine::record::EventKind;
+use crate::engine::slot_search;
 use crate::model::entrants;
 use crate::model::kernel::BehaviourChunk;
-use crate::model::registration::CostLine;
 use crate::model::registration::RegistrationClock;
-use crate::model::registration::RegistrationHazard;
 use crate::protocol::dissolve;
-use crate::protocol::emission;
 use crate::protocol::flow_kernel::FlowChunk;
 use crate::protocol::registration;
-use crate::protocol::registration::PruneCandidate;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::StepBuffers;
 use crate::protocol::state::FlowState;
 use crate::protocol::state::SubnetState;
+use crate::simd::Vector;
 use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
 
-/// Runs the registration clock through the step, then lets due starts and enablings act.
+/// Lets the registration attempt of the step act, then due starts and enablings.
 ///
 /// Inlined, as all it calls, so that elementary functions are compiled for the kernel's instruction set.
 #[inline(always)]
-pub(crate) fn end_step(plan: &Plan, step: u32, path: &mut PathState, work: &mut Workspace) {
-    let opening = plan.opening_block(step);
-    let closing = opening + plan.input.blocks_per_step;
-    let from = first_allowed_block(path).max(opening);
-    if from < closing
-        && let Some(blocks) = run_clock(plan, path, from, (closing - from) as f64)
-    {
-        let block = (from + blocks.ceil().max(1.0) as u64).min(closing);
-        attempt(plan, path, block, work);
+pub(crate) fn end_step<V: Vector>(plan: &Plan, step: u32, path: &mut PathState, work: &mut Workspace) {
+    if let Some(block) = path.attempt.take() {
+        attempt::<V>(plan, path, block, work);
         path.clock = RegistrationClock::start(plan.input.seed, path.path, path.clock.ordinal + 1);
     }
+    let closing = plan.opening_block(step + 1);
     if path.next_due <= closing as f64 {
         act_on_waiting(step, closing, path, work);
     }
 }
 
-/// First block at which the rate limit allows a registration.
-fn first_allowed_block(path: &PathState) -> u64 {
-    match path.last_lock_block {
-        0 => 0,
-        last => last + path.protocol.registration_rate_limit_blocks,
-    }
-}
-
-#[inline(always)]
-fn run_clock(plan: &Plan, path: &mut PathState, from: u64, blocks: f64) -> Option<f64> {
-    let willingness = plan.outside.willingness_tao(&path.outside);
-    let hazard = RegistrationHazard::new(&plan.input.model.registration, willingness);
-    let cost = cost_line(path, from);
-    hazard.run(&mut path.clock, cost, blocks)
-}
-
-#[inline(always)]
-fn cost_line(path: &PathState, block: u64) -> CostLine {
-    let protocol = &path.protocol;
-    let emission = emission::block_emission(path.issuance_tao);
-    let interval = (protocol.lock_reduction_interval_blocks as f64 * emission).floor();
-    CostLine {
-        start_tao: lock_cost(path, block),
-        fall_per_block: if interval > 0.0 { path.last_lock_tao / interval } else { 0.0 },
-        floor_tao: protocol.lock_cost_min_tao,
-    }
-}
-
-#[inline(always)]
-fn lock_cost(path: &PathState, block: u64) -> f64 {
-    let emission = emission::block_emission(path.issuance_tao);
-    registration::lock_cost(&path.protocol, path.last_lock_tao, path.last_lock_block, block, emission)
-}
-
 /// One registration attempt: fails without a free or prunable slot, or when the cost exceeds all wallets.
 #[inline(always)]
-fn attempt(plan: &Plan, path: &mut PathState, block: u64, work: &mut Workspace) {
-    let cost = lock_cost(path, block);
+fn attempt<V: Vector>(plan: &Plan, path: &mut PathState, block: u64, work: &mut Workspace) {
+    let emission = path.emission_level().per_block;
+    let cost = registration::lock_cost(&path.protocol, path.last_lock_tao, path.last_lock_block, block, emission);
     if !(cost <= path.free_tao) {
         return;
     }
-    let slot = if occupied_slots(path) < path.protocol.subnet_limit {
+    let slot = if slot_search::occupied_slots::<V>(&path.behaviour) < path.protocol.subnet_limit {
         path.occupants.iter().position(Option::is_none)
     } else {
-        let target = prune_target(path, block);
+        let immunity = path.protocol.immunity_period_blocks;
+        let target = slot_search::prune_target::<V>(&path.chain, &path.behaviour, block, immunity);
         if let Some(slot) = target {
             dissolve_slot(path, slot, block, work);
         }
         target
     };
     if let Some(slot) = slot {
-        register(plan, path, slot, block, cost, work);
+        register::<V>(plan, path, slot, block, cost, work);
     }
-}
-
-/// Free slots carry an infinite block of registration.
-#[inline(always)]
-fn occupied_slots(path: &PathState) -> usize {
-    path.behaviour.iter().flat_map(|chunk| chunk.registered_at).filter(|block| block.is_finite()).count()
-}
-
-/// The chain's rule, asked only about the subnets whose moving price is the lowest past immunity: mostly one.
-#[inline(always)]
-fn prune_target(path: &PathState, block: u64) -> Option<usize> {
-    let immunity = path.protocol.immunity_period_blocks;
-    let last = block.checked_sub(immunity)? as f64;
-    let mut lowest = [f64::INFINITY; CHUNK_SLOTS];
-    for (chain, behaviour) in path.chain.iter().zip(&path.behaviour) {
-        for (lane, lowest) in lowest.iter_mut().enumerate() {
-            let price = if behaviour.registered_at[lane] <= last { chain.moving_price[lane] } else { f64::INFINITY };
-            *lowest = if price < *lowest { price } else { *lowest };
-        }
-    }
-    let lowest = lowest.into_iter().fold(f64::INFINITY, f64::min);
-    let has_lowest = |chunk: &usize| path.chain[*chunk].moving_price.iter().any(|price| *price <= lowest);
-    let lanes = |chunk| (0..CHUNK_SLOTS).map(move |lane| (chunk, lane));
-    let candidates = (0..path.chain.len()).filter(has_lowest).flat_map(lanes).filter_map(|(chunk, lane)| {
-        let slot = chunk * CHUNK_SLOTS + lane;
-        let moving_price = path.chain[chunk].moving_price[lane];
-        let is_lowest = path.behaviour[chunk].registered_at[lane] <= last && moving_price <= lowest;
-        let occupant = path.occupants[slot].filter(|_| is_lowest)?;
-        Some(PruneCandidate { netuid: NetUid::from_slot(slot), registered_at: occupant.registered_at, moving_price })
-    });
-    registration::prune_target(block, immunity, candidates).map(NetUid::slot)
 }
 
 /// Pays the pool's TAO out to stakers, recycles the protocol's part, frees the slot (MECHANICS 10.3).
@@ -156,8 +86,8 @@ fn dissolve_slot(path: &mut PathState, slot: usize, block: u64, work: &mut Works
     path.free_tao += payout * staked;
     path.issuance_tao -= pot - payout * staked;
     path.occupants[slot] = None;
-    path.waiting.retain(|&waiting| usize::from(waiting) != slot);
-    path.started_here.retain(|&started| usize::from(started) != slot);
+    path.waiting.retain(|&(waiting, _)| usize::from(waiting) != slot);
+    path.started_here.retain(|&(started, _)| usize::from(started) != slot);
     path.behaviour[chunk].registered_at[lane] = f64::INFINITY;
     path.chain[chunk].set_lane(lane, &SubnetState::empty(NetUid::from_slot(slot)));
     if let Some(flows) = path.flows.get_mut(chunk) {
@@ -167,11 +97,12 @@ fn dissolve_slot(path: &mut PathState, slot: usize, block: u64, work: &mut Works
 
 /// Puts an entrant into a free slot, its pool seeded with the lock at the median price (MECHANICS 9.3).
 #[inline(always)]
-fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f64, work: &mut Workspace) {
+fn register<V: Vector>(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f64, work: &mut Workspace) {
     let input = &plan.input;
     let model = &input.model;
     grow(path, slot, &mut work.buffers);
-    let median = median_price(path, &mut work.scratch);
+    let median = work.prices.median::<V>(&path.chain, &path.behaviour, path.median_price);
+    path.median_price = median;
     let character = entrants::draw_entrant(&model.flow, &model.entrants, input.seed, path.path, path.clock.ordinal);
     let start_call_delay = path.protocol.start_call_delay_blocks as f64;
     let mut subnet = registration::new_subnet(&path.protocol, NetUid::from_slot(slot), block, cost, median);
@@ -198,20 +129,6 @@ fn register(plan: &Plan, path: &mut PathState, slot: usize, block: u64, cost: f6
     work.events.push(event(EventKind::Registered, slot, block, &occupant, 0.0, price, cost));
 }
 
-/// [`registration::median_price`] of the occupied slots.
-#[inline(always)]
-fn median_price(path: &PathState, scratch: &mut [f64; SLOT_CAPACITY]) -> f64 {
-    let mut count = 0;
-    for (chain, behaviour) in path.chain.iter().zip(&path.behaviour) {
-        for lane in 0..CHUNK_SLOTS {
-            let price = chain.price(lane);
-            scratch[count % SLOT_CAPACITY] = price;
-            count += usize::from(price > 0.0 && behaviour.registered_at[lane].is_finite());
-        }
-    }
-    registration::median_of(&mut scratch[..count])
-}
-
 /// Makes room for `slot` when the subnet limit is above the number of subnets at the start. What recorders read of the
 /// step is 0 there: the buffers still hold another path's values.
 fn grow(path: &mut PathState, slot: usize, buffers: &mut StepBuffers) {
@@ -236,19 +153,20 @@ fn grow(path: &mut PathState, slot: usize, buffers: &mut StepBuffers) {
 fn act_on_waiting(step: u32, closing: u64, path: &mut PathState, work: &mut Workspace) {
     path.next_due = f64::INFINITY;
     let mut index = 0;
-    while index < path.waiting.len() {
-        let slot = usize::from(path.waiting[index]);
-        act_once(path, slot, closing as f64, Stage::Start, step, work);
-        act_once(path, slot, closing as f64, Stage::Enable, step, work);
-        match path.occupants[slot].and_then(|occupant| occupant.due_block()) {
-            Some(due) => {
-                path.next_due = path.next_due.min(due);
-                index += 1;
-            }
-            None => {
+    while let Some(&(slot, mut due)) = path.waiting.get(index) {
+        if due <= closing as f64 {
+            let slot = usize::from(slot);
+            act_once(path, slot, closing as f64, Stage::Start, step, work);
+            act_once(path, slot, closing as f64, Stage::Enable, step, work);
+            let Some(next) = path.occupants[slot].and_then(|occupant| occupant.due_block()) else {
                 path.waiting.swap_remove(index);
-            }
+                continue;
+            };
+            due = next;
+            path.waiting[index].1 = due;
         }
+        path.next_due = path.next_due.min(due);
+        index += 1;
     }
 }
 
@@ -276,7 +194,7 @@ fn act_once(path: &mut PathState, slot: usize, closing: f64, stage: Stage, step:
     let is_enabled = chain.enabled[lane] > 0.0;
     occupant.started_step = Some(step + 1);
     occupant.enable_block = (!is_enabled).then_some(block + occupant.enable_delay_blocks);
-    path.started_here.push(slot as u16);
+    path.started_here.push((slot as u16, step + 1));
     path.start_flow(slot);
 }
 

@@ -5,12 +5,14 @@
 pub mod audit;
 pub mod block;
 mod lifecycle;
+pub mod opening;
 pub mod parallel;
 pub mod path;
 pub mod plan;
 pub mod record;
 pub mod recorder;
 pub mod run;
+mod slot_search;
 pub mod step;
 pub mod unfold;
 

@@ -4,9 +4,11 @@ use crate::engine::lifecycle;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::engine::record::EventKind;
+use crate::engine::slot_search::MedianPrices;
 use crate::model::entrants;
 use crate::model::kernel as model_kernel;
 use crate::model::kernel::BehaviourChunk;
+use crate::model::kernel::CommonFlow;
 use crate::model::kernel::Draw;
 use crate::model::kernel::FlowBuffers;
 use crate::model::outside::Outside;
@@ -14,7 +16,7 @@ use crate::model::registration::RegistrationClock;
 use crate::model::switches::RuleSwitch;
 use crate::protocol::block::GATE_PERIOD_BLOCKS;
 use crate::protocol::coinbase_step::CoinbaseStep;
-use crate::protocol::emission;
+use crate::protocol::emission::EmissionLevel;
 use crate::protocol::flow_kernel;
 use crate::protocol::flow_kernel::FlowChunk;
 use crate::protocol::kernel;
@@ -131,18 +133,25 @@ pub struct PathState {
     pub last_lock_block: u64,
     /// TAO/USD and willingness to pay.
     pub outside: Outside,
+    /// What the flows of the step share.
+    pub common: CommonFlow,
     /// Clock of the next registration attempt.
     pub clock: RegistrationClock,
-    /// Slots that are still to start or to be enabled.
-    pub(crate) waiting: Vec<u16>,
+    /// Block of the registration attempt that the step brings, if it does.
+    pub(crate) attempt: Option<u64>,
+    /// Slots that are still to start or to be enabled, and the block of what comes next for each.
+    pub(crate) waiting: Vec<(u16, f64)>,
     /// No block of what comes next for them is below this.
     pub(crate) next_due: f64,
-    /// Slots that started on the path: their age is counted in steps.
-    pub(crate) started_here: Vec<u16>,
+    /// Slots that started on the path, and after how many steps: their age is counted in steps.
+    pub(crate) started_here: Vec<(u16, u32)>,
+    /// The median price at the last registration, from which the next is searched.
+    pub(crate) median_price: f64,
     /// Blocks at which changes of rules come, in the order of the scenario; infinite where never or passed.
     switch_blocks: Vec<f64>,
     gate_threshold: f64,
     gate_interval: u64,
+    emission_level: EmissionLevel,
 }
 
 impl PathState {
@@ -162,13 +171,17 @@ impl PathState {
             last_lock_tao: start.last_lock_tao,
             last_lock_block: start.last_lock_block,
             outside: Outside { tao_usd: 0.0, log_willingness: 0.0 },
+            common: CommonFlow { factor: 0.0, jump: 0.0 },
             clock: RegistrationClock { ordinal: 0, remaining: 0.0 },
+            attempt: None,
             waiting: Vec::with_capacity(SLOT_CAPACITY),
             next_due: f64::INFINITY,
             started_here: Vec::with_capacity(SLOT_CAPACITY),
             switch_blocks: Vec::with_capacity(plan.input.switches.len()),
+            median_price: 0.0,
             gate_threshold: 0.0,
             gate_interval: u64::MAX,
+            emission_level: EmissionLevel::at(start.issuance_tao),
         }
     }
 
@@ -196,8 +209,7 @@ impl PathState {
         self.occupants.extend_from_slice(&plan.occupants);
         self.issuance_tao = input.start.issuance_tao;
         self.root_stake_tao = input.start.root_stake_tao;
-        let pools = input.start.subnets.iter().fold(0.0, |sum, s| sum + s.reserve_tao);
-        self.free_tao = self.issuance_tao - pools - self.root_stake_tao;
+        self.free_tao = self.issuance_tao - plan.start_pool_tao - self.root_stake_tao;
         self.last_lock_tao = input.start.last_lock_tao;
         self.last_lock_block = input.start.last_lock_block;
         self.outside = Outside {
@@ -205,10 +217,11 @@ impl PathState {
             log_willingness: math::ln(registration.willingness_start_tao / registration.willingness_median_tao),
         };
         self.clock = RegistrationClock::start(input.seed, path, 0);
+        self.attempt = None;
         self.waiting.clear();
         self.next_due = f64::INFINITY;
         self.started_here.clear();
-        // The threshold of the last path stays as a first guess: the search is exact from any.
+        // Threshold and median price of the last path stay as first guesses: the searches are exact from any.
         self.gate_interval = u64::MAX;
         plan.flow.draw_volatility::<V>(input.seed, path, &mut self.behaviour);
         for &slot in &plan.unsettled {
@@ -234,13 +247,14 @@ impl PathState {
     /// Lists a slot for which something is still to come.
     pub(crate) fn wait(&mut self, slot: usize) {
         if let Some(due) = self.occupants[slot].and_then(|occupant| occupant.due_block()) {
-            self.waiting.push(slot as u16);
+            self.waiting.push((slot as u16, due));
             self.next_due = self.next_due.min(due);
         }
     }
 
     /// Puts the rules in force that have come by the block `opening`, in the order of their blocks, then of the scenario: two
     /// that come within one step end as they would in steps of their own.
+    #[inline]
     pub(crate) fn switch_rules(&mut self, plan: &Plan, opening: f64) {
         while let Some(index) = self.next_switch().filter(|index| self.switch_blocks[*index] <= opening) {
             self.switch_blocks[index] = f64::INFINITY;
@@ -250,6 +264,7 @@ impl PathState {
         }
     }
 
+    #[inline]
     fn next_switch(&self) -> Option<usize> {
         (0..self.switch_blocks.len()).min_by(|a, b| self.switch_blocks[*a].total_cmp(&self.switch_blocks[*b]))
     }
@@ -274,6 +289,15 @@ impl PathState {
             let averages = Some(FlowAverages { user, protocol: 0.0 });
             flows.set_lane(lane, &FlowState { averages, ..FlowState::default() });
         }
+    }
+
+    /// The block emission at the issuance of now.
+    #[inline(always)]
+    pub(crate) fn emission_level(&mut self) -> EmissionLevel {
+        if !self.emission_level.holds_at(self.issuance_tao) {
+            self.emission_level = EmissionLevel::at(self.issuance_tao);
+        }
+        self.emission_level
     }
 
     /// Spot price (TAO per alpha) in `slot`.
@@ -310,7 +334,7 @@ pub struct Workspace {
     pub(crate) flow: FlowBuffers,
     /// `e^f - 1` of the organic flow as drawn.
     pub(crate) growth: SlotSingles,
-    pub(crate) scratch: [f64; SLOT_CAPACITY],
+    pub(crate) prices: MedianPrices,
     ages: [AgeChunk; MAX_CHUNKS],
 }
 
@@ -322,7 +346,7 @@ impl Default for Workspace {
             keeps_rows: true,
             flow: FlowBuffers::default(),
             growth: SlotSingles::zero(),
-            scratch: [0.0; SLOT_CAPACITY],
+            prices: MedianPrices::default(),
             ages: [AgeChunk::frozen(); MAX_CHUNKS],
         }
     }
@@ -342,7 +366,7 @@ pub fn fill_ages<V: Vector>(plan: &Plan, step: u32, row: &mut [AgeChunk; MAX_CHU
     plan.age_rule.fill_row::<V>(plan.opening_block(step) as f64, &plan.start_age_offset, row);
 }
 
-/// One step forward. `row`: age factors of incumbents; `held`: alpha of books.
+/// One step forward of an opened path. `row`: age factors of incumbents; `held`: alpha of books.
 #[inline(always)]
 pub fn advance<V: Vector>(
     plan: &Plan,
@@ -358,7 +382,7 @@ pub fn advance<V: Vector>(
         advance_slots::<V, false>(plan, step, row, path, held, work)?;
     }
     work.events.clear();
-    lifecycle::end_step(plan, step, path, work);
+    lifecycle::end_step::<V>(plan, step, path, work);
     Ok(())
 }
 
@@ -372,14 +396,10 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     work: &mut Workspace,
 ) -> Result<(), PathFault> {
     let opening = plan.opening_block(step);
-    if !path.switch_blocks.is_empty() {
-        path.switch_rules(plan, opening as f64);
-    }
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
-    let common = plan.outside.advance(draw, &mut path.outside);
     let Workspace { buffers, flow, growth, ages, keeps_rows, .. } = work;
     let inflow_tao =
-        model_kernel::flow_draws::<V>(&plan.flow, draw, common, &path.chain, &mut path.behaviour, flow, growth);
+        model_kernel::flow_draws::<V>(&plan.flow, draw, path.common, &path.chain, &mut path.behaviour, flow, growth);
     let shares = shares::<V>(opening, path, buffers);
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
     let input = StepInput { coinbase: &coinbase, share_factor: shares.factor, growth, held };
@@ -457,13 +477,12 @@ fn shares<V: Vector>(opening: u64, path: &mut PathState, buffers: &mut StepBuffe
 }
 
 #[inline(always)]
-fn coinbase_step(plan: &Plan, path: &PathState, sell_flag: bool) -> CoinbaseStep {
-    let protocol = &path.protocol;
+fn coinbase_step(plan: &Plan, path: &mut PathState, sell_flag: bool) -> CoinbaseStep {
     let blocks = plan.input.blocks_per_step as f64;
-    let emission = emission::block_emission(path.issuance_tao);
-    let halving = emission::next_halving(path.issuance_tao);
-    let before =
-        if emission > 0.0 { ((halving - path.issuance_tao) / emission).ceil().clamp(0.0, blocks) } else { blocks };
+    let EmissionLevel { per_block: emission, until, .. } = path.emission_level();
+    let is_near = until - path.issuance_tao < blocks * emission;
+    let before = if is_near { ((until - path.issuance_tao) / emission).ceil().clamp(0.0, blocks) } else { blocks };
+    let protocol = &path.protocol;
     CoinbaseStep {
         blocks,
         emission_tao: [emission, 0.5 * emission],
@@ -505,16 +524,13 @@ fn patch_ages<'a>(
     patched: &'a mut [AgeChunk; MAX_CHUNKS],
 ) -> impl Fn(usize) -> &'a AgeChunk + use<'a> {
     let mut mask = 0u32;
-    for &slot in &path.started_here {
+    for &(slot, started) in &path.started_here {
         let (chunk, lane) = locate(usize::from(slot));
-        let started = path.occupants[usize::from(slot)].and_then(|occupant| occupant.started_step);
-        if let Some(started) = started {
-            if mask & (1 << chunk) == 0 {
-                patched[chunk] = row[chunk];
-                mask |= 1 << chunk;
-            }
-            patched[chunk].set(lane, &plan.since_start[(step - started) as usize]);
+        if mask & (1 << chunk) == 0 {
+            patched[chunk] = row[chunk];
+            mask |= 1 << chunk;
         }
+        patched[chunk].set(lane, &plan.since_start[(step - started) as usize]);
     }
     let patched: &'a [AgeChunk; MAX_CHUNKS] = patched;
     move |chunk| if mask & (1 << chunk) == 0 { &row[chunk] } else { &patched[chunk] }

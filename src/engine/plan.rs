@@ -68,6 +68,8 @@ pub struct Plan {
     /// Slots not started or not enabled at the start.
     pub(crate) unsettled: Vec<u16>,
     pub(crate) start_age_offset: Vec<Lanes8>,
+    /// TAO in all pools at the start.
+    pub(crate) start_pool_tao: f64,
     pub(crate) flow: FlowStep,
     pub(crate) outside: OutsideStep,
     pub(crate) sales: EmissionSales,
@@ -112,6 +114,7 @@ impl Plan {
             occupants,
             unsettled: unsettled.map(|s| s.netuid.slot() as u16).collect(),
             start_age_offset,
+            start_pool_tao: input.start.subnets.iter().fold(0.0, |sum, subnet| sum + subnet.reserve_tao),
             flow: FlowStep::coupled(&input.model.flow, blocks, input.draw_refinement),
             outside: OutsideStep::coupled(&input.model, blocks, input.draw_refinement),
             sales: emission_sales(&input.model, blocks),

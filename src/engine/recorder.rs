@@ -27,6 +27,12 @@ pub trait Recorder: Send {
     /// What is handed over, in path order, of each batch.
     type Batch: Send;
 
+    /// Whether it reads more of this path's buffers than `share`, `staked_open` and `validator_alpha`: the rest is overwritten, slot by
+    /// slot, where nobody does.
+    fn reads_rows(&self, _path: u32) -> bool {
+        true
+    }
+
     /// Sees path number `index` of a batch at its start. Writes to `held` the alpha of each slot that books hold.
     fn open(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues);
 

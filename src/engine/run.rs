@@ -25,6 +25,9 @@ const IMBALANCE_MAX: f64 = 1e-9;
 /// One batch in so many has the books of its first path done again at every step; in debug builds all have.
 const AUDIT_INTERVAL: u64 = if cfg!(debug_assertions) { 1 } else { 64 };
 
+/// Steps whose age factors a worker keeps from batch to batch, 10 KiB each.
+const AGE_ROWS_KEPT: u32 = 128;
+
 /// Paths, and how they are spread over the machine. Only the paths bear on results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunOptions {
@@ -118,7 +121,7 @@ struct Worker<R> {
     paths: Vec<PathState>,
     held: Vec<SlotValues>,
     work: Workspace,
-    row: [AgeChunk; MAX_CHUNKS],
+    ages: AgeRows,
     audit: Audit,
     recorder: R,
 }
@@ -129,10 +132,28 @@ impl<R: Recorder> Worker<R> {
             paths: (0..batch_paths).map(|_| PathState::new(plan)).collect(),
             held: vec![SlotValues::splat(0.0); batch_paths],
             work: Workspace::default(),
-            row: [AgeChunk::frozen(); MAX_CHUNKS],
+            ages: AgeRows(Vec::new()),
             audit: Audit::default(),
             recorder,
         }
+    }
+}
+
+/// Age factors of incumbents by step: the same for every batch. The row of the first later step serves all later ones.
+struct AgeRows(Vec<[AgeChunk; MAX_CHUNKS]>);
+
+impl AgeRows {
+    /// The row of a step; a batch asks for its steps in order.
+    fn at(&mut self, backend: Backend, plan: &Plan, step: u32) -> &[AgeChunk; MAX_CHUNKS] {
+        let index = step.min(AGE_ROWS_KEPT) as usize;
+        let is_new = index == self.0.len();
+        if is_new {
+            self.0.push([AgeChunk::frozen(); MAX_CHUNKS]);
+        }
+        if is_new || step >= AGE_ROWS_KEPT {
+            step::fill_ages(backend, plan, step, &mut self.0[index]);
+        }
+        &self.0[index]
     }
 }
 
@@ -151,14 +172,16 @@ impl<R: Recorder> Batch<'_, R> {
         open_batch(plan, worker, backend, first, count);
         let audited = (first / count as u64).is_multiple_of(AUDIT_INTERVAL);
         for number in 0..plan.input.steps {
-            step::fill_ages(backend, plan, number, &mut worker.row);
+            let row = worker.ages.at(backend, plan, number);
+            if audited {
+                worker.audit.open(&worker.paths[0]);
+            }
+            step::open(backend, plan, number, &mut worker.paths[..count]);
             for index in 0..count {
                 let path = &mut worker.paths[index];
                 let held = &mut worker.held[index];
-                if audited && index == 0 {
-                    worker.audit.open(path);
-                }
-                step::advance(backend, plan, number, &worker.row, path, held, &mut worker.work)?;
+                worker.work.keeps_rows = audited && index == 0 || worker.recorder.reads_rows(path.path);
+                step::advance_opened(backend, plan, number, row, path, held, &mut worker.work)?;
                 if audited && index == 0 {
                     worker.audit.close(plan, number, path, &worker.work)?;
                 }

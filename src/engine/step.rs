@@ -2,6 +2,7 @@
 
 use crate::engine::block;
 use crate::engine::block::BlockState;
+use crate::engine::opening;
 use crate::engine::path;
 use crate::engine::path::PathFault;
 use crate::engine::path::PathState;
@@ -25,7 +26,28 @@ pub fn fill_ages(backend: Backend, plan: &Plan, step: u32, row: &mut [AgeChunk; 
     dispatch(backend, FillAges { plan, step, row });
 }
 
-/// One step forward. `row`: age factors of incumbents; `held`: alpha of books.
+/// Opens the step `step` on paths: chance and clocks that a path's slots share, for eight paths at once.
+pub fn open(backend: Backend, plan: &Plan, step: u32, paths: &mut [PathState]) {
+    dispatch(backend, Open { plan, step, paths });
+}
+
+/// One step forward of a path on which it is opened. `row`: age factors of incumbents; `held`: alpha of books.
+///
+/// # Errors
+/// A value of the path became NaN or negative.
+pub fn advance_opened(
+    backend: Backend,
+    plan: &Plan,
+    step: u32,
+    row: &[AgeChunk; MAX_CHUNKS],
+    path: &mut PathState,
+    held: &SlotValues,
+    work: &mut Workspace,
+) -> Result<(), PathFault> {
+    dispatch(backend, Advance { plan, step, row, path, held, work })
+}
+
+/// One step forward of one path: [`open`] and [`advance_opened`].
 ///
 /// # Errors
 /// A value of the path became NaN or negative.
@@ -38,7 +60,8 @@ pub fn advance(
     held: &SlotValues,
     work: &mut Workspace,
 ) -> Result<(), PathFault> {
-    dispatch(backend, Advance { plan, step, row, path, held, work })
+    open(backend, plan, step, std::slice::from_mut(path));
+    advance_opened(backend, plan, step, row, path, held, work)
 }
 
 /// One block forward in the chain's own order; `plan` must have one block per step. `held`: alpha of books.
@@ -81,6 +104,21 @@ impl Kernel for FillAges<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         path::fill_ages::<V>(self.plan, self.step, self.row);
+    }
+}
+
+struct Open<'a> {
+    plan: &'a Plan,
+    step: u32,
+    paths: &'a mut [PathState],
+}
+
+impl Kernel for Open<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        opening::open::<V>(self.plan, self.step, self.paths);
     }
 }
 

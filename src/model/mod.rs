@@ -9,6 +9,7 @@ pub mod jumps;
 pub mod kernel;
 pub mod outside;
 pub mod params;
+pub mod path_lanes;
 pub mod registration;
 pub mod switches;
 pub mod validators;

@@ -1,15 +1,16 @@
 //! What all subnets of a path share: the common flow factor, TAO/USD, the willingness to pay for a slot.
 
 use crate::model::jumps::kou_jump;
-use crate::model::jumps::poisson_count;
 use crate::model::jumps::poisson_thresholds;
 use crate::model::kernel::CommonFlow;
 use crate::model::kernel::Draw;
 use crate::model::params::JumpParams;
 use crate::model::params::ModelParams;
+use crate::model::path_lanes::PathLanes;
 use crate::rng;
-use crate::rng::Address;
 use crate::rng::Purpose;
+use crate::simd::Lanes;
+use crate::simd::Words;
 use crate::simd::math;
 use crate::units::BLOCKS_PER_DAY;
 
@@ -18,13 +19,24 @@ const COUNT_INDEX: u16 = 0;
 /// First index of TAO/USD jumps: common jumps stand below it.
 const TAO_USD_JUMP_INDEX: u16 = 1 << 15;
 
-/// State of a path that is not the chain's and not a subnet's.
+/// State of a path that is not the chain's and not a subnet's, or that of a path in each lane.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Outside {
+pub struct Outside<L = f64> {
     /// USD per TAO.
-    pub tao_usd: f64,
+    pub tao_usd: L,
     /// Log of the willingness to pay for a registration, against its median.
-    pub log_willingness: f64,
+    pub log_willingness: L,
+}
+
+/// Who draws: [`Draw`] with a path in each lane.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneDraw<L: Lanes> {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Path indices.
+    pub paths: L::Words,
+    /// Step, counted from 0.
+    pub step: u32,
 }
 
 /// Constants of the shared processes over one step length.
@@ -82,55 +94,86 @@ impl OutsideStep {
         }
     }
 
-    /// Moves the shared processes one step on and returns what the flows share.
+    /// Moves the shared processes of a path one step on and returns what its flows share.
     #[inline(always)]
     pub fn advance(&self, draw: Draw, outside: &mut Outside) -> CommonFlow {
+        let Draw { seed, path, step, .. } = draw;
+        let paths = Words::splat(u64::from(path));
+        let [factor, jump] = self.advance_lanes::<f64>(LaneDraw { seed, paths, step }, outside);
+        CommonFlow { factor, jump }
+    }
+
+    /// The same of a path in each lane: factors and jumps.
+    #[inline(always)]
+    pub fn advance_lanes<L: PathLanes>(&self, draw: LaneDraw<L>, outside: &mut Outside<L>) -> [L; 2] {
         let first = draw.step * self.draws;
-        let mut sum = self.advance_once(Draw { step: first, ..draw }, outside);
+        let [mut factor, mut jump] = self.advance_once(LaneDraw { step: first, ..draw }, outside);
         for step in first + 1..first + self.draws {
-            let CommonFlow { factor, jump } = self.advance_once(Draw { step, ..draw }, outside);
-            sum = CommonFlow { factor: sum.factor + factor, jump: sum.jump + jump };
+            let [more_factor, more_jump] = self.advance_once(LaneDraw { step, ..draw }, outside);
+            (factor, jump) = (factor + more_factor, jump + more_jump);
         }
-        CommonFlow { factor: self.inverse_root_draws * sum.factor, ..sum }
+        [L::splat(self.inverse_root_draws) * factor, jump]
     }
 
     /// One drawn step.
     #[inline(always)]
-    fn advance_once(&self, draw: Draw, outside: &mut Outside) -> CommonFlow {
-        let normals = rng::normals4(global_words(draw, Purpose::GlobalNormals, 0));
-        let counts = global_words(draw, Purpose::GlobalJumps, COUNT_INDEX);
-        let shock = self.correlation * normals[0] + self.own_correlation * normals[1];
-        let jumps = self.tao_usd_jump(draw, poisson_count(&self.tao_usd_jumps, counts[1]));
-        outside.tao_usd *= math::exp(self.tao_usd_drift + self.tao_usd_volatility * shock + jumps);
-        outside.log_willingness = self.persistence * outside.log_willingness + self.innovation * normals[2];
-        CommonFlow { factor: normals[0], jump: self.common_jump(draw, poisson_count(&self.common_jumps, counts[0])) }
+    fn advance_once<L: PathLanes>(&self, draw: LaneDraw<L>, outside: &mut Outside<L>) -> [L; 2] {
+        let [common, own, willingness] = L::normals(global_words(draw, Purpose::GlobalNormals, 0));
+        let [common_count, tao_usd_count, ..] = global_words(draw, Purpose::GlobalJumps, COUNT_INDEX);
+        let shock = L::splat(self.correlation) * common + L::splat(self.own_correlation) * own;
+        let tao_usd_jumps = self.sum_tao_usd_jumps(draw, rng::open_unit_lanes(tao_usd_count));
+        let move_log = L::splat(self.tao_usd_drift) + L::splat(self.tao_usd_volatility) * shock + tao_usd_jumps;
+        outside.tao_usd = outside.tao_usd * math::exp(move_log);
+        outside.log_willingness =
+            L::splat(self.persistence) * outside.log_willingness + L::splat(self.innovation) * willingness;
+        [common, self.sum_common_jumps(draw, rng::open_unit_lanes(common_count))]
     }
 
     /// Willingness to pay (TAO).
     #[inline(always)]
-    pub fn willingness_tao(&self, outside: &Outside) -> f64 {
-        self.willingness_median * math::exp(outside.log_willingness)
+    pub fn willingness_tao<L: Lanes>(&self, outside: &Outside<L>) -> L {
+        L::splat(self.willingness_median) * math::exp(outside.log_willingness)
     }
 
+    /// Sum of as many common jumps as the uniform draw `count` tells in each lane.
     #[inline(always)]
-    fn common_jump(&self, draw: Draw, count: usize) -> f64 {
-        let jump = &self.common;
-        (1..=count as u16)
-            .map(|index| global_words(draw, Purpose::GlobalJumps, index))
-            .map(|words| kou_jump(rng::open_unit(words[0]), rng::open_unit(words[1]), jump))
-            .fold(0.0, |sum, jump| sum + jump)
+    fn sum_common_jumps<L: PathLanes>(&self, draw: LaneDraw<L>, count: L) -> L {
+        let (mut sum, mut index) = (L::splat(0.0), 0);
+        while let Some(jumps) = more_jumps(&self.common_jumps, count, index) {
+            let [decides, size, ..] = global_words(draw, Purpose::GlobalJumps, COUNT_INDEX + 1 + index);
+            let jump = kou_jump(rng::open_unit_lanes(decides), rng::open_unit_lanes(size), &self.common);
+            sum = L::select(jumps, sum + jump, sum);
+            index += 1;
+        }
+        sum
     }
 
+    /// The same of TAO/USD jumps.
     #[inline(always)]
-    fn tao_usd_jump(&self, draw: Draw, count: usize) -> f64 {
-        (0..count as u16)
-            .map(|index| global_words(draw, Purpose::GlobalJumps, TAO_USD_JUMP_INDEX + index))
-            .map(|words| self.jump_mean + self.jump_sd * rng::normals4(words)[0])
-            .fold(0.0, |sum, jump| sum + jump)
+    fn sum_tao_usd_jumps<L: PathLanes>(&self, draw: LaneDraw<L>, count: L) -> L {
+        let (mut sum, mut index) = (L::splat(0.0), 0);
+        while let Some(jumps) = more_jumps(&self.tao_usd_jumps, count, index) {
+            let [normal, ..] = L::normals(global_words(draw, Purpose::GlobalJumps, TAO_USD_JUMP_INDEX + index));
+            let jump = L::splat(self.jump_mean) + L::splat(self.jump_sd) * normal;
+            sum = L::select(jumps, sum + jump, sum);
+            index += 1;
+        }
+        sum
     }
 }
 
+/// Lanes that have more than `number` jumps by the thresholds of [`poisson_thresholds`], if any; `count` is the word's uniform
+/// draw: the middle of its cell, which is below a threshold where the word is.
 #[inline(always)]
-fn global_words(draw: Draw, purpose: Purpose, index: u16) -> [u32; 4] {
-    rng::words(draw.seed, Address { path: draw.path, step: draw.step, slot: 0, purpose, index })
+fn more_jumps<L: PathLanes>(thresholds: &[u32], count: L, number: u16) -> Option<L::Mask> {
+    let threshold = *thresholds.get(usize::from(number))?;
+    let jumps = count.lt(L::splat(f64::from(threshold) / 4_294_967_296.0));
+    L::any(jumps).then_some(jumps)
+}
+
+#[inline(always)]
+fn global_words<L: Lanes>(draw: LaneDraw<L>, purpose: Purpose, index: u16) -> [L::Words; 4] {
+    let purpose = L::Words::splat((purpose as u64) << 16 | u64::from(index));
+    let counter = [draw.paths, L::Words::splat(u64::from(draw.step)), L::Words::splat(0), purpose];
+    rng::philox4x32_lanes::<L>(counter, rng::key(draw.seed))
 }

@@ -1,10 +1,10 @@
 //! When somebody registers a subnet: a hazard that falls with the lock cost, on one exponential clock per attempt.
 
 use crate::model::params::RegistrationParams;
+use crate::model::path_lanes::PathLanes;
 use crate::rng;
 use crate::rng::Address;
 use crate::rng::Purpose;
-
 use crate::simd::math;
 use crate::units::BLOCKS_PER_DAY;
 
@@ -29,39 +29,56 @@ impl RegistrationClock {
 
 /// Lock cost over time: falls on a line to a floor (MECHANICS 9.1). Amounts in TAO, times in blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CostLine {
+pub struct CostLine<L = f64> {
     /// Cost at the beginning.
-    pub start_tao: f64,
+    pub start_tao: L,
     /// Fall per block.
-    pub fall_per_block: f64,
+    pub fall_per_block: L,
     /// Floor.
-    pub floor_tao: f64,
+    pub floor_tao: L,
 }
 
-impl CostLine {
+impl<L: PathLanes> CostLine<L> {
     /// Cost `blocks` later.
     #[inline(always)]
-    pub fn cost_after(&self, blocks: f64) -> f64 {
+    pub fn cost_after(&self, blocks: L) -> L {
         (self.start_tao - self.fall_per_block * blocks).max(self.floor_tao)
     }
 
     #[inline(always)]
-    fn blocks_to_floor(&self) -> f64 {
-        if self.fall_per_block > 0.0 { ((self.start_tao - self.floor_tao) / self.fall_per_block).max(0.0) } else { 0.0 }
+    fn blocks_to_floor(&self) -> L {
+        let zero = L::splat(0.0);
+        let blocks = ((self.start_tao - self.floor_tao) / self.fall_per_block).max(zero);
+        L::select(self.fall_per_block.gt(zero), blocks, zero)
     }
 }
 
 /// Hazard `lambda (W / cost)^eta` per block at a frozen willingness W.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RegistrationHazard {
+pub struct RegistrationHazard<L = f64> {
     per_block: f64,
     elasticity: f64,
-    willingness_tao: f64,
+    willingness_tao: L,
 }
 
-impl RegistrationHazard {
+/// What a run of a clock comes to.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockRun<L: PathLanes> {
+    /// Integrated hazard left at the end, where no attempt comes before.
+    pub remaining: L,
+    /// Where the attempt comes within the run.
+    pub comes: L::Mask,
+    /// Blocks in which the cost falls, and the hazard over them: 0 where there are none.
+    falling_blocks: L,
+    falling: L,
+    /// Hazard per block at the floor.
+    flat_rate: L,
+}
+
+impl<L: PathLanes> RegistrationHazard<L> {
     /// The hazard while the willingness to pay is `willingness_tao`.
-    pub fn new(params: &RegistrationParams, willingness_tao: f64) -> Self {
+    #[inline(always)]
+    pub fn new(params: &RegistrationParams, willingness_tao: L) -> Self {
         Self {
             per_block: params.hazard_per_day / BLOCKS_PER_DAY as f64,
             elasticity: params.elasticity,
@@ -69,7 +86,7 @@ impl RegistrationHazard {
         }
     }
 
-    /// Runs the clock for `blocks` blocks along `cost`; the blocks until the attempt if it comes within them.
+    /// Runs clocks with `remaining` left for `blocks` blocks along `cost`.
     ///
     /// ```text
     /// cost c = c0 - r t:  H(t) = lambda W ((W/c)^(eta-1) - (W/c0)^(eta-1)) / (r (eta - 1));   eta = 1: lambda W ln(c0/c) / r
@@ -78,50 +95,59 @@ impl RegistrationHazard {
     ///
     /// Source: MODEL 4.5.
     #[inline(always)]
-    pub fn run(&self, clock: &mut RegistrationClock, cost: CostLine, blocks: f64) -> Option<f64> {
-        let falling = cost.blocks_to_floor().min(blocks);
-        if falling > 0.0 {
-            let whole = self.falling_hazard(cost, cost.cost_after(falling));
-            if clock.remaining <= whole {
-                return Some(self.falling_time(cost, clock.remaining).min(falling));
-            }
-            clock.remaining -= whole;
+    pub fn run(&self, remaining: L, cost: &CostLine<L>, blocks: L) -> ClockRun<L> {
+        let zero = L::splat(0.0);
+        let falling_blocks = cost.blocks_to_floor().min(blocks);
+        let flat_blocks = blocks - falling_blocks;
+        let (falls, is_flat) = (falling_blocks.gt(zero), flat_blocks.gt(zero));
+        let (mut falling, mut flat, mut flat_rate) = (zero, zero, zero);
+        if L::any(falls) {
+            falling = L::select(falls, self.falling_hazard(cost, cost.cost_after(falling_blocks)), zero);
         }
-        let flat = blocks - falling;
-        if flat > 0.0 {
-            let rate = self.per_block * self.power(cost.cost_after(blocks), self.elasticity);
-            if clock.remaining <= rate * flat {
-                return Some(falling + clock.remaining / rate);
-            }
-            clock.remaining -= rate * flat;
+        if L::any(is_flat) {
+            flat_rate = L::splat(self.per_block) * self.power(cost.cost_after(blocks), L::splat(self.elasticity));
+            flat = L::select(is_flat, flat_rate * flat_blocks, zero);
         }
-        None
+        let on_flat = remaining - falling;
+        let comes = remaining.le(falling) | on_flat.le(flat);
+        ClockRun { remaining: on_flat - flat, comes, falling_blocks, falling, flat_rate }
+    }
+
+    /// Blocks until the attempt, where it comes within `run`, of clocks that had `remaining` left.
+    #[inline(always)]
+    pub fn time(&self, remaining: L, cost: &CostLine<L>, run: &ClockRun<L>) -> L {
+        let early = self.falling_time(cost, remaining).min(run.falling_blocks);
+        let late = run.falling_blocks + (remaining - run.falling) / run.flat_rate;
+        L::select(remaining.le(run.falling), early, late)
     }
 
     #[inline(always)]
-    fn power(&self, cost: f64, exponent: f64) -> f64 {
+    fn power(&self, cost: L, exponent: L) -> L {
         math::pow(self.willingness_tao / cost, exponent)
     }
 
     #[inline(always)]
-    fn falling_hazard(&self, cost: CostLine, end_cost: f64) -> f64 {
-        let scale = self.per_block * self.willingness_tao / cost.fall_per_block;
-        let excess = self.elasticity - 1.0;
-        if excess == 0.0 {
-            return scale * math::ln(cost.start_tao / end_cost);
-        }
-        scale * (self.power(end_cost, excess) - self.power(cost.start_tao, excess)) / excess
+    fn scale(&self, cost: &CostLine<L>) -> L {
+        L::splat(self.per_block) * self.willingness_tao / cost.fall_per_block
     }
 
     #[inline(always)]
-    fn falling_time(&self, cost: CostLine, hazard: f64) -> f64 {
-        let scale = self.per_block * self.willingness_tao / cost.fall_per_block;
-        let excess = self.elasticity - 1.0;
-        let end_cost = if excess == 0.0 {
-            cost.start_tao * math::exp(-hazard / scale)
+    fn falling_hazard(&self, cost: &CostLine<L>, end_cost: L) -> L {
+        if self.elasticity == 1.0 {
+            return self.scale(cost) * math::ln(cost.start_tao / end_cost);
+        }
+        let excess = L::splat(self.elasticity - 1.0);
+        self.scale(cost) * (self.power(end_cost, excess) - self.power(cost.start_tao, excess)) / excess
+    }
+
+    #[inline(always)]
+    fn falling_time(&self, cost: &CostLine<L>, hazard: L) -> L {
+        let end_cost = if self.elasticity == 1.0 {
+            cost.start_tao * math::exp(-hazard / self.scale(cost))
         } else {
-            let power = self.power(cost.start_tao, excess) + hazard * excess / scale;
-            self.willingness_tao * math::pow(power, -1.0 / excess)
+            let excess = self.elasticity - 1.0;
+            let power = self.power(cost.start_tao, L::splat(excess)) + hazard * L::splat(excess) / self.scale(cost);
+            self.willingness_tao * math::pow(power, L::splat(-1.0 / excess))
         };
         (cost.start_tao - end_cost) / cost.fall_per_block
     }
@@ -133,6 +159,14 @@ mod tests {
 
     fn hazard(elasticity: f64) -> RegistrationHazard {
         RegistrationHazard { per_block: 0.25 / 7200.0, elasticity, willingness_tao: 500.0 }
+    }
+
+    /// Runs the clock; the blocks until the attempt if it comes within `blocks`.
+    fn run(hazard: &RegistrationHazard, clock: &mut RegistrationClock, cost: CostLine, blocks: f64) -> Option<f64> {
+        let run = hazard.run(clock.remaining, &cost, blocks);
+        let time = run.comes.then(|| hazard.time(clock.remaining, &cost, &run));
+        clock.remaining = run.remaining;
+        time
     }
 
     fn integrate(hazard: &RegistrationHazard, cost: CostLine, blocks: f64) -> f64 {
@@ -150,7 +184,7 @@ mod tests {
         for elasticity in [6.7, 1.0, 0.5] {
             let hazard = hazard(elasticity);
             let mut clock = RegistrationClock { ordinal: 0, remaining: 1e9 };
-            assert_eq!(hazard.run(&mut clock, cost, 5_000.0), None);
+            assert_eq!(run(&hazard, &mut clock, cost, 5_000.0), None);
             let spent = 1e9 - clock.remaining;
             assert!((spent - integrate(&hazard, cost, 5_000.0)).abs() < 1e-6, "elasticity {elasticity}: {spent}");
         }
@@ -162,7 +196,7 @@ mod tests {
         for (elasticity, remaining) in [(6.7, 0.005), (6.7, 0.02), (1.0, 0.03), (1.0, 0.1)] {
             let hazard = hazard(elasticity);
             let mut clock = RegistrationClock { ordinal: 0, remaining };
-            let time = hazard.run(&mut clock, cost, 5_000.0).expect("within the interval");
+            let time = run(&hazard, &mut clock, cost, 5_000.0).expect("within the interval");
             assert!((integrate(&hazard, cost, time) - remaining).abs() < 1e-6, "elasticity {elasticity}: {time}");
         }
     }
@@ -173,10 +207,10 @@ mod tests {
         let hazard = hazard(6.7);
         let mut whole = RegistrationClock { ordinal: 0, remaining: 0.5 };
         let mut parts = whole;
-        assert_eq!(hazard.run(&mut whole, cost, 3_000.0), None);
+        assert_eq!(run(&hazard, &mut whole, cost, 3_000.0), None);
         for part in 0..3 {
             let start_tao = cost.cost_after(1_000.0 * f64::from(part));
-            assert_eq!(hazard.run(&mut parts, CostLine { start_tao, ..cost }, 1_000.0), None);
+            assert_eq!(run(&hazard, &mut parts, CostLine { start_tao, ..cost }, 1_000.0), None);
         }
         assert!((whole.remaining - parts.remaining).abs() < 1e-12);
     }

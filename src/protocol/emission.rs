@@ -32,12 +32,45 @@ pub fn block_emission(issuance: f64) -> f64 {
 
 /// Issuance (tokens) at which the block emission halves next; the cap once nothing is emitted.
 pub fn next_halving(issuance: f64) -> f64 {
-    halvings(issuance).map_or(SUPPLY_CAP, |count| SUPPLY_CAP * (1.0 - 0.5_f64.powi(count as i32 + 1)))
+    halvings(issuance).map_or(SUPPLY_CAP, |count| halving(count + 1))
+}
+
+/// Issuance (tokens) of the `number`-th halving, counted from 1; below 64.
+fn halving(number: u32) -> f64 {
+    SUPPLY_CAP * (1.0 - 1.0 / (1_u64 << number) as f64)
 }
 
 /// Halvings passed at `issuance` (tokens); `None` at the cap. The quotient reaches a power of two only where it is one.
 fn halvings(issuance: f64) -> Option<u32> {
     (issuance < SUPPLY_CAP).then(|| ((SUPPLY_CAP / (SUPPLY_CAP - issuance)) as u64).ilog2())
+}
+
+/// Block emission, and the issuances (tokens) between which it is that.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EmissionLevel {
+    /// Per block (tokens).
+    pub per_block: f64,
+    /// Where it begins.
+    pub from: f64,
+    /// Where it halves; infinite once nothing is emitted.
+    pub until: f64,
+}
+
+impl EmissionLevel {
+    /// The level at `issuance`.
+    pub fn at(issuance: f64) -> Self {
+        let (from, until) = match halvings(issuance) {
+            None => (SUPPLY_CAP, f64::INFINITY),
+            Some(count) => (halving(count), halving(count + 1)),
+        };
+        Self { per_block: block_emission(issuance), from, until }
+    }
+
+    /// Whether it is the level at `issuance`.
+    #[inline(always)]
+    pub fn holds_at(&self, issuance: f64) -> bool {
+        issuance >= self.from && issuance < self.until
+    }
 }
 
 /// What becomes of the TAO emission of one subnet in a block; amounts in the unit of the emission.
@@ -194,6 +227,18 @@ mod tests {
         assert_eq!(next_halving(10.5e6), 15.75e6);
         assert_eq!(next_halving(11.4e6), 15.75e6);
         assert_eq!(next_halving(21e6), 21e6);
+    }
+
+    #[test]
+    fn a_level_holds_from_halving_to_halving() {
+        let first = EmissionLevel::at(0.0);
+        assert_eq!(first, EmissionLevel { per_block: 1.0, from: 0.0, until: 10.5e6 });
+        let second = EmissionLevel::at(11.4e6);
+        assert_eq!(second, EmissionLevel { per_block: 0.5, from: 10.5e6, until: 15.75e6 });
+        assert!(second.holds_at(10.5e6) && second.holds_at(15.749e6));
+        assert!(!second.holds_at(10.499e6) && !second.holds_at(15.75e6) && !second.holds_at(f64::NAN));
+        let last = EmissionLevel::at(21e6);
+        assert!(last.per_block == 0.0 && last.holds_at(22e6) && !last.holds_at(20.9e6));
     }
 
     /// E = 0.5 at a price of 0.25: 2 alpha are wanted; `root_proportion`, `alpha_emission` and e = 0.75 cap them.

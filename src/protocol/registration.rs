@@ -28,6 +28,7 @@ rule_versions! {
 /// (TAO). Falls from `2 L` through `L` after `I` blocks to the minimum.
 /// Rounding: the chain floors `L / I` to rao, this does not; below `(n - n_L)` rao.
 /// Source: pallets/subtensor/src/coinbase/root.rs, `get_network_lock_cost`.
+#[inline(always)]
 pub fn lock_cost(
     params: &ProtocolParams,
     last_lock_tao: f64,
@@ -35,11 +36,17 @@ pub fn lock_cost(
     block: u64,
     emission_tao: f64,
 ) -> f64 {
-    let interval = (params.lock_reduction_interval_blocks as f64 * emission_tao).floor();
+    let interval = lock_interval(params, emission_tao);
     let elapsed = block.saturating_sub(last_lock_block) as f64;
     let decay = if interval > 0.0 { last_lock_tao / interval * elapsed } else { 0.0 };
     let start = if last_lock_block == 0 { last_lock_tao } else { 2.0 * last_lock_tao };
     (start - decay).max(params.lock_cost_min_tao)
+}
+
+/// Blocks in which the lock cost falls by what was last paid, at a block emission of `emission_tao`: `I` of [`lock_cost`].
+#[inline(always)]
+pub fn lock_interval(params: &ProtocolParams, emission_tao: f64) -> f64 {
+    (params.lock_reduction_interval_blocks as f64 * emission_tao).floor()
 }
 
 /// State and parameters of the lock cost in the chain's integers.
@@ -138,10 +145,14 @@ pub fn median_of(prices: &mut [f64]) -> f64 {
     if prices.is_empty() {
         return 1.0;
     }
-    let odd = prices.len() % 2 == 1;
+    middle_of(prices, prices.len() / 2, prices.len().is_multiple_of(2))
+}
+
+/// Of ascending positive `prices` the one at `index`, or where `is_pair` the mean of it and the one before; reorders them.
+pub fn middle_of(prices: &mut [f64], index: usize, is_pair: bool) -> f64 {
     // Bits of positive numbers ascend with them.
-    let (below, upper, _) = prices.select_nth_unstable_by_key(prices.len() / 2, |price| price.to_bits());
-    if odd { *upper } else { 0.5 * (below.iter().fold(0.0, |most, &price| f64::max(most, price)) + *upper) }
+    let (below, upper, _) = prices.select_nth_unstable_by_key(index, |price| price.to_bits());
+    if is_pair { 0.5 * (below.iter().fold(0.0, |most, &price| f64::max(most, price)) + *upper) } else { *upper }
 }
 
 /// A subnet as registered: its pool is seeded by the rule in force, and it has not started. Under S2 the whole lock is the

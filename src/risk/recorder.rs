@@ -111,13 +111,17 @@ impl RunRecorder {
     }
 
     fn sample(&mut self, view: &StepView<'_>) {
-        if u64::from(view.path.path) < self.plan.sample_paths {
+        if self.reads_rows(view.path.path) {
             self.batch.samples.extend(sample_rows(view));
         }
     }
 }
 
 impl Recorder for RunRecorder {
+    fn reads_rows(&self, path: u32) -> bool {
+        u64::from(path) < self.plan.sample_paths
+    }
+
     type Batch = BatchRecord;
 
     fn open(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {

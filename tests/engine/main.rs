@@ -7,5 +7,6 @@ mod drive;
 mod equality;
 mod laws;
 mod limits;
+mod opening;
 mod pairs;
 mod shares;
