@@ -9,22 +9,29 @@ SplitMix64 of a counter and normals are Box-Muller, without a branch. What few s
 
 import ctypes
 import math
+import os
 import sys
 from pathlib import Path
 
+import llvmlite.binding
 import numpy as np
 
-SVML = Path(sys.prefix) / "lib" / "libsvml.so"
-if SVML.exists():
-    ctypes.CDLL(str(SVML), ctypes.RTLD_GLOBAL)  # Numba looks for it by name; a loaded library is found.
+# Numba looks for libsvml.so by name, and a library that is loaded is found.
+for library in ("libintlc.so.5", "libsvml.so"):
+    if (found := Path(sys.prefix) / "lib" / library).exists():
+        ctypes.CDLL(str(found), ctypes.RTLD_GLOBAL)
+# The compiler prefers vectors of half the width that the machine has.
+os.environ.setdefault("NUMBA_CPU_NAME", llvmlite.binding.get_host_cpu_name())
+features = llvmlite.binding.get_host_cpu_features().flatten()
+os.environ.setdefault("NUMBA_CPU_FEATURES", f"{features},-prefer-256-bit" if "+avx512f" in features else features)
 
 import numba
 from numba import njit, prange
 
 from model import LOADING_MAX, SELLABLE_PART, SUPPLY_CAP, Result
 
-# All but `ninf`: a path without an event to come has it at infinity.
-FAST = {"nnan", "nsz", "arcp", "contract", "afn", "reassoc"}
+
+FAST = True
 BLOCK_PATHS = 16
 HUGE = 1e300
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -95,6 +102,7 @@ def compiled(model):
     log_age = np.log(np.maximum(opening_blocks[:, None] - s.registered_at, c.age_floor))
     AGE_SCALE = c.log_reference - c.age_exponent * log_age
     WAITING = np.flatnonzero((s.started == 0.0) | (s.enabled == 0.0))
+    IDLE = np.flatnonzero(s.started == 0.0)
     BOOK_SLOT, BOOK_ALPHA, BOOK_KEEP = s.book_slot, s.book_alpha, s.book_keep
     OPENING = float((s.book_alpha * s.reserve_tao[s.book_slot] / s.reserve_alpha[s.book_slot]).sum())
     GATE_RANK, GATE_EXPONENT = c.gate_rank, c.gate_exponent
@@ -167,7 +175,7 @@ def compiled(model):
         return factor, jump
 
     @jit
-    def draw_flows(w, rng, step, factor, jump, entrants, count):
+    def draw_flows(w, rng, step, factor, jump, fresh, count):
         draw_normals(w, rng)
         for i in range(S):
             fast = c.persistence_fast * w[FAST_H + i] + c.innovation_fast * w[N + S + i]
@@ -188,7 +196,7 @@ def compiled(model):
             w[SCALE + i] = AGE_SCALE[step, i]
         opening = c.start_block + step * K
         for j in range(count):
-            i = entrants[j]
+            i = fresh[j]
             w[SCALE + i] = c.log_reference - c.age_exponent * math.log(max(opening - w[REGISTERED + i], c.age_floor))
         for i in range(S):
             by_size = c.size_exponent * math.log(max(w[Y + i], c.reserve_floor))
@@ -284,31 +292,38 @@ def compiled(model):
             issuance = w[X + i] + outside
             w[MIDDLE + i] = issuance + root
             w[MINTED + i] = w[RATE + i]
-            w[PRICE + i] = w[Y + i] / w[X + i]
             nearest = max(nearest, issuance + 2.0 * K - w[HALVING + i])
         if nearest >= 0.0:
             cross_halvings(w, root, emission)
+        # Quotients known at the same time share one division.
         for i in range(S):
-            rate, price = w[MINTED + i] * w[STARTED + i], w[PRICE + i]
-            cap = root / w[MIDDLE + i] * rate * price
+            x, y, diluted = w[X + i], w[Y + i], w[MIDDLE + i]
+            inverse = 1.0 / (x * y * diluted)
+            price, per_price = y * y * diluted * inverse, x * x * diluted * inverse
+            rate = w[MINTED + i] * w[STARTED + i]
+            cap = root * (x * y * inverse) * rate * price
             whole = w[SHARE + i] * emission
             half = 0.5 * whole
             injected = first * min(whole, cap) + second * min(half, cap)
             excess = first * whole + second * half - injected
-            alpha = injected / price
+            alpha = injected * per_price
+            w[PRICE + i] = price
+            w[COINBASE + i] = per_price
             w[EXCESS + i] = K * excess
             w[SPENT + i] = K * (injected + excess)
             w[INJECTED + i] = K * alpha
             w[MINTED + i] = K * rate
-            w[MIDDLE + i] += (alpha + rate) * (0.5 * (K + 1.0))
+            w[MIDDLE + i] = diluted + (alpha + rate) * (0.5 * (K + 1.0))
         accrues = 1.0 if sell_flag else 0.0
         for i in range(S):
             x, excess = w[X + i], w[EXCESS + i]
-            bought = x * excess / (w[Y + i] + excess)
+            y_bought, middle = w[Y + i] + excess, w[MIDDLE + i]
+            inverse = 1.0 / (y_bought * middle)
+            bought = x * excess * (middle * inverse)
             minted = w[MINTED + i]
             cut = minted * c.owner_cut
             server = (minted - cut) * 0.5
-            root_alpha = server * (root / w[MIDDLE + i])
+            root_alpha = server * (root * (y_bought * inverse))
             validator = server - root_alpha
             miner = server * w[PAID + i]
             sold = cut * c.owner_sale + miner * c.miner_sale + validator * c.validator_sale
@@ -329,15 +344,19 @@ def compiled(model):
             x, y = w[X_MID + i], w[Y + i] + w[SPENT + i]
             xa = x + w[SOLD + i]
             xb = xa + w[SWAPPED + i]
-            product = x * y
-            ya, yb = product / xa, product / xb
+            inverse = 1.0 / (x * xa * xb)
+            product = x * y * x * inverse
+            ya, yb = product * xb, product * xa
             spent += w[SPENT + i]
             to_sellers += y - ya
             to_root += ya - yb
-            w[COINBASE + i] = math.log(y / (x * w[PRICE + i]))
-            w[SALE + i] = 2.0 * math.log(x / xb)
+            w[COINBASE + i] *= y * (xa * xb * inverse)
+            w[SALE + i] = x * xa * x * inverse
             w[X_MID + i] = xb
             w[Y_MID + i] = yb
+        for i in range(S):
+            w[COINBASE + i] = math.log(w[COINBASE + i])
+            w[SALE + i] = 2.0 * math.log(w[SALE + i])
         g[ISSUANCE] += spent
         g[FREE] += to_sellers
         g[ROOT] += to_root
@@ -347,8 +366,9 @@ def compiled(model):
         """Mean alpha emission of slots whose issuance crosses a halving in the step, and the emission after it."""
         for i in range(S):
             issuance, rate = w[MIDDLE + i] - root, w[RATE + i]
-            tao = min(w[SHARE + i] * emission, root / w[MIDDLE + i] * rate * w[PRICE + i])
-            before = max(math.ceil((w[HALVING + i] - issuance) / (rate + tao / w[PRICE + i])), 0.0)
+            price = w[Y + i] / w[X + i]
+            tao = min(w[SHARE + i] * emission, root / w[MIDDLE + i] * rate * price)
+            before = max(math.ceil((w[HALVING + i] - issuance) / (rate + tao / price)), 0.0)
             if before < K and w[STARTED + i] > 0.0:
                 w[MINTED + i] = rate * (before + 0.5 * (K - before)) / K
                 w[RATE + i] = 0.5 * rate
@@ -364,8 +384,9 @@ def compiled(model):
         while True:
             cost, over = 0.0, 0.0
             for i in range(S):
-                growth = math.exp(w[FLOW + i])
-                x = w[X_MID + i]
+                w[S1 + i] = math.exp(w[FLOW + i])
+            for i in range(S):
+                x, growth = w[X_MID + i], w[S1 + i]
                 x_new = x / growth
                 limit = x + SELLABLE_PART * max(w[STAKED + i] - w[HELD + i], 0.0)
                 over = max(over, x_new - limit)
@@ -392,31 +413,35 @@ def compiled(model):
         g[FREE] -= cost
 
     @jit
-    def average(w, step, entrants, count):
+    def average(w, step, fresh, count):
         """Moving prices over the step (MODEL 3.5)."""
         for i in range(5 * S):
             w[LOG_KEEP + i] = AGES[step, i]
         for j in range(count):
-            i = entrants[j]
+            i = fresh[j]
             if w[STARTED + i] > 0.0:
                 age = step - int(w[STARTED_STEP + i])
                 for factor in range(5):
                     w[LOG_KEEP + factor * S + i] = ENTRANT_AGES[age, factor]
         small = HUGE
         for i in range(S):
-            total = 2.0 * w[FLOW + i] + w[SALE + i] + w[COINBASE + i] - w[LOG_KEEP + i]
-            rate_growth = math.expm1(total * (1.0 / K))
-            growth = math.expm1(total)
+            w[SCALE + i] = 2.0 * w[FLOW + i] + w[SALE + i] + w[COINBASE + i] - w[LOG_KEEP + i]
+            w[S0 + i] = math.exp(w[SCALE + i])
+        for i in range(S):
+            small = min(small, abs(w[SCALE + i]))
+        for i in range(S):
+            rate = w[SCALE + i] * (1.0 / K)
+            # expm1 is no vector function here. The rate is below 1e-3; a total near 0 is for the series below.
+            rate_growth = rate * (1.0 + rate * (0.5 + rate * (1.0 / 6.0 + rate * (1.0 / 24.0))))
+            growth = w[S0 + i] - 1.0
             inverse = 1.0 / rate_growth
             s0 = growth * inverse
             w[S0 + i] = s0
             w[S1 + i] = (K * (growth + 1.0) - (rate_growth + 1.0) * s0) * inverse
-            small = min(small, abs(total))
         if small < 1e-4:
             for i in range(S):
-                total = 2.0 * w[FLOW + i] + w[SALE + i] + w[COINBASE + i] - w[LOG_KEEP + i]
-                r = total / K
-                if abs(total) < 1e-4:
+                r = w[SCALE + i] / K
+                if abs(w[SCALE + i]) < 1e-4:
                     w[S0 + i] = K * (1.0 + r * (0.5 * (K - 1.0) + r * (K - 1.0) * (2.0 * K - 1.0) / 12.0))
                     w[S1 + i] = 0.5 * K * (K - 1.0) * (1.0 + r * (2.0 * K - 1.0) / 3.0)
         for i in range(S):
@@ -458,8 +483,8 @@ def compiled(model):
         return -1.0
 
     @jit
-    def attempt(w, g, rng, block, alpha, entrants, count, prices):
-        """Prunes the lowest moving price past immunity and puts an entrant into its slot; the number of entrants' slots."""
+    def attempt(w, g, rng, block, alpha, fresh, count, prices):
+        """Prunes the lowest moving price past immunity and puts an entrant into its slot; the number of fresh slots."""
         cost, _ = lock_cost(g, block)
         slot, lowest, oldest = -1, HUGE, HUGE
         for i in range(S):
@@ -469,14 +494,15 @@ def compiled(model):
                     slot, lowest, oldest = i, m, registered
         if slot < 0 or cost > g[FREE]:
             return count
-        is_entrant = False
+        is_listed = False
         for j in range(count):
-            is_entrant |= entrants[j] == slot
+            is_listed |= fresh[j] == slot
         dissolve(w, g, slot, alpha)
         g[MOVING_PRICE_SUM] += lowest
-        if not is_entrant:
+        if oldest <= c.start_block:
             w[DEREGISTERED + slot] = 1.0
-            entrants[count] = slot
+        if not is_listed:
+            fresh[count] = slot
             count += 1
         others = 0
         for i in range(S):
@@ -561,8 +587,8 @@ def compiled(model):
     # --- paths --------------------------------------------------------------------------------------------------------------
 
     @jit
-    def open_path(w, g, rng, alpha, entrants):
-        """The snapshot, and what it does not tell drawn; the number of slots whose ages are their own."""
+    def open_path(w, g, rng, alpha, fresh):
+        """The snapshot, and what it does not tell drawn; the number of slots that are or will be of an age of their own."""
         for i in range(16 * S):
             w[i] = GIVEN[i]
         draw_normals(w, rng)
@@ -589,6 +615,8 @@ def compiled(model):
         g[LAST_BLOCK] = c.last_lock_block
         g[PEAK] = OPENING
         alpha[:] = BOOK_ALPHA
+        fresh[: len(IDLE)] = IDLE
+        return len(IDLE)
 
     @jit
     def mark(w, g, alpha):
@@ -598,13 +626,12 @@ def compiled(model):
         return value
 
     @jit
-    def simulate_path(w, g, rng, alpha, entrants, prices):
-        open_path(w, g, rng, alpha, entrants)
-        count, threshold = 0, 1.0 / S
+    def simulate_path(w, g, rng, alpha, fresh, prices):
+        count, threshold = open_path(w, g, rng, alpha, fresh), 1.0 / S
         for step in range(STEPS):
             opening = c.start_block + step * K
             factor, jump = advance_outside(rng, g)
-            draw_flows(w, rng, step, factor, jump, entrants, count)
+            draw_flows(w, rng, step, factor, jump, fresh, count)
             price_sum, threshold = shares(w, threshold)
             coinbase(w, g, price_sum > 1.0)
             for j in range(POSITIONS):
@@ -613,14 +640,14 @@ def compiled(model):
             trade(w, g, alpha)
             for j in range(POSITIONS):
                 alpha[j] *= 1.0 + w[S0 + j]
-            average(w, step, entrants, count)
+            average(w, step, fresh, count)
             closing = opening + K
             start = max(g[LAST_BLOCK] + c.rate_limit, opening)
             if start < closing:
                 blocks = run_clock(g, start, closing)
                 if blocks >= 0.0:
                     block = min(start + max(math.ceil(blocks), 1.0), closing)
-                    count = attempt(w, g, rng, block, alpha, entrants, count, prices)
+                    count = attempt(w, g, rng, block, alpha, fresh, count, prices)
                     g[CLOCK] = exponential(rng)
             act(w, g, step, closing)
             value = mark(w, g, alpha)
@@ -648,11 +675,11 @@ def compiled(model):
         paths = columns.shape[0]
         for block in prange((paths + BLOCK_PATHS - 1) // BLOCK_PATHS):
             w, g, prices = np.empty(SIZE), np.empty(GLOBALS), np.empty(S - 1)
-            alpha, entrants = np.empty(POSITIONS), np.empty(S, np.int64)
+            alpha, fresh = np.empty(POSITIONS), np.empty(S, np.int64)
             rng = np.empty(1, np.uint64)
             for path in range(block * BLOCK_PATHS, min(paths, (block + 1) * BLOCK_PATHS)):
                 rng[0] = mix(mix(seed + GAMMA) ^ mix(np.uint64(path) * np.uint64(0xD1342543DE82EF95)))
-                simulate_path(w, g, rng, alpha, entrants, prices)
+                simulate_path(w, g, rng, alpha, fresh, prices)
                 record(w, g, alpha, columns[path], slots[0, path], slots[1, path], slots[2, path], slots[3, path])
 
     return simulate
