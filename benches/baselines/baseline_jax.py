@@ -1,13 +1,15 @@
 """The model in JAX: f64 on CPU, all steps of a block of paths in one compiled `lax.scan` over arrays of paths x slots.
 
-Blocks are dispatched asynchronously and run side by side on all cores. Bits come from XLA's own generator (`rbg`), the fastest on
-CPU. What has no fixed shape is given one: jumps are the first so many arrivals along all slots of the block, many enough that none
+Blocks run side by side, one on each core. Random words are SplitMix64 of a counter, a few integer operations that are fused with
+what uses them: `jax.random` takes three times as long here, by `rbg` too. What has no fixed shape is given one: jumps are the first so many arrivals along all slots of the block, many enough that none
 is lost in practice; registrations are gathered into small groups of paths until none is left; the gate's rank is walked to by
 counting passes from the last step's, as sorting rows is slow here.
 """
 
 import math
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -17,11 +19,11 @@ jax.config.update("jax_enable_x64", True)
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax, random
+from jax import lax
 
 from model import LOADING_MAX, SELLABLE_PART, SUPPLY_CAP, Result
 
-BLOCK_PATHS = 64
+BLOCK_PATHS = 128
 EVENT_PATHS = 16
 HUGE = 1e300
 
@@ -31,12 +33,16 @@ class Runner:
 
     def __init__(self, model, threads):
         self.simulate = jax.jit(lambda seed: simulate(model, seed))
+        self.pool = ThreadPoolExecutor(threads)
 
     def run(self, paths, seed):
         blocks = -(-paths // BLOCK_PATHS)
-        seeds = np.random.SeedSequence(seed).generate_state(blocks)
-        parts = [self.simulate(jnp.uint32(seed)) for seed in seeds]
+        seeds = np.random.SeedSequence(seed).generate_state(blocks, np.uint64)
+        parts = self.pool.map(lambda seed: [np.asarray(part) for part in self.simulate(jnp.uint64(seed))], seeds)
         return Result(*(np.concatenate(part)[:paths] for part in zip(*parts)))
+
+    def cpu_seconds(self):
+        return time.process_time()
 
     def close(self):
         pass
@@ -44,10 +50,9 @@ class Runner:
 
 def simulate(model, seed):
     c, s = model.constants, model.start
-    key = random.key(seed, impl="rbg")
-    opening_key, key = random.split(key)
+    opening_key, key = split(seed, 2)
     state = open_paths(c, s, opening_key)
-    steps = (jnp.arange(c.steps), random.split(key, c.steps), jnp.asarray(s.age_incumbent).transpose(1, 0, 2))
+    steps = (jnp.arange(c.steps), split(key, c.steps), jnp.asarray(s.age_incumbent).transpose(1, 0, 2))
     state, _ = lax.scan(lambda state, xs: (advance(c, s, state, *xs), None), state, steps)
     return result(c, s, state)
 
@@ -55,17 +60,38 @@ def simulate(model, seed):
 # --- chance -----------------------------------------------------------------------------------------------------------------
 
 
-def normals(key, count, shape):
-    """`count` arrays of standard normals, by Box-Muller."""
-    pairs = (count + 1) // 2
-    u = random.uniform(key, (2, pairs, *shape))
-    radius = jnp.sqrt(-2.0 * jnp.log1p(-u[0]))
-    angle = 2.0 * math.pi * u[1]
-    return jnp.concatenate([radius * jnp.cos(angle), radius * jnp.sin(angle)])[:count]
+def mix(word):
+    word = (word ^ (word >> 30)) * jnp.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> 27)) * jnp.uint64(0x94D049BB133111EB)
+    return word ^ (word >> 31)
+
+
+def split(key, count):
+    """Independent keys: a key is a word."""
+    return mix(mix(key) + (1 + jnp.arange(count, dtype=jnp.uint64)) * jnp.uint64(0xD1342543DE82EF95))
+
+
+def uniforms(key, shape):
+    """In (0, 1]."""
+    counter = 1 + jnp.arange(math.prod(shape), dtype=jnp.uint64)
+    words = mix(key + counter * jnp.uint64(0x9E3779B97F4A7C15)) >> 11
+    return ((words.astype(float) + 1.0) * 2.0**-53).reshape(shape)
+
+
+def normals(key, shape):
+    """Arrays of standard normals, as many as the first number of `shape`, by Box-Muller."""
+    count, *rest = shape
+    arrays = []
+    for pair in split(key, (count + 1) // 2):
+        radius_key, angle_key = split(pair, 2)
+        radius = jnp.sqrt(-2.0 * jnp.log(uniforms(radius_key, rest)))
+        angle = 2.0 * math.pi * uniforms(angle_key, rest)
+        arrays += [radius * jnp.cos(angle), radius * jnp.sin(angle)]
+    return arrays[:count]
 
 
 def exponentials(key, shape):
-    return -jnp.log1p(-random.uniform(key, shape))
+    return -jnp.log(uniforms(key, shape))
 
 
 def poisson(uniform, mean):
@@ -87,17 +113,17 @@ def kou(uniform, exponential, up, up_mean, down_mean):
 def outside(c, state, key):
     """TAO/USD, willingness to pay, common factor and common jump."""
     paths = state["usd"].shape
-    a, b, d, e = random.split(key, 4)
-    factor, own, shock, size = normals(a, 4, paths)
-    uniforms = random.uniform(b, (2, *paths))
-    jumps = poisson(uniforms[0], c.usd_jump_rate)
+    a, b, d, e = split(key, 4)
+    factor, own, shock, size = normals(a, (4, *paths))
+    counts = uniforms(b, (2, *paths))
+    jumps = poisson(counts[0], c.usd_jump_rate)
     jumps = jumps * c.usd_jump_mean + jnp.sqrt(jumps) * c.usd_jump_sd * size
     shocks = c.correlation * factor + c.own_correlation * own
     usd = state["usd"] * jnp.exp(c.usd_drift + c.usd_volatility * shocks + jumps)
     log_willingness = c.willingness_persistence * state["log_willingness"] + c.willingness_innovation * shock
     # More than three common jumps in a step do not happen: 4e-12 a step.
-    count = poisson(uniforms[1], c.common_rate)
-    sizes = kou(random.uniform(d, (3, *paths)), exponentials(e, (3, *paths)), c.common_up, c.common_up_mean, c.common_down_mean)
+    count = poisson(counts[1], c.common_rate)
+    sizes = kou(uniforms(d, (3, *paths)), exponentials(e, (3, *paths)), c.common_up, c.common_up_mean, c.common_down_mean)
     jump = jnp.where(jnp.arange(3)[:, None] < count, sizes, 0.0).sum(0)
     return factor, jump, dict(usd=usd, log_willingness=log_willingness)
 
@@ -107,18 +133,18 @@ def slot_jumps(c, key, shape):
     cells = math.prod(shape)
     mean = c.jump_rate * cells
     most = int(mean + 8.0 * math.sqrt(mean)) + 8
-    a, b, d = random.split(key, 3)
+    a, b, d = split(key, 3)
     place = jnp.cumsum(exponentials(a, (most,))) / c.jump_rate
-    sizes = kou(random.uniform(b, (most,)), exponentials(d, (most,)), c.jump_up, c.jump_up_mean, c.jump_down_mean)
+    sizes = kou(uniforms(b, (most,)), exponentials(d, (most,)), c.jump_up, c.jump_up_mean, c.jump_down_mean)
     index = jnp.minimum(place, float(cells)).astype(jnp.int32)
     return jnp.zeros(cells).at[index].add(sizes, mode="drop", indices_are_sorted=True).reshape(shape)
 
 
 def flows(c, state, opening, factor, jump, key):
     """Organic flow of the step before the limit of sales, and the log-volatilities."""
-    a, b = random.split(key)
+    a, b = split(key, 2)
     shape = state["x"].shape
-    own, z_fast, z_slow = normals(a, 3, shape)
+    own, z_fast, z_slow = normals(a, (3, *shape))
     fast = c.persistence_fast * state["fast"] + c.innovation_fast * z_fast
     slow = c.persistence_slow * state["slow"] + c.innovation_slow * z_slow
     volatility = jnp.exp(jnp.minimum(fast + slow - c.log_volatility_shift, c.log_volatility_cap)) * c.root_days
@@ -327,12 +353,12 @@ def run_clock(c, state, opening):
 def register_all(c, s, state, opening, key):
     """Lets every attempt of the step happen, a few paths at a time."""
     hit, block, cost, clock = run_clock(c, state, opening)
-    clock_key, key = random.split(key)
+    clock_key, key = split(key, 2)
     state = {**state, "clock": jnp.where(hit, exponentials(clock_key, hit.shape), clock)}
 
     def some(carry):
         state, hit, key = carry
-        draw, key = random.split(key)
+        draw, key = split(key, 2)
         (paths,) = jnp.nonzero(hit, size=EVENT_PATHS, fill_value=len(hit))
         state = register(c, s, state, paths, block, cost, draw)
         return state, hit.at[paths].set(False, mode="drop"), key
@@ -363,9 +389,9 @@ def register(c, s, state, paths, block, cost, key):
     alpha = row("alpha")
     held = (jnp.asarray(s.book_slot) == slot[:, None]) & (alpha > 0.0)
 
-    a, b, d = random.split(key, 3)
-    n_scale, n_loading, n_fast, n_slow = normals(a, 4, slot.shape)
-    u_burn, u_never = random.uniform(b, (2, *slot.shape))
+    a, b, d = split(key, 3)
+    n_scale, n_loading, n_fast, n_slow = normals(a, (4, *slot.shape))
+    u_burn, u_never = uniforms(b, (2, *slot.shape))
     start_delay, enable_delay = exponentials(d, (2, *slot.shape))
     start_at = block + jnp.maximum(c.start_delay * start_delay, c.start_call_delay)
     entrant = dict(
@@ -433,13 +459,13 @@ def open_paths(c, s, key):
     """The snapshot, and what it does not tell drawn."""
     paths, slots = BLOCK_PATHS, len(s.reserve_tao)
     shape = (paths, slots)
-    a, b, d, e = random.split(key, 4)
-    n_fast, n_slow = normals(a, 2, shape)
+    a, b, d, e = split(key, 4)
+    n_fast, n_slow = normals(a, (2, *shape))
     spread = lambda row: jnp.broadcast_to(jnp.asarray(row), shape)
     whole = lambda value: jnp.full(paths, float(value))
     delays = exponentials(b, (2, *shape))
     enable_delay = c.enable_delay * delays[1]
-    starts = (s.started == 0.0) & (random.uniform(d, shape) >= c.never_start_incumbent)
+    starts = (s.started == 0.0) & (uniforms(d, shape) >= c.never_start_incumbent)
     enables = (s.started > 0.0) & (s.enabled == 0.0)
     state = dict(
         x=s.reserve_alpha,
@@ -491,7 +517,7 @@ def mark(s, state):
 
 def advance(c, s, state, number, key, ages):
     """One step of K blocks."""
-    outside_key, flow_key, event_key = random.split(key, 3)
+    outside_key, flow_key, event_key = split(key, 3)
     opening = c.start_block + number * c.blocks
     factor, jump, new = outside(c, state, outside_key)
     state = state | new

@@ -1,37 +1,32 @@
 """The model in Numba: f64, one path at a time, `prange` over blocks of paths.
 
-A step is a row of short loops over the slots of a path, whose state and buffers (50 kB) stay in the inner caches. What makes them
-vector code throughout: the number of slots and all parameters are compile-time constants; state and buffers are rows of one flat
-array, so that offsets tell the compiler that nothing overlaps; elementary functions are those of Intel's SVML; random words are
-SplitMix64 of a counter and normals are Box-Muller, without a branch. What few slots have is done in scalar code by index: jumps
-(by exponential gaps along the slots), entrants, events. Nothing is allocated in a step.
+A step is a row of short loops over the slots of a path, whose state and buffers (70 kB) stay in the inner caches. What makes them
+vector code: the number of slots and all parameters are compile-time constants; state and buffers are rows of one flat array, so
+that offsets tell the compiler that nothing overlaps; elementary functions are those of Intel's SVML. What few slots have is done in
+scalar code by index: jumps (by exponential gaps along the slots), entrants, events. Nothing is allocated in a step.
+
+Two runners differ in draws and in the width of vectors. `Runner` draws with `numpy.random`, as Numba has it, under the compiler's
+defaults. `TunedRunner`, of `baseline_numba_tuned`, makes its own draws, without a branch (words are SplitMix64 of a counter, normals are Box-Muller), and has
+the compiler use the widest vectors.
 """
 
 import ctypes
 import math
-import os
 import sys
+import time
 from pathlib import Path
 
-import llvmlite.binding
 import numpy as np
 
 # Numba looks for libsvml.so by name, and a library that is loaded is found.
 for library in ("libintlc.so.5", "libsvml.so"):
     if (found := Path(sys.prefix) / "lib" / library).exists():
         ctypes.CDLL(str(found), ctypes.RTLD_GLOBAL)
-# The compiler prefers vectors of half the width that the machine has.
-os.environ.setdefault("NUMBA_CPU_NAME", llvmlite.binding.get_host_cpu_name())
-features = llvmlite.binding.get_host_cpu_features().flatten()
-os.environ.setdefault("NUMBA_CPU_FEATURES", f"{features},-prefer-256-bit" if "+avx512f" in features else features)
-
 import numba
 from numba import njit, prange
 
 from model import LOADING_MAX, SELLABLE_PART, SUPPLY_CAP, Result
 
-
-FAST = True
 BLOCK_PATHS = 16
 HUGE = 1e300
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -53,10 +48,12 @@ PATH_COLUMNS = (
 class Runner:
     """Runs paths of a model on `threads` cores; the first run compiles."""
 
+    library_draws = True
+
     def __init__(self, model, threads):
         numba.set_num_threads(threads)
         self.slots = len(model.netuids)
-        self.simulate = compiled(model)
+        self.simulate = compiled(model, self.library_draws)
 
     def run(self, paths, seed):
         columns = np.empty((paths, len(PATH_COLUMNS)))
@@ -66,11 +63,20 @@ class Runner:
         by_name = dict(zip(PATH_COLUMNS, columns.T))
         return Result(**by_name, deregistered=deregistered > 0.0, price=price, moving_price=moving_price, share=share)
 
+    def cpu_seconds(self):
+        return time.process_time()
+
     def close(self):
         pass
 
 
-def compiled(model):
+class TunedRunner(Runner):
+    """The same with draws of its own; `baseline_numba_tuned` sets the width of vectors before Numba is loaded."""
+
+    library_draws = False
+
+
+def compiled(model, library_draws):
     """The simulation of one model as a compiled function of seed and outputs."""
     c, s = model.constants, model.start
     S, K, STEPS = len(model.netuids), c.blocks, c.steps
@@ -107,7 +113,7 @@ def compiled(model):
     OPENING = float((s.book_alpha * s.reserve_tao[s.book_slot] / s.reserve_alpha[s.book_slot]).sum())
     GATE_RANK, GATE_EXPONENT = c.gate_rank, c.gate_exponent
     EXCESS_ELASTICITY = c.elasticity - 1.0
-    jit = njit(fastmath=FAST, error_model="numpy", boundscheck=False)
+    jit = njit(fastmath=True, error_model="numpy", boundscheck=False)
 
     # --- chance -------------------------------------------------------------------------------------------------------------
 
@@ -132,19 +138,6 @@ def compiled(model):
         return math.sqrt(2.0 * exponential(rng)) * math.cos(2.0 * math.pi * uniform(rng))
 
     @jit
-    def poisson(rng, mean):
-        count, left = 0, mean - exponential(rng)
-        while left > 0.0:
-            count += 1
-            left -= exponential(rng)
-        return count
-
-    @jit
-    def kou(rng, up, up_mean, down_mean):
-        mean = up_mean if uniform(rng) <= up else -down_mean
-        return mean * exponential(rng)
-
-    @jit
     def draw_normals(w, rng):
         """3 S standard normals from N on."""
         state = rng[0]
@@ -158,6 +151,37 @@ def compiled(model):
             angle = 2.0 * math.pi * w[U + PAIRS + i]
             w[N + i] = w[U + i] * math.cos(angle)
             w[N + PAIRS + i] = w[U + i] * math.sin(angle)
+
+    @jit
+    def reseed(rng, seed, path):
+        rng[0] = mix(mix(seed + GAMMA) ^ mix(np.uint64(path) * np.uint64(0xD1342543DE82EF95)))
+
+    if library_draws:
+        uniform = jit(lambda rng: 1.0 - np.random.random())
+        exponential = jit(lambda rng: np.random.standard_exponential())
+        normal = jit(lambda rng: np.random.standard_normal())
+
+        @jit
+        def draw_normals(w, rng):
+            for i in range(3 * S):
+                w[N + i] = np.random.standard_normal()
+
+        @jit
+        def reseed(rng, seed, path):
+            np.random.seed((seed * np.uint64(0x9E3779B1) + np.uint64(path)) & np.uint64(0xFFFFFFFF))
+
+    @jit
+    def poisson(rng, mean):
+        count, left = 0, mean - exponential(rng)
+        while left > 0.0:
+            count += 1
+            left -= exponential(rng)
+        return count
+
+    @jit
+    def kou(rng, up, up_mean, down_mean):
+        mean = up_mean if uniform(rng) <= up else -down_mean
+        return mean * exponential(rng)
 
     @jit
     def advance_outside(rng, g):
@@ -670,7 +694,7 @@ def compiled(model):
             moving_price[i] = w[M + i]
             share[i] = w[SHARE + i]
 
-    @njit(parallel=True, fastmath=FAST, error_model="numpy")
+    @njit(parallel=True, fastmath=True, error_model="numpy")
     def simulate(seed, columns, slots):
         paths = columns.shape[0]
         for block in prange((paths + BLOCK_PATHS - 1) // BLOCK_PATHS):
@@ -678,7 +702,7 @@ def compiled(model):
             alpha, fresh = np.empty(POSITIONS), np.empty(S, np.int64)
             rng = np.empty(1, np.uint64)
             for path in range(block * BLOCK_PATHS, min(paths, (block + 1) * BLOCK_PATHS)):
-                rng[0] = mix(mix(seed + GAMMA) ^ mix(np.uint64(path) * np.uint64(0xD1342543DE82EF95)))
+                reseed(rng, seed, path)
                 simulate_path(w, g, rng, alpha, fresh, prices)
                 record(w, g, alpha, columns[path], slots[0, path], slots[1, path], slots[2, path], slots[3, path])
 

@@ -5,10 +5,11 @@ by index. Normals are ziggurat draws of SFC64; ranks come from `np.partition`.
 """
 
 import multiprocessing
+import time
 
 import numpy as np
 
-from model import BLOCKS_PER_DAY, LOADING_MAX, SELLABLE_PART, Result, block_emission, next_halving
+from model import LOADING_MAX, SELLABLE_PART, SUPPLY_CAP, Result, block_emission, next_halving
 
 BLOCK_PATHS = 128
 
@@ -18,15 +19,20 @@ class Runner:
 
     def __init__(self, model, threads):
         self.pool = multiprocessing.get_context("spawn").Pool(threads, initialize, (model,))
-        self.threads = threads
+        self.threads, self.cpu = threads, 0.0
 
     def run(self, paths, seed):
         blocks = max(self.threads, -(-paths // BLOCK_PATHS))
         blocks = -(-blocks // self.threads) * self.threads
         sizes = [(i + 1) * paths // blocks - i * paths // blocks for i in range(blocks)]
         seeds = np.random.SeedSequence(seed).spawn(blocks)
-        parts = self.pool.starmap(run_block, zip(sizes, seeds), chunksize=1)
+        work = [(size, seed) for size, seed in zip(sizes, seeds) if size > 0]
+        parts, cpu = zip(*self.pool.starmap(run_block, work, chunksize=1))
+        self.cpu += sum(cpu)
         return Result(*(np.concatenate(part) for part in zip(*parts)))
+
+    def cpu_seconds(self):
+        return self.cpu
 
     def close(self):
         self.pool.terminate()
@@ -38,10 +44,11 @@ def initialize(model):
 
 
 def run_block(paths, seed):
+    start = time.process_time()
     block = Block(MODEL, paths, np.random.Generator(np.random.SFC64(seed)))
     for step in range(MODEL.constants.steps):
         block.advance(step)
-    return tuple(block.result())
+    return tuple(block.result()), time.process_time() - start
 
 
 class Block:
@@ -219,10 +226,9 @@ class Block:
         for part in (self.protocol, self.burned, self.unclaimed):
             issuance += part
         emission, parts = self.emission_parts()
-        self.cross_halvings(share, emission, price, issuance, root)
         np.multiply(self.rate, self.started, out=rate)
-        for slot_rate in self.crossed:
-            rate[slot_rate[0]] = slot_rate[1]
+        for at, mean in self.cross_halvings(share, emission, price, issuance, root):
+            rate[at] = mean
 
         # t = min(E, rho ae p); the rest buys.
         np.add(issuance, root, out=tao)
@@ -318,26 +324,22 @@ class Block:
     def cross_halvings(self, share, emission, price, issuance, root):
         """Mean alpha emission of slots whose issuance crosses a halving in the step, and the emission after it."""
         k = self.c.blocks
-        self.crossed = []
         near = issuance + 2.0 * k >= self.halving
         if not near.any():
-            return
+            return []
         at = np.nonzero(near & (self.started > 0.0))
         rate, root, price = self.rate[at], root[at[0], 0], price[at]
         tao = np.minimum(share[at] * emission[at[0]], root / (root + issuance[at]) * rate * price)
         before = np.maximum(np.ceil((self.halving[at] - issuance[at]) / (rate + tao / price)), 0.0)
         crosses = before < k
         at, rate, before = tuple(i[crosses] for i in at), rate[crosses], before[crosses]
-        self.crossed = [(at, rate * (before + 0.5 * (k - before)) / k)]
         self.rate[at] = 0.5 * rate
-        self.halving[at] = 0.5 * (self.halving[at] + 21e6)
+        self.halving[at] = 0.5 * (self.halving[at] + SUPPLY_CAP)
+        return [(at, rate * (before + 0.5 * (k - before)) / k)]
 
     def trade(self, flow, x, y):
         """Organic flow through the pools; sales end at the stake outside the book, buys at free TAO."""
-        limit, growth, x_new = self.scratch[9:12][:, :]
-        keep = self.scratch[1:3]
-        limit, x_new = keep
-        growth = self.scratch[3]
+        limit, x_new, growth = self.scratch[1:4]
         slots = self.s.book_slot
         np.copyto(limit, self.staked)
         limit[:, slots] = np.maximum(limit[:, slots] - self.alpha, 0.0)
@@ -437,10 +439,9 @@ class Block:
         paths = np.flatnonzero(hit)
         if len(paths) == 0:
             return
-        block = np.minimum(start + np.maximum(np.ceil(time), 1.0), closing)[paths]
+        block = np.minimum(start + np.maximum(np.ceil(time), 1.0), closing)
         self.clock[paths] = self.rng.standard_exponential(len(paths))
-        cost = np.maximum(2.0 * self.last_lock - fall * (np.minimum(start + np.maximum(np.ceil(time), 1.0), closing) - self.last_block), c.lock_cost_min)[paths]
-        self.register(paths, block, cost)
+        self.register(paths, block[paths], cost_at(block)[paths])
 
     def register(self, paths, block, cost):
         """Prunes the lowest moving price past immunity and puts an entrant into its slot."""
