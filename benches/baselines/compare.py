@@ -2,7 +2,7 @@
 
     python compare.py                     the default network: 128 slots, 30 days, all cores; about four minutes
     python compare.py --days 90 --threads 1 --only numba,jax
-    python compare.py --smoke             NumPy alone, few paths, no times: under a minute
+    python compare.py --smoke             NumPy alone, few paths, no times: ten seconds
 
 1. Exact: without chance (no volatility, registrations as soon as the rate limit allows, starts at once) every baseline must give
    the program's prices, moving prices, shares and P&L to 1e-9.
@@ -93,7 +93,7 @@ def parse_options():
 def warn_if_loaded(threads):
     load = os.getloadavg()[0]
     if load > 0.25 * threads:
-        print(f"warning: load average {load:.2f} before the start: others use this machine, times will be off", file=sys.stderr)
+        note(f"warning: load average {load:.2f} before the start: others use this machine, times will be off")
 
 
 class Comparison:
@@ -102,7 +102,7 @@ class Comparison:
     def __init__(self, options, folder):
         self.options, self.folder, self.failures = options, folder, []
         self.seconds = {name: [] for name in ("taorisk", *options.baselines)}
-        self.cpu_shares = {name: [] for name in self.seconds}
+        self.cpu_seconds = {name: [] for name in self.seconds}
         self.paths, self.results, self.laws = {}, {}, {}
         inputs = write_inputs(folder, options.slots)
         limit = f"[protocol]\nsubnet_limit = {options.slots}\n"
@@ -168,7 +168,7 @@ class Comparison:
             least = 64 * self.options.threads
             self.paths[name] = max(least, round(paths * self.options.seconds / seconds / least) * least)
             self.seconds[name].clear()
-            self.cpu_shares[name].clear()
+            self.cpu_seconds[name].clear()
         self.results.clear()
         for repeat in range(self.options.repeats):
             for name in self.seconds:
@@ -181,7 +181,7 @@ class Comparison:
             seconds, cpu, result = self.workers[name].run(paths, seed)
             self.results.setdefault(name, []).append(result)
         self.seconds[name].append(seconds)
-        self.cpu_shares[name].append(cpu / seconds / self.options.threads)
+        self.cpu_seconds[name].append(cpu)
         return seconds
 
     def check_laws(self):
@@ -219,21 +219,22 @@ class Comparison:
     def report_times(self):
         options = self.options
         print(f"\n{machine()}, {options.threads} threads, {options.slots} slots, {options.days} days, {versions()}\n")
-        print("| run | paths | median s | spread | ns per subnet-step | of one core | cores busy | times taorisk |")
-        print("| ----------- | -------: | -------: | -----: | -----: | -----: | -----: | -----: |")
+        head = ("paths", "median s", "spread", "ns", "CPU ns", "cores busy", "x taorisk", "x by CPU")
+        print(f"| {'per subnet-step':15} | " + " | ".join(f"{title:>10}" for title in head) + " |")
+        print(f"| {'-' * 15} | " + " | ".join("-" * 9 + ":" for _ in head) + " |")
         steps = self.model.constants.steps * options.slots * 1e-9
-        base = np.median(self.seconds["taorisk"]) / self.paths["taorisk"]
+        base = {}
         for name, seconds in self.seconds.items():
-            median, paths = np.median(seconds), self.paths[name]
+            median, work = np.median(seconds), self.paths[name] * steps
+            ns, cpu_ns = median / work, np.median(self.cpu_seconds[name]) / work
+            base = base or dict(ns=ns, cpu_ns=cpu_ns)
+            busy = np.median(np.array(self.cpu_seconds[name]) / seconds) / options.threads
             spread = (max(seconds) - min(seconds)) / median
-            ns, busy = median / (paths * steps), np.median(self.cpu_shares[name])
-            core = ns * options.threads
-            print(
-                f"| {name:11} | {paths:8,} | {median:8.2f} | {spread:5.0%} | {ns:6.1f} | {core:6.1f} | {busy:5.0%} |"
-                f" {median / paths / base:5.1f} |"
-            )
+            cells = (f"{self.paths[name]:,}", f"{median:.2f}", f"{spread:.0%}", f"{ns:.2f}", f"{cpu_ns:.2f}", f"{busy:.0%}")
+            cells += (f"{ns / base['ns']:.2f}", f"{cpu_ns / base['cpu_ns']:.2f}")
+            print(f"| {name:15} | " + " | ".join(f"{cell:>10}" for cell in cells) + " |")
             if busy < 0.85:
-                print(f"warning: {name} had {busy:.0%} of its cores", file=sys.stderr)
+                note(f"warning: {name} had {busy:.0%} of its cores; the CPU column says more then")
 
 
 class Worker:
