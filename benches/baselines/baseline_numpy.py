@@ -1,4 +1,4 @@
-"""The model in NumPy: whole-array operations over paths x slots, in blocks of paths that stay in the second-level cache.
+"""The model in NumPy: whole-array operations over paths x slots, in blocks of paths, large enough that calls cost little.
 
 One process per core. Operations write into preallocated scratch (`out=`); what few slots have (jumps, entrants, events) is done
 by index. Normals are ziggurat draws of SFC64; ranks come from `np.partition`.
@@ -11,7 +11,7 @@ import numpy as np
 
 from model import LOADING_MAX, SELLABLE_PART, SUPPLY_CAP, Result, block_emission, next_halving
 
-BLOCK_PATHS = 128
+BLOCK_PATHS = 256
 
 
 class Runner:
