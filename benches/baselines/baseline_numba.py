@@ -1,13 +1,14 @@
 """The model in Numba: f64, one path at a time, `prange` over blocks of paths.
 
-A step is a row of short loops over the slots of a path, whose state and buffers (70 kB) stay in the inner caches. What makes them
-vector code: the number of slots and all parameters are compile-time constants; state and buffers are rows of one flat array, so
-that offsets tell the compiler that nothing overlaps; elementary functions are those of Intel's SVML. What few slots have is done in
-scalar code by index: jumps (by exponential gaps along the slots), entrants, events. Nothing is allocated in a step.
+A step is a row of short loops over the slots of a path, whose state and buffers (70 kB) stay in the inner caches. What makes
+them vector code: the number of slots and all parameters are compile-time constants; state and buffers are rows of one flat
+array, so that offsets tell the compiler that nothing overlaps; elementary functions are those of Intel's SVML. What few slots
+have is done in scalar code by index: jumps (by exponential gaps along the slots), entrants, events. Nothing is allocated in a
+step.
 
-Two runners differ in draws and in the width of vectors. `Runner` draws with `numpy.random`, as Numba has it, under the compiler's
-defaults. `TunedRunner`, of `baseline_numba_tuned`, makes its own draws, without a branch (words are SplitMix64 of a counter, normals are Box-Muller), and has
-the compiler use the widest vectors.
+Two runners differ in draws and in the width of vectors. `Runner` draws with `numpy.random`, as Numba has it, under the
+compiler's defaults. `TunedRunner`, of `baseline_numba_tuned`, makes its own draws, without a branch (words are SplitMix64 of a
+counter, normals are Box-Muller), and has the compiler use the widest vectors.
 """
 
 import ctypes

@@ -138,7 +138,7 @@ class Block:
 
     def flows(self, opening, factor, common):
         """Organic flow of the step, before the limit of sales."""
-        c, rng, shape = self.c, self.rng, self.shape
+        c, rng = self.c, self.rng
         flow, volatility, normal, scale, level = self.scratch[:5]
         for part, persistence, innovation in (
             (self.fast, c.persistence_fast, c.innovation_fast),

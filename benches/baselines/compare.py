@@ -4,11 +4,11 @@
     python compare.py --days 90 --threads 1 --only numba,jax
     python compare.py --smoke             NumPy alone, few paths, no times: ten seconds
 
-1. Exact: without chance (no volatility, registrations as soon as the rate limit allows, starts at once) every baseline must give
-   the program's prices, moving prices, shares and P&L to 1e-9.
+1. Exact: without chance (no volatility, registrations as soon as the rate limit allows, starts at once) every baseline must
+   give the program's prices, moving prices, shares and P&L to 1e-9.
 2. Times: repeats are interleaved, each with a seed of its own; medians count. Not counted: start-up and compilation.
-3. Laws: statistics of the timed paths against those of the program, each with its Monte Carlo error; more than 4 combined standard
-   errors apart is a failure.
+3. Laws: statistics of the timed paths against those of the program, each with its Monte Carlo error; more than 4 combined
+   standard errors apart is a failure.
 
 Exits with 1 where a check fails.
 """
@@ -155,7 +155,8 @@ class Comparison:
         for name, worker in self.workers.items():
             result = worker.answer()
             worst = max((distance(getattr(result, key)[0], value), key) for key, value in expected.items())
-            print(f"exact  {name:12} differs by {worst[0]:.1e} at most ({worst[1]}; {events.count('registered')} registrations)")
+            registrations = events.count("registered")
+            print(f"exact  {name:12} differs by {worst[0]:.1e} at most ({worst[1]}; {registrations} registrations)")
             if not worst[0] <= EXACT_TOLERANCE:
                 self.failures.append(f"{name} without chance: {worst[1]} differs by {worst[0]:.1e}")
         note(f"exact and compilation: {time.perf_counter() - start:.0f} s")
@@ -197,7 +198,8 @@ class Comparison:
             self.laws[name] = compare_laws(program, merged, self.model)
             for law in self.laws[name]:
                 if not abs(law.z) <= STANDARD_ERRORS:
-                    self.failures.append(f"{name}: {law.name} is {law.baseline:.6g}, the program's {law.program:.6g} ({law.z:+.1f})")
+                    values = f"{law.baseline:.6g}, the program's {law.program:.6g}"
+                    self.failures.append(f"{name}: {law.name} is {values} ({law.z:+.1f})")
 
     def report(self):
         self.report_laws()
