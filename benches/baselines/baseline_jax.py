@@ -1,10 +1,10 @@
 """The model in JAX: f64 on CPU, all steps of a block of paths in one compiled `lax.scan` over arrays of paths x slots.
 
 Blocks run side by side, one on each core. Random words are SplitMix64 of a counter, a few integer operations that are fused
-with what uses them: normals of `jax.random` take three times as long here, those of `rbg` too. What has no fixed shape is given one: jumps are
-the first so many arrivals along all slots of the block, enough that none is lost in practice; registrations are gathered into
-small groups of paths until none is left; the gate's rank is walked to by counting passes from the last step's, as sorting rows
-is slow here.
+with what uses them: normals of `jax.random` take three times as long here, those of `rbg` too. What has no fixed shape is
+given one: jumps are the first so many arrivals along all slots of the block, enough that none is lost in practice;
+registrations are gathered into small groups of paths until none is left; the gate's rank is walked to by counting passes from
+the last step's, as sorting rows is slow here.
 """
 
 import math

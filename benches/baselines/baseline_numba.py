@@ -28,6 +28,9 @@ from numba import njit, prange
 
 from model import LOADING_MAX, SELLABLE_PART, SUPPLY_CAP, Result
 
+if not numba.config.USING_SVML:
+    print("warning: Numba without SVML, slower than it could be", file=sys.stderr)
+
 BLOCK_PATHS = 16
 HUGE = 1e300
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
