@@ -34,7 +34,7 @@ import model
 BASELINES = ("numpy", "jax", "numba", "numba_tuned")
 EXACT_TOLERANCE = 1e-9
 STANDARD_ERRORS = 4.0
-LAW_PATHS = 20_000
+LAW_PATHS = 100_000
 EXACT_DAYS = 20
 
 # The same on every path: volatility 0, an attempt in the first block that the rate limit allows, starts and enablings at once.
