@@ -450,7 +450,8 @@ fn flows<V: Vector>(
     }
     let mut lanes = [0.0; 2 * CHUNK_SLOTS];
     V::store_singles(inflow.0 + inflow.1, &mut lanes);
-    lanes.iter().map(|tao| f64::from(*tao)).sum()
+    let halves: &[[f32; CHUNK_SLOTS]] = lanes.as_chunks().0;
+    (V::load_wide(&halves[0]) + V::load_wide(&halves[1])).sum_halving()
 }
 
 #[cfg(test)]

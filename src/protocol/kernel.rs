@@ -5,7 +5,7 @@
 //! beside this file and equals them at K = 1.
 //!
 //! Passes come in two forms. `EQUAL` holds when every pool weight is 1/2, which injection then keeps exactly;
-//! the general form pays four logarithms and four exponentials more per slot.
+//! the general form pays four powers more per slot, mostly short ones.
 //!
 //! # Not modelled
 //! - The bounds [0.01, 0.99] on weights: price-proportional injection only moves weights towards 1/2.
@@ -271,7 +271,7 @@ fn emission_pass<V: Vector, const EQUAL: bool>(
             let moved = (w2 + growth_tao) / (one + growth + growth_tao);
             let w2_new = if step.weighted { moved } else { w2 };
             w2_new.store(&mut chunk.weight_tao);
-            -(x * math::exp_m1(-((w2_new / (one - w2_new)) * math::ln_1p(excess / y))))
+            -(x * math::pow_m1(excess / y, -(w2_new / (one - w2_new))))
         };
 
         let minted = V::load(&scratch.minted_alpha[t]);
@@ -337,9 +337,9 @@ fn sale_pass<V: Vector, const EQUAL: bool>(
         } else {
             let ratio = chunk.weight_ratio::<V, EQUAL>();
             let power = -(one / ratio);
-            let grown = math::ln_1p((sold + swapped) * per_x);
-            let ya = y * math::exp(power * math::ln_1p(sold * per_x));
-            (ya, y * math::exp(power * grown), y * per_x / ratio)
+            let ya = math::pow_m1(sold * per_x, power).mul_add(y, y);
+            let yb = math::pow_m1((sold + swapped) * per_x, power).mul_add(y, y);
+            (ya, yb, -(y * per_x * power))
         };
         let (root_tao, sold_tao) = (ya - yb, y - ya);
         sums.root = sums.root + root_tao;
@@ -410,11 +410,11 @@ fn flow_tile<V: Vector, const EQUAL: bool>(
         let staked = V::load(&chunk.staked_alpha);
         let mut growth = V::load(&buffers.growth.0[r]);
         let ratio = chunk.weight_ratio::<V, EQUAL>();
-        let mut x_new = if EQUAL { x / (one + growth) } else { x * math::exp(-(math::ln_1p(growth) * ratio)) };
+        let mut x_new = if EQUAL { x / (one + growth) } else { math::pow_m1(growth, -ratio).mul_add(x, x) };
         let limit = (staked - V::load(&held.0[i])).max(zero).mul_add(sellable_part, x);
         let over = x_new.gt(limit);
         if V::bitmask(over) != 0 {
-            let limited = if EQUAL { x / limit - one } else { math::exp_m1(-(math::ln(limit / x) / ratio)) };
+            let limited = if EQUAL { x / limit - one } else { math::pow_m1((limit - x) / x, -(one / ratio)) };
             growth = V::select(over, limited, growth);
             x_new = V::select(over, limit, x_new);
             growth.store(&mut buffers.growth.0[r]);

@@ -65,8 +65,8 @@ pub(super) fn tile<'a, V: Vector, const EQUAL: bool>(
             effective_price::<V>(y, before, opening, coinbase, age, &limits)
         };
         let old = V::load(&chunk.moving_price);
-        let new = V::load(&age.gain).mul_add(one.min(effective) - old, old);
-        let new = V::select(V::load(&chunk.started).gt(zero), new, old);
+        let gain = V::load(&age.gain) * V::load(&chunk.started);
+        let new = gain.mul_add(one.min(effective) - old, old);
         new.store(&mut chunk.moving_price);
         sound = sound & y.gt(zero) & x.gt(zero) & V::load(&chunk.staked_alpha).ge(zero) & new.ge(zero);
     }

@@ -248,6 +248,50 @@ fn at_edges<L: Lanes>(inside: L::Mask, argument: L, value: L, itself: L) -> L {
     L::select(argument.le(L::splat(f64::MAX)), value, itself)
 }
 
+/// Where the short series of [`pow_m1`] hold.
+const POW_MAX: f64 = 0.125;
+
+/// `p` in `ln(1 + u) = u + u^2 p(u)` for `|u| <= POW_MAX`; minimax, relative error of the logarithm 2e-14.
+const LN_1P_SHORT: [f64; 10] = [
+    -0.50000000000015731,
+    0.33333333333479479,
+    -0.24999999949736309,
+    0.19999999841267024,
+    -0.16666692344464719,
+    0.14285763875294591,
+    -0.12495415523711375,
+    0.11104669597537998,
+    -0.10332853308282389,
+    0.094610486840655662,
+];
+
+/// `p` in `e^x - 1 = x + x^2 p(x)` for `|x| <= POW_MAX`; minimax, relative error 3e-15.
+const EXP_M1_SHORT: [f64; 7] = [
+    0.49999999999999974,
+    0.16666666666781676,
+    0.041666666667077552,
+    0.008333332744502749,
+    0.001388888779513841,
+    0.00019848806418988607,
+    2.4811278008458077e-5,
+];
+
+/// `(1 + u)^power - 1` for `u > -1`, to 1e-13 of itself where `|power ln(1 + u)|` is below 1: the trade in a weighted pool.
+///
+/// Most trades are small parts of a pool, and most weights near 1/2: then two short series serve. A lane's value does not depend on
+/// what is in the others.
+#[inline(always)]
+pub fn pow_m1<V: Vector>(u: V, power: V) -> V {
+    let bound = V::splat(POW_MAX);
+    let log = (u * u).mul_add(horner(u, &LN_1P_SHORT), u) * power;
+    let short = (log * log).mul_add(horner(log, &EXP_M1_SHORT), log);
+    let is_short = u.abs().le(bound) & log.abs().le(bound);
+    if V::bitmask(is_short) == 0xff {
+        return short;
+    }
+    V::select(is_short, short, exp_m1(ln_1p(u) * power))
+}
+
 /// `x^y = e^(y ln x)` for `x > 0`. The relative error grows as `|y ln x|` units in the last place: for cold use.
 #[inline(always)]
 pub fn pow<L: Lanes>(x: L, y: L) -> L {
@@ -288,6 +332,39 @@ mod tests {
                 assert_eq!(short.map(f64::to_bits), full.map(f64::to_bits), "{backend}, {edge}");
             }
         }
+    }
+
+    struct Power([f64; LANES], [f64; LANES]);
+
+    impl Kernel for Power {
+        type Output = [f64; LANES];
+
+        #[inline(always)]
+        fn run<V: Vector>(self) -> [f64; LANES] {
+            pow_m1(V::load(&self.0), V::load(&self.1)).to_array()
+        }
+    }
+
+    #[test]
+    fn powers_of_trades_hold_over_all_weights() {
+        let mut largest: f64 = 0.0;
+        for backend in Backend::available() {
+            for weight in [0.01, 0.1, 0.3, 0.45, 0.499, 0.5, 0.51, 0.7, 0.9, 0.99] {
+                let power = -(weight / (1.0 - weight));
+                for size in [1e-9, 1e-4, 0.01, 0.0312, 0.124, 0.126, 0.4, 3.0] {
+                    let u = std::array::from_fn(|lane| size * [1.0, -0.3, 0.5, -0.2, 0.7, -0.1, 0.9, 0.05][lane]);
+                    for (found, u) in dispatch(backend, Power(u, [power; LANES])).iter().zip(u) {
+                        let expected = (u.ln_1p() * power).exp_m1();
+                        let error = (found - expected).abs() / expected.abs();
+                        // Where the power is far from 1, the exponent's rounding grows with it.
+                        let exponent = (u.ln_1p() * power).abs().max(1.0);
+                        largest = largest.max(error / exponent);
+                        assert!(error <= 1e-13 * exponent, "{backend}, weight {weight}, {u}: {found}, not {expected}");
+                    }
+                }
+            }
+        }
+        println!("largest error {largest:.1e}");
     }
 
     #[test]
