@@ -288,6 +288,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Not criterion's: it would measure one kind after the other, and a difference of two needs them in turns.
 fn print_share(_: &mut Criterion) {
     let is_test = std::env::args().any(|argument| argument == "--test");
+    if std::env::args().skip(1).any(|filter| !filter.starts_with('-') && !"share".contains(&filter)) {
+        return;
+    }
     let (paths, repeats) = if is_test { (64, 1) } else { (SHARE_PATHS, REPEATS) };
     let scenario = scenario(paths);
     let expected = run_recorded(&scenario, 1);

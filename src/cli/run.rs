@@ -281,7 +281,7 @@ pub fn simulate(
     if let Some(error) = refused {
         return Err(error.into());
     }
-    let cube = merge_cubes(scenario, &outcome.map_err(explain)?);
+    let cube = merge_cubes(scenario, outcome.map_err(explain)?);
     let (subnet_rows, quantile_rows) = subnets.finish(&cube);
     let result_hash = writer.finish(target, &books.finish(), &subnet_rows, &quantile_rows)?;
     Ok(Simulated { result_hash, seconds })
@@ -296,9 +296,9 @@ pub(super) fn explain(error: RunError) -> anyhow::Error {
     }
 }
 
-fn merge_cubes(scenario: &Scenario, recorders: &[RunRecorder]) -> SubnetCube {
-    let mut cube = recorder_of(scenario).cube;
-    recorders.iter().for_each(|recorder| cube.merge(&recorder.cube));
+fn merge_cubes(scenario: &Scenario, recorders: Vec<RunRecorder>) -> SubnetCube {
+    let mut cube = recorder_of(scenario).into_cube();
+    recorders.into_iter().for_each(|recorder| cube.merge(&recorder.into_cube()));
     cube
 }
 

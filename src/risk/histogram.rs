@@ -184,6 +184,12 @@ impl Metric {
         }
     }
 
+    /// Place of `value` among the buckets of all metrics side by side.
+    #[inline]
+    pub fn place(self, value: f64) -> u16 {
+        (self.range().start + self.buckets().index(value)) as u16
+    }
+
     /// Its buckets within those of all metrics side by side.
     fn range(self) -> Range<usize> {
         match self {
@@ -195,25 +201,42 @@ impl Metric {
 
 /// Buckets of all metrics side by side.
 const CUBE_BUCKETS: usize = Buckets::PRICE.len() + Buckets::SHARE.len();
+/// Place, beside them, of a metric of a subnet that is no more.
+const GONE: u16 = CUBE_BUCKETS as u16;
 
 /// Histograms of every metric for every slot and report horizon: 5.1 MB for 256 slots and 4 horizons.
 ///
 /// Counts are integers, so merging gives the same cube in any order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubnetCube {
-    /// Indexed by slot, horizon and bucket, the buckets of the metrics side by side.
+    /// Indexed by slot, horizon and place: the buckets of the metrics side by side, and [`GONE`].
     counts: Array3<u32>,
 }
 
 impl SubnetCube {
     /// An empty cube.
     pub fn new(slots: usize, horizons: usize) -> Self {
-        Self { counts: Array3::zeros((slots, horizons, CUBE_BUCKETS)) }
+        Self { counts: Array3::zeros((slots, horizons, CUBE_BUCKETS + 1)) }
     }
 
     /// Counts a value of the subnet of the snapshot in `slot`, alive at `horizon` (index) on one path.
     pub fn record(&mut self, slot: usize, horizon: usize, metric: Metric, value: f64) {
-        self.counts[[slot, horizon, metric.range().start + metric.buckets().index(value)]] += 1;
+        self.counts[[slot, horizon, usize::from(metric.place(value))]] += 1;
+    }
+
+    /// Counts what was gathered of many paths at one horizon.
+    fn count(&mut self, horizon: usize, waiting: &[PlacePair]) {
+        let (slots, horizons, width) = self.counts.dim();
+        let counts = self.counts.as_slice_mut().expect("the cube was made in one piece");
+        for first in (0..slots).step_by(TALLY_SLOTS) {
+            let end = slots.min(first + TALLY_SLOTS);
+            for path in waiting.chunks_exact(slots) {
+                for (slot, places) in (first..end).zip(&path[first..end]) {
+                    let cell = &mut counts[(slot * horizons + horizon) * width..][..width];
+                    places.iter().for_each(|&place| cell[usize::from(place)] += 1);
+                }
+            }
+        }
     }
 
     /// Adds the counts of another cube of the same shape.
@@ -227,6 +250,53 @@ impl SubnetCube {
         let counts = counts.as_slice().expect("buckets are contiguous");
         let samples = counts.iter().map(|&count| u64::from(count)).sum();
         quantile_of_counts(counts, samples, level, |index| metric.buckets().edges(index))
+    }
+}
+
+/// A cube, and the paths that are still to be counted in it.
+///
+/// A count is a random access to megabytes. So places are gathered for [`TALLY_PATHS`] paths and then counted a few slots at
+/// a time, whose counts stay in the first-level cache: 1.6 ns per value in place of 6.3.
+/// Memory beside the cube: 0.5 MB for 256 slots and 4 horizons.
+#[derive(Clone, Debug)]
+pub struct SubnetTally {
+    cube: SubnetCube,
+    /// By horizon: the places of one path after the other, by slot and metric.
+    waiting: Vec<Vec<PlacePair>>,
+}
+
+/// Places of the metrics of one slot, in the order of [`Metric::ALL`].
+pub type PlacePair = [u16; Metric::ALL.len()];
+
+/// Paths whose places are gathered.
+const TALLY_PATHS: usize = 128;
+/// Slots that are counted at a time: a cache line of places.
+const TALLY_SLOTS: usize = 16;
+
+impl SubnetTally {
+    /// Nothing counted yet.
+    pub fn new(slots: usize, horizons: usize) -> Self {
+        let waiting = vec![Vec::with_capacity(TALLY_PATHS * slots); horizons];
+        Self { cube: SubnetCube::new(slots, horizons), waiting }
+    }
+
+    /// Counts one path at `horizon`: what `places` says of each slot in turn; `None` where the subnet is no more.
+    pub fn push(&mut self, horizon: usize, places: impl FnMut(usize) -> Option<PlacePair>) {
+        let slots = self.cube.counts.dim().0;
+        let waiting = &mut self.waiting[horizon];
+        waiting.extend((0..slots).map(places).map(|pair| pair.unwrap_or([GONE; Metric::ALL.len()])));
+        if waiting.len() >= TALLY_PATHS * slots {
+            self.cube.count(horizon, waiting);
+            waiting.clear();
+        }
+    }
+
+    /// All counts.
+    pub fn into_cube(mut self) -> SubnetCube {
+        for (horizon, waiting) in self.waiting.iter().enumerate() {
+            self.cube.count(horizon, waiting);
+        }
+        self.cube
     }
 }
 
@@ -312,6 +382,32 @@ mod tests {
         assert!((median.value / 0.499 - 1.0).abs() < 1.0 / 64.0 + 0.002, "{median:?}");
         assert_eq!(merged.quantile(1, 0, Metric::Price, 0.5), None);
         assert_eq!(merged.quantile(0, 0, Metric::EmissionShare, 0.5), None);
+    }
+
+    /// 300 paths: twice as many as are gathered, and some that wait at the end.
+    #[test]
+    fn a_tally_counts_what_the_cube_would() {
+        let value = |path: usize, slot: usize| 0.001 * ((path * 7919 + slot * 31) % 997 + 1) as f64;
+        let is_alive = |path: usize, slot: usize| !(path + slot).is_multiple_of(5);
+        let (slots, horizons) = (37, 2);
+        let mut cube = SubnetCube::new(slots, horizons);
+        let mut tally = SubnetTally::new(slots, horizons);
+        for (path, horizon) in (0..300).flat_map(|path| [(path, 0), (path, 1)]) {
+            tally.push(horizon, |slot| {
+                let price = value(path, slot);
+                let places = [Metric::Price.place(price), Metric::EmissionShare.place(0.1 * price)];
+                is_alive(path + horizon, slot).then_some(places)
+            });
+            for slot in (0..slots).filter(|&slot| is_alive(path + horizon, slot)) {
+                cube.record(slot, horizon, Metric::Price, value(path, slot));
+                cube.record(slot, horizon, Metric::EmissionShare, 0.1 * value(path, slot));
+            }
+        }
+        let tallied = tally.into_cube();
+        let counted = |cube: &SubnetCube| cube.counts.slice(s![.., .., ..CUBE_BUCKETS]).to_owned();
+        assert_eq!(counted(&tallied), counted(&cube));
+        let gone = tallied.counts.slice(s![.., .., CUBE_BUCKETS]).sum();
+        assert_eq!(gone, 2 * 2 * 300 * slots as u32 / 5);
     }
 
     #[test]
