@@ -118,7 +118,10 @@ impl Columns {
 
     /// Adds a cell of an `F64` column.
     pub fn f64(&mut self, value: f64) {
-        self.optional_f64(Some(value));
+        match self.next_builder() {
+            Builder::F64(builder) => builder.append_value(value),
+            _ => unreachable!("the schema has another type here"),
+        }
     }
 
     /// Adds a cell, or null, of an `F64` column.
