@@ -273,7 +273,7 @@ impl SubnetCube {
 
 /// A cube, and the paths that are still to be counted in it.
 ///
-/// A count is a random access to megabytes. So places are gathered for [`TALLY_PATHS`] paths and then counted a few slots at
+/// A count is a random access to megabytes. So places are gathered for `TALLY_PATHS` paths and then counted a few slots at
 /// a time: a line of counts that has to come from memory then serves many paths.
 /// Memory beside the cube: 2.1 MB for 256 slots and 4 horizons.
 #[derive(Clone, Debug)]
