@@ -4,10 +4,11 @@
 //! the first row to durable files. The share is of processor time: runs of the embedded scenario as `taorisk run` does them,
 //! against runs with a recorder that keeps nothing, in turns; medians are printed. Each case asserts its result.
 //!
-//! On two busy cores with AVX-512 and 20,000 paths, recording took 7.6 % of the processor time with one thread and 8.0 % with
-//! two (0.5 s of 6.4 s; a simulated path took 290 us). 8 to 9 us of that are the recorder's for each path, more than half of
-//! them the books' value in every step; the rest is the writer's, some 0.7 us per row, and what does not grow with the paths:
-//! the rows of the sampled paths, and memory touched for the first time. A kernel twice as fast doubles the share.
+//! On two busy cores with AVX-512 and 20,000 paths, recording took 6.1 % of the processor time with one thread and 6.3 % with two
+//! (0.4 s of 6.1 s; a simulated path took 290 us); another hour it was 7.6 %. 8 to 9 us of that are the recorder's for each path,
+//! more than half of them the books' value in every step; the rest is the writer's, some 0.7 us per row, and what does not grow
+//! with the paths: the rows of the sampled paths, and memory touched for the first time. A kernel twice as fast doubles the
+//! share.
 
 use std::fs;
 use std::hint::black_box;
