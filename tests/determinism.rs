@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
+use taorisk::output::hash::hash_run;
 use taorisk::output::manifest::Manifest;
+use taorisk::output::manifest::Runtime;
+use taorisk::output::schema::FILES;
 use taorisk::simd::Backend;
 use tempfile::TempDir;
 
@@ -17,7 +20,21 @@ struct Spread {
     backend: Backend,
 }
 
-/// Files of a finished run, all but the one that tells of the machine and the clock.
+/// Instruction sets, numbers of threads and batch sizes, every two of them together once; and a single batch larger than the
+/// run, with threads that get none.
+fn spreads() -> Vec<Spread> {
+    let backends = Backend::available();
+    let (threads, batches) = ([1, 2, 3], [1, 7, 32]);
+    let places = (0..threads.len()).flat_map(|i| (0..batches.len()).map(move |j| (i, j)));
+    let square = places.map(|(i, j)| Spread {
+        threads: threads[i],
+        batch: batches[j],
+        backend: backends[(i + j) % backends.len()],
+    });
+    square.chain([Spread { threads: 8, batch: 256, backend: Backend::detect() }]).collect()
+}
+
+/// Files of a finished run, all but the one that tells of the machine and the clock; that one says that the run went as asked.
 fn files_of_run(directory: &TempDir, name: &str, spread: Spread) -> BTreeMap<String, Vec<u8>> {
     let Spread { threads, batch, backend } = spread;
     let (threads, batch) = (threads.to_string(), batch.to_string());
@@ -28,7 +45,10 @@ fn files_of_run(directory: &TempDir, name: &str, spread: Spread) -> BTreeMap<Str
         .args(flags)
         .assert()
         .success();
-    let entries = fs::read_dir(directory.path().join(name)).expect("a run directory");
+    let path = directory.path().join(name);
+    let runtime = Runtime::read(&path).expect("a readable runtime");
+    assert_eq!((runtime.threads, runtime.simd_backend.as_str()), (spread.threads as usize, backend.name()));
+    let entries = fs::read_dir(path).expect("a run directory");
     let files = entries.map(|entry| {
         let entry = entry.expect("an entry");
         (entry.file_name().into_string().expect("UTF-8"), fs::read(entry.path()).expect("a readable file"))
@@ -44,18 +64,12 @@ fn result_hash(directory: &Path) -> String {
 fn assert_same_bytes(scenario: &str) -> BTreeMap<String, Vec<u8>> {
     let directory = TempDir::new().expect("a temporary directory");
     fs::write(directory.path().join("scenario.toml"), scenario).expect("a scenario file");
-    let best = Backend::detect();
-    let mut spreads = vec![
-        Spread { threads: 1, batch: 1, backend: best },
-        Spread { threads: 2, batch: 16, backend: best },
-        Spread { threads: 8, batch: 64, backend: best },
-        Spread { threads: 8, batch: 1, backend: best },
-    ];
-    spreads.extend(Backend::available().into_iter().map(|backend| Spread { threads: 2, batch: 64, backend }));
+    let spreads = spreads();
     let first = files_of_run(&directory, "run-0", spreads[0]);
-    let parquet = first.keys().filter(|name| name.ends_with(".parquet")).count();
-    assert!(parquet >= 5, "{parquet} Parquet files");
+    assert!(FILES.iter().all(|schema| first.contains_key(schema.file)), "{:?}", first.keys());
+    assert!(first.contains_key("summary.json") && first.contains_key("manifest.json"), "{:?}", first.keys());
     let hash = result_hash(&directory.path().join("run-0"));
+    assert_eq!(hash_run(&directory.path().join("run-0")).expect("readable files").to_string(), hash);
     for (index, &spread) in spreads.iter().enumerate().skip(1) {
         let name = format!("run-{index}");
         let files = files_of_run(&directory, &name, spread);
@@ -70,7 +84,8 @@ fn assert_same_bytes(scenario: &str) -> BTreeMap<String, Vec<u8>> {
     first
 }
 
-const RECORDS: &str = "event_paths = 200\nsample_paths = 20\n";
+/// Records that end within a batch.
+const RECORDS: &str = "event_paths = 90\nsample_paths = 20\n";
 
 #[test]
 fn days_as_steps() {

@@ -28,6 +28,7 @@ use crate::engine::run;
 use crate::engine::run::RunError;
 use crate::engine::run::RunOptions;
 use crate::output::error::OutputError;
+use crate::output::hash::ResultHash;
 use crate::output::manifest;
 use crate::output::manifest::Manifest;
 use crate::output::manifest::Runtime;
@@ -77,7 +78,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let target = RunDirectory::create(&directory, options.force)?;
     remark(options.quiet, &announcement(&scenario, &machine, &directory));
     let (stop, progress) = (stop_flag()?, progress_bar(scenario.paths, "paths", options.quiet));
-    let simulated = simulate(&scenario, &machine, &target, &stop, &progress)?;
+    let options_of_run = machine.options(0, scenario.paths);
+    let simulated = simulate(&scenario, &options_of_run, &target, &stop, |paths| progress.inc(paths));
+    progress.finish_and_clear();
+    let simulated = simulated?;
     let manifest = Manifest::new(
         &identity(&scenario),
         scenario.to_json(),
@@ -225,35 +229,43 @@ pub fn recorder_of(scenario: &Scenario) -> RunRecorder {
 }
 
 /// A finished simulation, its files written and not yet named.
-struct Simulated {
-    result_hash: crate::output::hash::ResultHash,
-    seconds: f64,
+pub struct Simulated {
+    /// Hash of all results.
+    pub result_hash: ResultHash,
+    /// Wall time (s), without what is done once when all paths are there.
+    pub seconds: f64,
 }
 
-fn simulate(
+/// Simulates the paths of `options` and writes all result files but the manifest; `count` is told of every batch.
+///
+/// The calling thread takes batches in path order and adds to the statistics; the writer's thread encodes and writes.
+///
+/// # Errors
+/// An interruption; a failed simulation or write.
+pub fn simulate(
     scenario: &Scenario,
-    machine: &Machine,
+    options: &RunOptions,
     target: &RunDirectory,
     stop: &AtomicBool,
-    progress: &ProgressBar,
+    mut count: impl FnMut(u64),
 ) -> anyhow::Result<Simulated> {
     let plan = plan_of(scenario);
     let labels = labels(scenario);
     let openings = book_openings(scenario);
-    let mut books = BookStatistics::new(&openings, &labels.horizons_days, &scenario.confidence, scenario.paths);
+    let mut books = BookStatistics::new(&openings, &labels.horizons_days, &scenario.confidence, options.paths);
     let mut subnets = SubnetStatistics::new(
         &subnet_openings(scenario),
         scenario.start.block,
         &labels.horizons_days,
         &scenario.quantile_probabilities,
-        scenario.paths,
+        options.paths,
     );
     let mut writer = ResultWriter::start(target, labels, identity(scenario))?;
     let mut refused = None;
     let consume = |batch: BatchRecord| {
         batch.paths.iter().for_each(|row| books.push(row));
         batch.deregistrations.iter().for_each(|row| subnets.push_deregistration(row));
-        progress.inc(batch.count as u64);
+        count(batch.count as u64);
         let BatchRecord { paths, events, samples, .. } = batch;
         match writer.send(RowBlock { paths, events, samples }) {
             Ok(()) => ControlFlow::Continue(()),
@@ -263,15 +275,13 @@ fn simulate(
             }
         }
     };
-    let options = machine.options(0, scenario.paths);
     let clock = Instant::now();
-    let outcome = run::run(&plan, &options, || recorder_of(scenario), consume, stop);
+    let outcome = run::run(&plan, options, || recorder_of(scenario), consume, stop);
     let seconds = clock.elapsed().as_secs_f64();
-    progress.finish_and_clear();
     if let Some(error) = refused {
         return Err(error.into());
     }
-    let cube = merge_cubes(scenario, &outcome.map_err(explain)?);
+    let cube = merge_cubes(scenario, outcome.map_err(explain)?);
     let (subnet_rows, quantile_rows) = subnets.finish(&cube);
     let result_hash = writer.finish(target, &books.finish(), &subnet_rows, &quantile_rows)?;
     Ok(Simulated { result_hash, seconds })
@@ -286,9 +296,9 @@ pub(super) fn explain(error: RunError) -> anyhow::Error {
     }
 }
 
-fn merge_cubes(scenario: &Scenario, recorders: &[RunRecorder]) -> SubnetCube {
-    let mut cube = recorder_of(scenario).cube;
-    recorders.iter().for_each(|recorder| cube.merge(&recorder.cube));
+fn merge_cubes(scenario: &Scenario, recorders: Vec<RunRecorder>) -> SubnetCube {
+    let mut cube = recorder_of(scenario).into_cube();
+    recorders.into_iter().for_each(|recorder| cube.merge(&recorder.into_cube()));
     cube
 }
 

@@ -16,6 +16,7 @@ use arrow::array::Array;
 use arrow::array::ArrayRef;
 use arrow::array::AsArray;
 use arrow::array::RecordBatch;
+use arrow::datatypes::ArrowPrimitiveType;
 use arrow::datatypes::Float64Type;
 use arrow::datatypes::UInt32Type;
 use arrow::datatypes::UInt64Type;
@@ -24,6 +25,7 @@ use sha2::Sha256;
 
 use crate::output::error::OutputError;
 use crate::output::read::read_batches;
+use crate::output::schema::Column;
 use crate::output::schema::FILES;
 use crate::output::schema::FileSchema;
 use crate::output::schema::Kind;
@@ -78,14 +80,7 @@ impl ColumnHashes {
     pub fn update(&mut self, batch: &RecordBatch) {
         for ((column, hasher), array) in self.schema.columns.iter().zip(&mut self.hashers).zip(batch.columns()) {
             self.bytes.clear();
-            for row in 0..array.len() {
-                if column.null_rule.is_some() {
-                    self.bytes.push(u8::from(array.is_valid(row)));
-                }
-                if array.is_valid(row) {
-                    append_cell(&mut self.bytes, column.kind, array, row);
-                }
-            }
+            append_cells(&mut self.bytes, column, array);
             hasher.update(&self.bytes);
         }
     }
@@ -96,13 +91,41 @@ impl ColumnHashes {
     }
 }
 
-fn append_cell(bytes: &mut Vec<u8>, kind: Kind, array: &ArrayRef, row: usize) {
-    match kind {
-        Kind::U32 => bytes.extend(array.as_primitive::<UInt32Type>().value(row).to_le_bytes()),
-        Kind::U64 => bytes.extend(array.as_primitive::<UInt64Type>().value(row).to_le_bytes()),
-        Kind::F64 => bytes.extend(array.as_primitive::<Float64Type>().value(row).to_bits().to_le_bytes()),
-        Kind::Text => append_text(bytes, array.as_string::<i32>().value(row)),
-        Kind::Bool => bytes.push(u8::from(array.as_boolean().value(row))),
+fn append_cells(bytes: &mut Vec<u8>, column: &Column, array: &ArrayRef) {
+    match column.kind {
+        Kind::U32 => append_numbers::<UInt32Type, 4>(bytes, column, array, u32::to_le_bytes),
+        Kind::U64 => append_numbers::<UInt64Type, 8>(bytes, column, array, u64::to_le_bytes),
+        Kind::F64 => append_numbers::<Float64Type, 8>(bytes, column, array, f64::to_le_bytes),
+        Kind::Text => {
+            append_each(bytes, column, array, |bytes, row| append_text(bytes, array.as_string::<i32>().value(row)))
+        }
+        Kind::Bool => {
+            append_each(bytes, column, array, |bytes, row| bytes.push(u8::from(array.as_boolean().value(row))))
+        }
+    }
+}
+
+fn append_numbers<T: ArrowPrimitiveType, const N: usize>(
+    bytes: &mut Vec<u8>,
+    column: &Column,
+    array: &ArrayRef,
+    bits: impl Fn(T::Native) -> [u8; N],
+) {
+    let values = array.as_primitive::<T>().values();
+    append_each(bytes, column, array, |bytes, row| bytes.extend_from_slice(&bits(values[row])));
+}
+
+/// The cells of a column; `append` gives the value of one that is not null.
+fn append_each(bytes: &mut Vec<u8>, column: &Column, array: &ArrayRef, append: impl Fn(&mut Vec<u8>, usize)) {
+    let (nulls, is_nullable) = (array.nulls(), column.null_rule.is_some());
+    for row in 0..array.len() {
+        let is_valid = nulls.is_none_or(|nulls| nulls.is_valid(row));
+        if is_nullable {
+            bytes.push(u8::from(is_valid));
+        }
+        if is_valid {
+            append(bytes, row);
+        }
     }
 }
 

@@ -28,7 +28,13 @@ use crate::output::schema::SCHEMA_VERSION;
 
 /// Rows of a row group; rows are gathered until there are as many, so batches leave no trace in the file.
 pub const ROW_GROUP_ROWS: usize = 65_536;
-/// Level of Zstandard: higher ones cost more time than they save bytes on random floats.
+/// Level of Zstandard. Random mantissas leave little to save; split into bytes, P&L columns of the default scenario take
+///
+/// ```text
+/// none    100.1 %    5 ns per value      level 1    88.4 %    19 ns      level 6    88.4 %    47 ns
+/// LZ4      93.6 %    9 ns                level 3    88.1 %    23 ns      level 19   86.0 %   999 ns
+/// level -1 90.7 %   12 ns                level 1 of floats that are not split: 91.0 %, 18 ns
+/// ```
 const ZSTD_LEVEL: i32 = 1;
 
 /// What a result file says of where it comes from: equal for repeated and merged runs.
@@ -118,7 +124,10 @@ impl Columns {
 
     /// Adds a cell of an `F64` column.
     pub fn f64(&mut self, value: f64) {
-        self.optional_f64(Some(value));
+        match self.next_builder() {
+            Builder::F64(builder) => builder.append_value(value),
+            _ => unreachable!("the schema has another type here"),
+        }
     }
 
     /// Adds a cell, or null, of an `F64` column.

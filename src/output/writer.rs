@@ -1,9 +1,17 @@
 //! The writer thread: takes blocks of rows in path order and streams them to their files while paths are simulated.
+//!
+//! Who sends does not wait for the disk, nor for a row group that is encoded, unless [`WAITING_BYTES`] of rows wait already.
+//! Memory is bounded by that, by one block, and by one row group in the making per streamed file (some 10 MB).
 
 use std::panic;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::Sender;
 use std::thread;
 use std::thread::JoinHandle;
 
@@ -31,8 +39,9 @@ use crate::risk::book::SummaryRow;
 use crate::risk::subnet::QuantileRow;
 use crate::risk::subnet::SubnetRow;
 
-/// Blocks that may wait; a simulation faster than the disk is held back here.
-const WAITING_BLOCKS: usize = 2;
+/// Bytes of rows that may wait; a simulation faster than the disk is held back here. Not a number of blocks: a batch has some
+/// 10 kB of rows by default, and 40 MB where every step of all its paths is kept.
+pub const WAITING_BYTES: usize = 16 << 20;
 
 /// What the indices in a [`PathRow`] stand for.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,10 +63,55 @@ pub struct RowBlock {
     pub samples: Vec<SampleRow>,
 }
 
+impl RowBlock {
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.paths) + size_of_val(&*self.events) + size_of_val(&*self.samples)
+    }
+}
+
+/// Bytes of the rows that wait, and a sign when they become fewer.
+#[derive(Default)]
+struct Backlog {
+    bytes: Mutex<usize>,
+    lowered: Condvar,
+}
+
+impl Backlog {
+    /// Adds a block, when there is room for it or none other waits.
+    fn add(&self, bytes: usize) {
+        let is_full = |waiting: &mut usize| *waiting > 0 && *waiting + bytes > WAITING_BYTES;
+        let waiting = self.lowered.wait_while(self.lock(), is_full);
+        *waiting.unwrap_or_else(PoisonError::into_inner) += bytes;
+    }
+
+    fn remove(&self, bytes: usize) {
+        let mut waiting = self.lock();
+        *waiting = waiting.saturating_sub(bytes);
+        self.lowered.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread's end of the channel. When it goes, for whatever reason, nobody waits for room any more.
+struct Inbox {
+    blocks: Receiver<RowBlock>,
+    backlog: Arc<Backlog>,
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.backlog.remove(usize::MAX);
+    }
+}
+
 /// Writes the result files of one run.
 pub struct ResultWriter {
     identity: Identity,
-    sender: Option<SyncSender<RowBlock>>,
+    backlog: Arc<Backlog>,
+    sender: Option<Sender<RowBlock>>,
     thread: Option<JoinHandle<Result<StreamDigests, OutputError>>>,
 }
 
@@ -75,17 +129,20 @@ impl ResultWriter {
     /// If a file cannot be created.
     pub fn start(directory: &RunDirectory, labels: Labels, identity: Identity) -> Result<Self, OutputError> {
         let streams = Streams::create(directory, labels, &identity)?;
-        let (sender, receiver) = mpsc::sync_channel(WAITING_BLOCKS);
-        let thread = thread::spawn(move || streams.write_all(receiver));
-        Ok(Self { identity, sender: Some(sender), thread: Some(thread) })
+        let (sender, blocks) = mpsc::channel();
+        let backlog = Arc::new(Backlog::default());
+        let inbox = Inbox { blocks, backlog: Arc::clone(&backlog) };
+        let thread = thread::spawn(move || streams.write_all(&inbox));
+        Ok(Self { identity, backlog, sender: Some(sender), thread: Some(thread) })
     }
 
-    /// Hands over a block; waits while too many are waiting.
+    /// Hands over a block; waits while too much is waiting.
     ///
     /// # Errors
     /// If the thread has failed: why it did.
     pub fn send(&mut self, block: RowBlock) -> Result<(), OutputError> {
         let sender = self.sender.as_ref().expect("a writer that failed is not used again");
+        self.backlog.add(block.bytes());
         if sender.send(block).is_err() {
             self.join()?;
         }
@@ -144,9 +201,10 @@ impl Streams {
         Ok(Self { labels, paths: create(&PATHS)?, events: create(&EVENTS)?, samples: create(&SAMPLES)? })
     }
 
-    fn write_all(mut self, blocks: Receiver<RowBlock>) -> Result<StreamDigests, OutputError> {
-        for block in blocks {
+    fn write_all(mut self, inbox: &Inbox) -> Result<StreamDigests, OutputError> {
+        for block in &inbox.blocks {
             self.write(&block)?;
+            inbox.backlog.remove(block.bytes());
         }
         Ok(StreamDigests {
             paths: self.paths.finish()?,
@@ -175,4 +233,41 @@ fn write_table<R: Row>(
     let mut writer = TableWriter::create(directory.partial(schema.file), schema, identity)?;
     writer.append_all(rows)?;
     writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    /// Whether `free` is what a sender waits for, when as much waits as may.
+    fn assert_waits_for(free: impl FnOnce(Inbox)) {
+        let backlog = Arc::new(Backlog::default());
+        let inbox = Inbox { blocks: mpsc::channel().1, backlog: Arc::clone(&backlog) };
+        backlog.add(3 * WAITING_BYTES);
+        let is_through = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                backlog.add(1);
+                is_through.store(true, Ordering::SeqCst);
+            });
+            thread::sleep(Duration::from_millis(50));
+            assert!(!is_through.load(Ordering::SeqCst), "nothing was freed yet");
+            free(inbox);
+        });
+        assert!(is_through.into_inner());
+        assert_eq!(*backlog.lock(), 1);
+    }
+
+    #[test]
+    fn a_sender_waits_until_there_is_room() {
+        assert_waits_for(|inbox| inbox.backlog.remove(3 * WAITING_BYTES));
+    }
+
+    #[test]
+    fn a_sender_does_not_wait_for_a_thread_that_is_gone() {
+        assert_waits_for(drop);
+    }
 }

@@ -9,24 +9,59 @@ use crate::engine::record::PathRow;
 use crate::engine::recorder::StepView;
 use crate::model::dividends::Performance;
 use crate::portfolio::position::Book;
+use crate::portfolio::position::Position;
 use crate::portfolio::valuation;
 use crate::protocol::slots::SlotValues;
-use crate::protocol::slots::StepBuffers;
 
 /// Follows books over the paths of a batch. The first book is the market's: its alpha is not for sale by others.
 #[derive(Clone, Debug)]
 pub struct BookTracker {
     books: Vec<Book>,
+    /// Positions of each book, for the steps.
+    holdings: Vec<Vec<Holding>>,
     horizon_steps: Vec<u32>,
     fee_rate: f64,
     states: Vec<BookState>,
     rows: Vec<PathRow>,
-    /// Slots that books hold, ascending.
-    held_slots: Vec<usize>,
+    /// What a step says of the slots that books hold, ascending.
+    quotes: Vec<Quote>,
     /// How the validators of holders do: by path, then held slot; none where all do alike.
     performances: Vec<Performance>,
-    /// Factor on a holder's dividend in each slot in this step.
-    dividend_factors: SlotValues,
+}
+
+/// What a step needs of a position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Holding {
+    /// Place of its slot among the quotes.
+    place: usize,
+    /// Part of the dividend that the validator's take leaves.
+    kept: f64,
+}
+
+/// What a step says of a slot: gathered once, for all books.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Quote {
+    slot: usize,
+    /// Spot price (TAO per alpha).
+    price: f64,
+    /// Staked alpha at the step's opening.
+    staked_alpha: f64,
+    /// Alpha paid to validators and their stakers.
+    validator_alpha: f64,
+    /// Factor on the dividend of a holder's validator.
+    factor: f64,
+}
+
+impl Quote {
+    fn new(slot: usize) -> Self {
+        Self { slot, price: 0.0, staked_alpha: 0.0, validator_alpha: 0.0, factor: 1.0 }
+    }
+
+    fn update(&mut self, view: &StepView<'_>) {
+        self.price = view.path.price(self.slot);
+        self.staked_alpha = view.buffers.staked_open.get(self.slot);
+        self.validator_alpha = view.buffers.validator_alpha.get(self.slot);
+    }
 }
 
 /// A holding that a deregistration turned into TAO.
@@ -48,6 +83,7 @@ struct BookState {
     alpha: Vec<f64>,
     settlements: Vec<Settlement>,
     cash_tao: f64,
+    mark_tao: f64,
     opening_tao: f64,
     peak_tao: f64,
     max_drawdown: f64,
@@ -57,17 +93,22 @@ struct BookState {
 impl BookTracker {
     /// Follows `books`, reporting at `horizon_steps` (ascending).
     pub fn new(books: Vec<Book>, horizon_steps: Vec<u32>, fee_rate: f64) -> Self {
-        let positions = books.iter().flat_map(|book| &book.positions);
-        let held_slots: BTreeSet<usize> = positions.map(|position| position.netuid.slot()).collect();
+        let slots: BTreeSet<usize> = books.iter().flat_map(|book| &book.positions).map(|p| p.netuid.slot()).collect();
+        let quotes: Vec<Quote> = slots.into_iter().map(Quote::new).collect();
+        let holding = |position: &Position| Holding {
+            place: quotes.partition_point(|quote| quote.slot < position.netuid.slot()),
+            kept: 1.0 - position.take,
+        };
+        let holdings = books.iter().map(|book| book.positions.iter().map(holding).collect()).collect();
         Self {
             books,
+            holdings,
             horizon_steps,
             fee_rate,
             states: Vec::new(),
             rows: Vec::new(),
-            held_slots: held_slots.into_iter().collect(),
+            quotes,
             performances: Vec::new(),
-            dividend_factors: SlotValues::splat(1.0),
         }
     }
 
@@ -79,11 +120,13 @@ impl BookTracker {
             self.rows.resize((index + 1) * books * self.horizon_steps.len(), EMPTY_ROW);
         }
         self.choose_validators(index, view);
+        self.quotes.iter_mut().for_each(|quote| quote.update(view));
         *held = SlotValues::splat(0.0);
-        for (number, book) in self.books.iter().enumerate() {
-            self.states[index * books + number].open(book, view.path);
+        for (number, (book, holdings)) in self.books.iter().zip(&self.holdings).enumerate() {
+            let state = &mut self.states[index * books + number];
+            state.open(book, holdings, &self.quotes);
             if number == 0 {
-                self.states[index * books].hold(book, held);
+                state.hold(holdings, &self.quotes, held);
             }
         }
     }
@@ -91,21 +134,21 @@ impl BookTracker {
     /// Moves all books on path `index` one step on.
     pub fn step(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
         self.advance_validators(index, view);
+        self.quotes.iter_mut().for_each(|quote| quote.update(view));
         let horizon = self.horizon_steps.iter().position(|&step| step == view.step);
         let books = self.books.len();
-        for (number, book) in self.books.iter().enumerate() {
+        for (number, (book, holdings)) in self.books.iter().zip(&self.holdings).enumerate() {
             let state = &mut self.states[index * books + number];
-            state.accrue(book, view.buffers, &self.dividend_factors);
+            state.accrue(holdings, &self.quotes);
             view.events.iter().for_each(|event| state.settle(book, event));
-            state.mark(book, view.path);
+            state.mark(holdings, &self.quotes);
             if number == 0 {
-                state.hold(book, held);
+                state.hold(holdings, &self.quotes, held);
             }
             if let Some(horizon) = horizon {
                 let place = (index * books + number) * self.horizon_steps.len() + horizon;
-                let mut row = state.row(book, view, self.fee_rate);
-                (row.book, row.horizon) = (number as u16, horizon as u16);
-                self.rows[place] = row;
+                let row = state.row(book, view, self.fee_rate);
+                self.rows[place] = PathRow { book: number as u16, horizon: horizon as u16, ..row };
             }
         }
     }
@@ -114,18 +157,18 @@ impl BookTracker {
     fn choose_validators(&mut self, index: usize, view: &StepView<'_>) {
         let Some(law) = &view.plan.dividends else { return };
         let (seed, path) = (view.plan.input.seed, view.path.path);
-        self.performances.truncate(index * self.held_slots.len());
-        self.performances.extend(self.held_slots.iter().map(|&slot| law.start(seed, path, slot)));
+        self.performances.truncate(index * self.quotes.len());
+        self.performances.extend(self.quotes.iter().map(|quote| law.start(seed, path, quote.slot)));
     }
 
     /// Moves them one step on.
     fn advance_validators(&mut self, index: usize, view: &StepView<'_>) {
         let Some(law) = &view.plan.dividends else { return };
-        let (seed, path, count) = (view.plan.input.seed, view.path.path, self.held_slots.len());
+        let (seed, path, count) = (view.plan.input.seed, view.path.path, self.quotes.len());
         let performances = &mut self.performances[index * count..(index + 1) * count];
-        for (&slot, performance) in self.held_slots.iter().zip(performances) {
-            law.advance(seed, path, view.step, slot, performance);
-            self.dividend_factors.set(slot, law.factor(view.step, performance));
+        for (quote, performance) in self.quotes.iter_mut().zip(performances) {
+            law.advance(seed, path, view.step, quote.slot, performance);
+            quote.factor = law.factor(view.step, performance);
         }
     }
 
@@ -179,24 +222,24 @@ const EMPTY_ROW: PathRow = PathRow {
 };
 
 impl BookState {
-    fn open(&mut self, book: &Book, path: &PathState) {
+    fn open(&mut self, book: &Book, holdings: &[Holding], quotes: &[Quote]) {
         self.alpha.clear();
         self.alpha.extend(book.positions.iter().map(|position| position.alpha));
         self.settlements.clear();
-        (self.cash_tao, self.max_drawdown, self.deregistered) = (0.0, 0.0, 0);
-        self.opening_tao = self.mark_tao(book, path);
-        self.peak_tao = self.opening_tao;
+        (self.cash_tao, self.deregistered) = (0.0, 0);
+        (self.peak_tao, self.max_drawdown) = (f64::NEG_INFINITY, 0.0);
+        self.mark(holdings, quotes);
+        self.opening_tao = self.mark_tao;
     }
 
     /// A holder's dividend is validator part x (1 - take) x position / staked x the factor of its validator (MODEL 9, 5), and
     /// compounds as alpha.
-    fn accrue(&mut self, book: &Book, buffers: &StepBuffers, factors: &SlotValues) {
-        for (alpha, position) in self.alpha.iter_mut().zip(&book.positions) {
-            let slot = position.netuid.slot();
-            let staked = buffers.staked_open.get(slot);
-            if *alpha > 0.0 && staked > 0.0 {
-                let average = (1.0 - position.take) * buffers.validator_alpha.get(slot) * (*alpha / staked);
-                *alpha += average * factors.get(slot);
+    fn accrue(&mut self, holdings: &[Holding], quotes: &[Quote]) {
+        for (alpha, holding) in self.alpha.iter_mut().zip(holdings) {
+            let quote = &quotes[holding.place];
+            if *alpha > 0.0 && quote.staked_alpha > 0.0 {
+                let average = holding.kept * quote.validator_alpha * (*alpha / quote.staked_alpha);
+                *alpha += average * quote.factor;
             }
         }
     }
@@ -217,8 +260,11 @@ impl BookState {
         }
     }
 
-    fn mark(&mut self, book: &Book, path: &PathState) {
-        let value = self.mark_tao(book, path);
+    /// Values the book at spot, in every step: the drawdown needs its peak.
+    fn mark(&mut self, holdings: &[Holding], quotes: &[Quote]) {
+        let holdings = self.alpha.iter().zip(holdings);
+        let value = holdings.fold(self.cash_tao, |sum, (alpha, holding)| sum + alpha * quotes[holding.place].price);
+        self.mark_tao = value;
         if value > self.peak_tao {
             self.peak_tao = value;
         }
@@ -228,17 +274,10 @@ impl BookState {
         }
     }
 
-    fn hold(&self, book: &Book, held: &mut SlotValues) {
-        for (alpha, position) in self.alpha.iter().zip(&book.positions) {
-            held.set(position.netuid.slot(), *alpha);
+    fn hold(&self, holdings: &[Holding], quotes: &[Quote], held: &mut SlotValues) {
+        for (alpha, holding) in self.alpha.iter().zip(holdings) {
+            held.set(quotes[holding.place].slot, *alpha);
         }
-    }
-
-    fn mark_tao(&self, book: &Book, path: &PathState) -> f64 {
-        let holdings = self.alpha.iter().zip(&book.positions);
-        holdings.fold(self.cash_tao, |sum, (alpha, position)| {
-            sum + valuation::mark_value(path, position.netuid.slot(), *alpha)
-        })
     }
 
     fn liquidation_tao(&self, book: &Book, path: &PathState, fee_rate: f64) -> f64 {
@@ -249,7 +288,7 @@ impl BookState {
     }
 
     fn row(&self, book: &Book, view: &StepView<'_>, fee_rate: f64) -> PathRow {
-        let mark = self.mark_tao(book, view.path);
+        let mark = self.mark_tao;
         let liquidation = self.liquidation_tao(book, view.path, fee_rate);
         let (rate, opening_rate) = (view.path.outside.tao_usd, view.plan.input.tao_usd);
         PathRow {

@@ -14,6 +14,7 @@ use crate::portfolio::tracker::BookTracker;
 use crate::protocol::slots::SlotValues;
 use crate::risk::histogram::Metric;
 use crate::risk::histogram::SubnetCube;
+use crate::risk::histogram::SubnetTally;
 use crate::risk::replay::Replay;
 use crate::risk::replay::ReplayPlan;
 use crate::risk::replay::Storyteller;
@@ -51,7 +52,7 @@ pub struct BatchRecord {
     pub story: Option<Replay>,
 }
 
-/// Recorder of a run; one per worker. Its cube counts all the paths that the worker saw.
+/// Recorder of a run; one per worker. It counts all the paths that the worker saw.
 #[derive(Clone, Debug)]
 pub struct RunRecorder {
     plan: RecordPlan,
@@ -59,14 +60,19 @@ pub struct RunRecorder {
     batch: BatchRecord,
     storyteller: Option<Storyteller>,
     /// Prices and emission shares of subnets of the snapshot, alive at a horizon.
-    pub cube: SubnetCube,
+    tally: SubnetTally,
 }
 
 impl RunRecorder {
     /// A recorder with nothing seen yet.
     pub fn new(plan: RecordPlan, tracker: BookTracker) -> Self {
-        let cube = SubnetCube::new(plan.slots, plan.horizon_steps.len());
-        Self { plan, tracker, batch: BatchRecord::default(), storyteller: None, cube }
+        let tally = SubnetTally::new(plan.slots, plan.horizon_steps.len());
+        Self { plan, tracker, batch: BatchRecord::default(), storyteller: None, tally }
+    }
+
+    /// Prices and emission shares of subnets of the snapshot, alive at a horizon, of all paths seen.
+    pub fn into_cube(self) -> SubnetCube {
+        self.tally.into_cube()
     }
 
     /// The same for batches of one path whose story is kept.
@@ -102,12 +108,11 @@ impl RunRecorder {
     }
 
     fn count_survivors(&mut self, view: &StepView<'_>, horizon: usize) {
-        for slot in 0..self.plan.slots {
-            if view.path.occupants[slot].is_some_and(|occupant| occupant.incumbent) {
-                self.cube.record(slot, horizon, Metric::Price, view.path.price(slot));
-                self.cube.record(slot, horizon, Metric::EmissionShare, view.buffers.share.get(slot));
-            }
-        }
+        self.tally.push(horizon, |slot| {
+            let alive = view.path.occupants[slot].is_some_and(|occupant| occupant.incumbent);
+            let (price, share) = (view.path.price(slot), view.buffers.share.get(slot));
+            alive.then(|| [Metric::Price.place(price), Metric::EmissionShare.place(share)])
+        });
     }
 
     fn sample(&mut self, view: &StepView<'_>) {

@@ -3,6 +3,7 @@
 use crate::engine::record::DeregistrationRow;
 use crate::risk::estimate::Estimate;
 use crate::risk::histogram::Metric;
+use crate::risk::histogram::Ranks;
 use crate::risk::histogram::SubnetCube;
 use crate::risk::moments::Moments;
 use crate::units::BLOCKS_PER_DAY;
@@ -142,22 +143,24 @@ impl SubnetStatistics {
     pub fn finish(&self, cube: &SubnetCube) -> (Vec<SubnetRow>, Vec<QuantileRow>) {
         let mut subnets = Vec::with_capacity(self.cells.len());
         let mut quantiles = Vec::new();
+        let ranks = Ranks::default();
         for (index, opening) in self.openings.iter().enumerate() {
             for horizon in 0..self.horizons_days.len() {
-                subnets.push(self.subnet_row(index, horizon, cube));
-                quantiles.extend(self.quantile_rows(opening.id, horizon, cube));
+                subnets.push(self.subnet_row(index, horizon, cube, &ranks));
+                quantiles.extend(self.quantile_rows(opening.id, horizon, cube, &ranks));
             }
         }
         (subnets, quantiles)
     }
 
-    fn subnet_row(&self, index: usize, horizon: usize, cube: &SubnetCube) -> SubnetRow {
+    fn subnet_row(&self, index: usize, horizon: usize, cube: &SubnetCube, ranks: &Ranks) -> SubnetRow {
         let opening = self.openings[index].clone();
         let cells = &self.cells[index * self.horizons_days.len()..][..horizon + 1];
         let cell = &cells[horizon];
         let slot = opening.id.netuid.slot();
         let main = |metric| {
-            let [low, middle, high] = MAIN_PROBABILITIES.map(|level| cube.quantile(slot, horizon, metric, level));
+            let [low, middle, high] =
+                MAIN_PROBABILITIES.map(|level| cube.quantile(slot, horizon, metric, level, ranks));
             Some([low?, middle?, high?])
         };
         SubnetRow {
@@ -181,11 +184,17 @@ impl SubnetStatistics {
         (blocks > 0).then(|| Estimate::rate(last.deaths, blocks as f64 / BLOCKS_PER_DAY as f64, alive))
     }
 
-    fn quantile_rows(&self, id: SubnetId, horizon: usize, cube: &SubnetCube) -> impl Iterator<Item = QuantileRow> {
+    fn quantile_rows(
+        &self,
+        id: SubnetId,
+        horizon: usize,
+        cube: &SubnetCube,
+        ranks: &Ranks,
+    ) -> impl Iterator<Item = QuantileRow> {
         let horizon_days = self.horizons_days[horizon];
         Metric::ALL.into_iter().flat_map(move |metric| {
             self.probabilities.iter().map(move |&probability| {
-                let estimate = cube.quantile(id.netuid.slot(), horizon, metric, probability);
+                let estimate = cube.quantile(id.netuid.slot(), horizon, metric, probability, ranks);
                 QuantileRow { id, metric, horizon_days, probability, estimate }
             })
         })
