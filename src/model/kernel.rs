@@ -157,13 +157,13 @@ impl FlowStep {
         for (group, chunks) in behaviour.chunks_mut(GROUP_CHUNKS).enumerate() {
             let first_slot = (group * GROUP_SLOTS) as u32;
             let words = rng::group_words::<V>(seed, path, 0, Purpose::InitialVolatility, first_slot);
-            for part in 0..2 {
+            for (part, (words, sd)) in words.into_iter().zip(self.volatility_sd).enumerate() {
                 let mut normals = [[0.0; 2 * CHUNK_SLOTS]; 2];
-                for (row, drawn) in normals.iter_mut().zip(rng::group_normals::<V>(words[part])) {
+                for (row, drawn) in normals.iter_mut().zip(rng::group_normals::<V>(words)) {
                     V::store_singles(drawn, row);
                 }
                 for (chunk, normals) in chunks.iter_mut().zip(normals.as_flattened().as_chunks().0) {
-                    (V::splat(self.volatility_sd[part]) * V::load_wide(normals)).store(&mut chunk.log_volatility[part]);
+                    (V::splat(sd) * V::load_wide(normals)).store(&mut chunk.log_volatility[part]);
                 }
             }
         }

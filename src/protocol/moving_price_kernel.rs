@@ -16,7 +16,7 @@ const COINBASE_MAX: f64 = 1.0 / 32.0;
 
 /// `p` in `2 atanh z = z p(z^2)` for `2 atanh z` up to [`MEAN_MOVE_MAX`]; minimax, error 1.6e-10.
 const TWICE_ATANH: [f64; 5] =
-    [2.000000000320296, 0.66666640166975843, 0.40003499218180763, 0.28410582468858816, 0.25198075720882134];
+    [2.000000000320296, 0.6666664016697584, 0.4000349921818076, 0.28410582468858816, 0.25198075720882134];
 
 /// Moving prices over K blocks (MODEL 3.5), the spot price moving evenly in logs through the step; `buffers` have a row for every
 /// slot.

@@ -4,7 +4,6 @@ use crate::protocol::emission;
 use crate::protocol::state::SubnetState;
 use crate::simd::Vector;
 use crate::simd::math;
-use crate::simd::sum;
 use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
 
@@ -278,10 +277,4 @@ impl Default for StepBuffers {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Sums over all chunks in a fixed order: a halving tree over [`SLOT_CAPACITY`] padded slots.
-#[inline(always)]
-pub fn sum_slots<V: Vector>(values: &[Lanes8]) -> f64 {
-    sum::sum_slots::<V>(values.as_flattened())
 }

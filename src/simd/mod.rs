@@ -17,7 +17,6 @@ mod pair;
 mod portable;
 mod scalar;
 pub mod single;
-pub mod sum;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

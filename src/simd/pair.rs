@@ -7,13 +7,9 @@ use std::ops::Add;
 use std::ops::BitAnd;
 use std::ops::BitOr;
 use std::ops::BitXor;
-use std::ops::Div;
 use std::ops::Mul;
-use std::ops::Neg;
-use std::ops::Not;
 use std::ops::Sub;
 
-use crate::simd::lanes::Lanes;
 use crate::simd::lanes::Singles;
 use crate::simd::lanes::Words;
 
@@ -34,22 +30,7 @@ macro_rules! binary {
     )*};
 }
 
-binary!(Add add, Sub sub, Mul mul, Div div, BitAnd bitand, BitOr bitor, BitXor bitxor);
-
-macro_rules! unary {
-    ($($operator:ident $method:ident),*) => {$(
-        impl<T: $operator<Output = T>> $operator for Pair<T> {
-            type Output = Self;
-
-            #[inline(always)]
-            fn $method(self) -> Self {
-                Self(self.0.$method(), self.1.$method())
-            }
-        }
-    )*};
-}
-
-unary!(Neg neg, Not not);
+binary!(Add add, Sub sub, Mul mul, BitAnd bitand, BitOr bitor, BitXor bitxor);
 
 impl<W: Words<Word: Copy>> Words for Pair<W> {
     type Word = W::Word;
@@ -121,80 +102,5 @@ impl<S: Singles> Singles for Pair<S> {
     #[inline(always)]
     fn select_bit<const BIT: u32>(words: Self::Words, if_set: Self, if_clear: Self) -> Self {
         Self(S::select_bit::<BIT>(words.0, if_set.0, if_clear.0), S::select_bit::<BIT>(words.1, if_set.1, if_clear.1))
-    }
-}
-
-impl<L: Lanes> Lanes for Pair<L> {
-    type Mask = Pair<L::Mask>;
-    type Words = Pair<L::Words>;
-
-    #[inline(always)]
-    fn splat(value: f64) -> Self {
-        Self(L::splat(value), L::splat(value))
-    }
-
-    #[inline(always)]
-    fn mul_add(self, factor: Self, addend: Self) -> Self {
-        Self(self.0.mul_add(factor.0, addend.0), self.1.mul_add(factor.1, addend.1))
-    }
-
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        Self(self.0.sqrt(), self.1.sqrt())
-    }
-
-    #[inline(always)]
-    fn abs(self) -> Self {
-        Self(self.0.abs(), self.1.abs())
-    }
-
-    #[inline(always)]
-    fn lt(self, other: Self) -> Self::Mask {
-        Pair(self.0.lt(other.0), self.1.lt(other.1))
-    }
-
-    #[inline(always)]
-    fn le(self, other: Self) -> Self::Mask {
-        Pair(self.0.le(other.0), self.1.le(other.1))
-    }
-
-    #[inline(always)]
-    fn select(mask: Self::Mask, if_true: Self, if_false: Self) -> Self {
-        Self(L::select(mask.0, if_true.0, if_false.0), L::select(mask.1, if_true.1, if_false.1))
-    }
-
-    #[inline(always)]
-    fn min(self, other: Self) -> Self {
-        Self(self.0.min(other.0), self.1.min(other.1))
-    }
-
-    #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        Self(self.0.max(other.0), self.1.max(other.1))
-    }
-
-    #[inline(always)]
-    fn to_words(self) -> Self::Words {
-        Pair(self.0.to_words(), self.1.to_words())
-    }
-
-    #[inline(always)]
-    fn from_words(words: Self::Words) -> Self {
-        Self(L::from_words(words.0), L::from_words(words.1))
-    }
-
-    #[inline(always)]
-    fn multiply_low(left: Self::Words, right: Self::Words) -> Self::Words {
-        Pair(L::multiply_low(left.0, right.0), L::multiply_low(left.1, right.1))
-    }
-
-    #[inline(always)]
-    fn swap_halves(words: Self::Words) -> Self::Words {
-        Pair(L::swap_halves(words.0), L::swap_halves(words.1))
-    }
-
-    #[inline(always)]
-    fn lookup(table: &[f64; 16], index: Self::Words) -> Self {
-        Self(L::lookup(table, index.0), L::lookup(table, index.1))
     }
 }

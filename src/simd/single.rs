@@ -2,6 +2,10 @@
 //!
 //! Errors are relative, against exact values, and asserted by `tests/elementary.rs`. Polynomials are minimax.
 
+use std::f32::consts::FRAC_PI_4;
+use std::f32::consts::LN_2;
+use std::f32::consts::LOG2_E;
+
 use crate::simd::lanes::Singles;
 use crate::simd::lanes::Words;
 
@@ -23,16 +27,16 @@ const MINUS_TWO_LN: [f32; 8] =
 
 /// `p` in `log2(1 + f) = f p(f)`, as above; error 1.7e-7.
 const LOG_2: [f32; 8] =
-    [1.442_695, -0.721_352_8, 0.480_923_24, -0.360_239_64, 0.287_098_7, -0.248_876_9, 0.234_042_38, -0.145_811_61];
+    [LOG2_E, -0.721_352_8, 0.480_923_24, -0.360_239_64, 0.287_098_7, -0.248_876_9, 0.234_042_38, -0.145_811_61];
 
 /// `p` in `2^r = 1 + r p(r)` for `|r| <= 1/2`; error 2.6e-9.
-const EXP_2: [f32; 6] = [0.693_147_2, 0.240_226_53, 0.055_503_106, 0.009_617_693, 0.001_340_664_4, 0.000_155_946_76];
+const EXP_2: [f32; 6] = [LN_2, 0.240_226_53, 0.055_503_106, 0.009_617_693, 0.001_340_664_4, 0.000_155_946_76];
 
 /// `q` in `e^r - 1 = r + r^2 q(r)` for `|r| <= ln(2) / 2`; error 1.3e-7.
-const EXP_M1: [f32; 5] = [0.499_998_2, 0.166_665_77, 0.041_726_31, 0.008_363_148, 0.000_994_135_1];
+const EXP_M1: [f32; 5] = [0.499_998_2, 0.166_665_77, 0.041_726_31, 0.008_363_148, 0.000_994_135];
 
 /// `sin(pi/4 t) = t p(t^2)` for `|t| <= 1`; error 3.3e-9.
-const SINE: [f32; 4] = [0.785_398_16, -0.080_745_43, 0.002_490_001, -3.595_045_2e-5];
+const SINE: [f32; 4] = [FRAC_PI_4, -0.080_745_43, 0.002_490_001, -3.595_045_2e-5];
 
 /// `cos(pi/4 t) = 1 + t^2 p(t^2)` for `|t| <= 1`; error 3.3e-8.
 const COSINE: [f32; 3] = [-0.308_424_5, 0.015_850_398, -0.000_319_160_15];
@@ -61,7 +65,7 @@ fn split<S: Singles>(x: S, exponent: u32) -> (S, S) {
 #[inline(always)]
 pub fn minus_two_ln_of_part<S: Singles>(n: S) -> S {
     let (k, f) = split(n, 24);
-    k.mul_add(S::splat(-2.0 * std::f32::consts::LN_2), f * horner(f, &MINUS_TWO_LN))
+    k.mul_add(S::splat(-2.0 * LN_2), f * horner(f, &MINUS_TWO_LN))
 }
 
 /// Logarithm to base 2 of normal positive lanes; error 3e-7.
@@ -83,7 +87,7 @@ pub fn exp2<S: Singles>(x: S) -> S {
 /// `e^x - 1` for `|x| <= 80`; error 4e-7.
 #[inline(always)]
 pub fn exp_m1<S: Singles>(x: S) -> S {
-    let shifted = x.mul_add(S::splat(std::f32::consts::LOG2_E), S::splat(ROUND));
+    let shifted = x.mul_add(S::splat(LOG2_E), S::splat(ROUND));
     let n = shifted - S::splat(ROUND);
     let r = n.mul_add(S::splat(-LN_2_LOW), n.mul_add(S::splat(-LN_2_HIGH), x));
     let power = S::from_words(shifted.to_words().shift_left::<23>());
