@@ -48,8 +48,8 @@
 //! | Price, trades, fees, pool weights | [`protocol::pool`]; in whole rao [`protocol::pool_rao`] |
 //! | The moving price that decides deregistration | [`protocol::moving_price`], [`protocol::moving_price_table`] |
 //! | What a registration costs, whom it displaces, what holders then receive | [`protocol::registration`], [`protocol::dissolve`] |
-//! | The same over eight slots at once and over many blocks | [`protocol::kernel`] |
-//! | Flows of stake, volatility, jumps | [`model::kernel`] |
+//! | The same over eight slots at once and over many blocks | [`protocol::kernel`], [`protocol::share_kernel`], [`protocol::moving_price_kernel`] |
+//! | Flows of stake, volatility, jumps | [`model::kernel`], [`model::jumps`] |
 //! | TAO/USD, the common factor, willingness to pay for a slot | [`model::outside`] |
 //! | When subnets register, and what entrants are like | [`model::registration`], [`model::entrants`] |
 //! | What the validator of a holder earns, and why; collusion | [`model::dividends`], [`model::validators`] |
