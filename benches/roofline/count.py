@@ -10,6 +10,7 @@ x86-64, Python 3.11, and objdump, nm and addr2line of binutils.
 """
 
 import argparse
+import bisect
 import collections
 import ctypes
 import datetime
@@ -49,6 +50,9 @@ PASSES = [
     ("reset", "reset", "engine/path.rs"),
 ]
 REST = "rest"
+# Functions outside the compiled step, by how their symbols begin; those of other libraries copy memory.
+OUTSIDE = [("lifecycle", "taorisk::engine::lifecycle"), ("lifecycle", "core::slice::sort"), ("clock", "roofline::clock_ghz")]
+COPIES, CLOCK = "copies", "clock"
 
 # Operations that take more than one slot of the ports (uops.info, Intel from Ice Lake on, registers of 512 bits).
 PORT_SLOTS = {"vdivpd": 3, "vsqrtpd": 3, "vsqrtps": 3, "vdivps": 3, "vpmullq": 3}
@@ -59,8 +63,9 @@ DIVIDER = {
 }  # fmt: skip
 # Vector operations, loads and stores that a cycle can begin: 512 bits on ports 0 and 5; 256 bits on 0, 1 and 5, of which
 # nearly all here (multiply-add, multiplication, shift) know two only.
-PER_CYCLE = {"arithmetic": 2, "loads": 2, "stores": {512: 1, 256: 2}, "instructions": 6}
+PER_CYCLE = {"arithmetic": 2, "loads": 2, "stores": {512: 1, 256: 2}}
 CHUNK_SLOTS = 8
+BATCH_PATHS = 32
 
 
 class Image:
@@ -74,6 +79,8 @@ class Image:
             for line in symbols
             if line.endswith(f"taorisk::simd::{backend}::run")
         ]
+        functions = [line.split(maxsplit=2) for line in run("nm", "-C", path).splitlines() if re.match("[0-9a-f]", line)]
+        self.functions = sorted((int(address, 16), name) for address, _, name in functions)
         self.text, self.passes, self.entries = {}, {}, {}
         for start, size in self.ranges:
             self.read(start, size)
@@ -94,6 +101,16 @@ class Image:
         for role, name in (("advance", "advance_slots"), ("open", "open_group")):
             if name in inside:
                 self.entries[role] = start
+
+    def place(self, address):
+        """The pass at an address, or what stands outside all of them."""
+        if address in self.passes:
+            return self.passes[address]
+        last, index = self.functions[-1][0], bisect.bisect(self.functions, (address + 1,)) - 1
+        if not 0 <= index or address > last:
+            return COPIES
+        name = self.functions[index][1]
+        return next((label for label, prefix in OUTSIDE if name.startswith(prefix)), REST)
 
 
 def pass_of(stack):
@@ -122,8 +139,9 @@ class Counts(collections.Counter):
         to_memory, from_memory = in_memory[-1], any(in_memory[:-1])
         self["loads"] += times * from_memory
         self["stores"] += times * to_memory
-        moves = re.match(r"v?(mov|lddqu|broadcast)|vpbroadcast", operation)
-        is_plain = moves and (from_memory or to_memory or ("broadcast" not in operation and "{%k" not in rest))
+        is_move = re.match(r"v?mov(?!s[hl]dup|ddup)|vp?broadcast", operation)
+        is_renamed = operation.startswith("vmov") and not re.search(r"\{%k|%[re]", rest)
+        is_plain = is_move and (from_memory or to_memory or is_renamed)
         if not is_plain:
             self["arithmetic"] += times * PORT_SLOTS.get(operation, 1)
         self["divider"] += times * DIVIDER.get((operation, bits), 0)
@@ -131,12 +149,13 @@ class Counts(collections.Counter):
     def limit(self, bits):
         """Least cycles for this much, by what is busiest."""
         stores = PER_CYCLE["stores"][bits]
-        return max(self["arithmetic"] / PER_CYCLE["arithmetic"], self["loads"] / PER_CYCLE["loads"], self["stores"] / stores, self["divider"])
+        ports = max(self["arithmetic"] / PER_CYCLE["arithmetic"], self["loads"] / PER_CYCLE["loads"], self["stores"] / stores)
+        return max(ports, self["divider"])
 
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.ptrace.argtypes, LIBC.ptrace.restype = [ctypes.c_long] * 4, ctypes.c_long
-TRACEME, PEEK, POKE, CONT, KILL, STEP, GETREGS, SETREGS, SEIZE, INTERRUPT = 0, 2, 5, 7, 8, 9, 12, 13, 0x4206, 0x4207
+TRACEME, PEEK, POKE, CONT, STEP, GETREGS, SETREGS = 0, 2, 5, 7, 9, 12, 13
 RIP, RSP = 16, 19
 
 
@@ -211,12 +230,12 @@ def count(image, arguments, steps):
     counts = collections.defaultdict(Counts)
     process = Process([*arguments[:1], "1", *arguments[1:]])
     for number in range(steps):
-        trace_call(process, image, "open", counts, steps * 32)
-        for _ in range(5 + 7 * number % 20):
+        for _ in range(BATCH_PATHS * 70 // steps + 1):
             process.run_to(process.base + image.entries["advance"])
             ptrace(STEP, process.pid)
             process.wait()
         trace_call(process, image, "advance", counts, steps)
+        trace_call(process, image, "open", counts, steps * BATCH_PATHS)
     process.kill()
     return counts
 
@@ -224,18 +243,17 @@ def count(image, arguments, steps):
 def sample(image, arguments, samples):
     """Parts of the time by pass."""
     process = Process([*arguments[:1], "1000000", *arguments[1:]])
-    registers, pid, found = process.registers, process.pid, collections.Counter()
+    pid, found = process.pid, collections.Counter()
     ptrace(CONT, pid)
     time.sleep(1.0)
-    for _ in range(samples):
+    while found.total() < samples:
         time.sleep(random.uniform(0.0005, 0.0025))
         os.kill(pid, signal.SIGSTOP)
         process.wait()
-        address = process.read_registers() - process.base
-        found[image.passes.get(address, REST)] += 1
+        label = image.place(process.read_registers() - process.base)
+        found[label] += label != CLOCK
         ptrace(CONT, pid)
     process.kill()
-    del registers
     return {label: times / samples for label, times in found.items()}
 
 
@@ -248,10 +266,10 @@ def measure(arguments, repeats):
 def table(counts, parts, cycles, slots, bits):
     """Rows of figures per chunk of eight slots, and the total."""
     chunks = slots / CHUNK_SLOTS
-    labels = [label for label, *_ in PASSES] + [REST]
+    labels = [label for label, *_ in PASSES] + [COPIES, REST]
     rows, total = [], Counts()
     for label in labels:
-        if label not in counts and parts.get(label, 0) < 0.002:
+        if not counts[label] and not parts.get(label):
             continue
         of_pass = Counts({key: value / chunks for key, value in counts[label].items()})
         total.update(of_pass)
@@ -275,8 +293,7 @@ def render(rows, ghz):
 def machine():
     info = Path("/proc/cpuinfo").read_text()
     fields = dict(re.findall(r"^(model name|cpu family|model|stepping)\s*: (.*)$", info, flags=re.M))
-    named = " ".join(fields[key] for key in ("model name",))
-    return f"{named} (family {fields['cpu family']}, model {fields['model']}, stepping {fields['stepping']}), {os.cpu_count()} cores"
+    return f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']}, stepping {fields['stepping']}), {os.cpu_count()} cores"
 
 
 def built():
@@ -292,7 +309,7 @@ def main():
     parser.add_argument("--slots", type=int, default=256, choices=(128, 256))
     parser.add_argument("--backend", default="avx512", choices=("avx512", "avx2"))
     parser.add_argument("--weighted", action="store_true", help="pools of unequal weights")
-    parser.add_argument("--steps", type=int, default=6, help="path-steps that are stepped through")
+    parser.add_argument("--steps", type=int, default=10, help="path-steps that are stepped through")
     parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--repeats", type=int, default=200, help="batches that are timed")
     parser.add_argument("--write", action="store_true", help="put the table into ROOFLINE.md")
@@ -305,7 +322,7 @@ def main():
     frequencies, times = measure(arguments, options.repeats)
     counts = count(image, arguments, options.steps)
     parts = sample(image, arguments, options.samples)
-    ghz, median, least = max(frequencies), statistics.median(times), min(times)
+    ghz, median, least = statistics.median(frequencies), statistics.median(times), min(times)
     rows = table(counts, parts, median * ghz * CHUNK_SLOTS, options.slots, bits)
     commit = run("git", "-C", HERE, "describe", "--always", "--dirty").strip()
     head = (
