@@ -2,6 +2,8 @@
 //!
 //! The bits are those that the bench `passes` asserts; here the portable backend is the reference too.
 
+#![allow(missing_docs, reason = "what the macros make has none")]
+
 mod support;
 
 use gungraun::library_benchmark;
