@@ -1,7 +1,10 @@
-//! Time per subnet-step of whole runs and of single steps, and time of a pool operation, on the embedded scenario.
+//! Time per subnet-step of batches of paths and of whole runs, and time of a pool operation, on the embedded scenario.
 //!
-//! Throughput is in subnet-steps (pool operations): 1 / (elements per second) is the time of one. Each case asserts its
-//! result: runs the hash of their P&L over backends and batch sizes, steps their TAO ledger, pools a round trip.
+//! Throughput is in subnet-steps (pool operations): 1 / (elements per second) is the time of one. `batch` is the engine's run with a
+//! recorder that keeps nothing, `run` that with the recorder of the program. Each case asserts its result: runs the hash of their
+//! P&L over backends and batch sizes, batches their TAO ledger, pools a round trip.
+
+mod support;
 
 use std::hash::DefaultHasher;
 use std::hash::Hasher;
@@ -14,47 +17,24 @@ use criterion::Criterion;
 use criterion::Throughput;
 use criterion::criterion_group;
 use criterion::criterion_main;
-use taorisk::cli::run::plan_of;
 use taorisk::cli::run::recorder_of;
-use taorisk::config::scenario::Overrides;
 use taorisk::config::scenario::Scenario;
-use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
-use taorisk::engine::plan::PlanInput;
 use taorisk::engine::run;
 use taorisk::engine::run::RunOptions;
-use taorisk::engine::step;
-use taorisk::protocol::moving_price_table::AgeChunk;
 use taorisk::protocol::pool::Pool;
-use taorisk::protocol::slots::MAX_CHUNKS;
-use taorisk::protocol::slots::SlotValues;
 use taorisk::risk::recorder::BatchRecord;
 use taorisk::simd::Backend;
-use taorisk::units::NetUid;
-use taorisk::units::SLOT_CAPACITY;
 
 const PATHS: u64 = 512;
-const BATCH_PATHS: usize = 32;
+/// Batches of a repeat; the first holds an audit.
+const BATCHES: u64 = 16;
 /// A gap in the TAO ledger that only a mistake could leave.
 const IMBALANCE_MAX: f64 = 1e-9;
 
-fn scenario() -> Scenario {
-    Scenario::load(None, &Overrides::default()).expect("the embedded scenario is valid")
-}
-
-/// The plan with every subnet twice, in slots of its own: a full network.
-fn doubled(plan: &Plan) -> Plan {
-    let mut input: PlanInput = plan.input.clone();
-    let subnets = input.start.subnets.clone();
-    let copies = subnets.iter().map(|subnet| {
-        let slot = subnet.netuid.slot() + SLOT_CAPACITY / 2;
-        taorisk::protocol::state::SubnetState { netuid: NetUid::from_slot(slot), ..subnet.clone() }
-    });
-    input.start.subnets.extend(copies);
-    input.start.issuance_tao += subnets.iter().map(|subnet| subnet.reserve_tao).sum::<f64>();
-    input.protocol.subnet_limit = SLOT_CAPACITY;
-    Plan::new(input)
+/// Backends of this machine but the arrays.
+fn vector_backends() -> impl Iterator<Item = Backend> {
+    Backend::available().into_iter().filter(|&backend| backend != Backend::Portable)
 }
 
 fn run_hash(scenario: &Scenario, plan: &Plan, backend: Backend, batch_paths: usize, paths: u64) -> u64 {
@@ -74,8 +54,8 @@ fn run_hash(scenario: &Scenario, plan: &Plan, backend: Backend, batch_paths: usi
 }
 
 fn bench_run(criterion: &mut Criterion) {
-    let scenario = scenario();
-    let plan = plan_of(&scenario);
+    let scenario = support::scenario();
+    let plan = support::plan();
     let expected = run_hash(&scenario, &plan, Backend::Portable, 16, 64);
     for backend in Backend::available() {
         for batch_paths in [1, 16, 64] {
@@ -84,56 +64,33 @@ fn bench_run(criterion: &mut Criterion) {
     }
     let mut group = criterion.benchmark_group("run");
     group.sample_size(10);
-    group.throughput(Throughput::Elements(PATHS * u64::from(plan.input.steps) * plan.input.start.subnets.len() as u64));
-    for backend in Backend::available().into_iter().filter(|&backend| backend != Backend::Portable) {
+    group.throughput(Throughput::Elements(PATHS * u64::from(plan.input.steps) * support::live_slots(&plan)));
+    for backend in vector_backends() {
         group.bench_function(BenchmarkId::from_parameter(backend), |bencher| {
-            bencher.iter(|| run_hash(&scenario, &plan, backend, BATCH_PATHS, PATHS));
+            bencher.iter(|| run_hash(&scenario, &plan, backend, support::BATCH_PATHS, PATHS));
         });
     }
     group.finish();
 }
 
-/// One path through all its steps, without a recorder.
-struct Steps<'a> {
-    plan: &'a Plan,
-    row: &'a mut [AgeChunk; MAX_CHUNKS],
-    path: &'a mut PathState,
-    held: &'a SlotValues,
-    work: &'a mut Workspace,
-}
-
-impl Steps<'_> {
-    fn run(self, backend: Backend) {
-        let Self { plan, row, path, held, work } = self;
-        step::reset(backend, plan, path, 0);
-        work.clear();
-        for number in 0..plan.input.steps {
-            step::fill_ages(backend, plan, number, row);
-            step::advance(backend, plan, number, row, path, held, work).expect("the embedded scenario is sound");
-        }
-    }
-}
-
-fn bench_step(criterion: &mut Criterion) {
-    let plan = plan_of(&scenario());
-    for plan in [doubled(&plan), plan] {
-        let slots = plan.input.start.subnets.len() as u64;
-        let mut group = criterion.benchmark_group(format!("step/{slots}"));
-        group.throughput(Throughput::Elements(slots * u64::from(plan.input.steps)));
-        for backend in Backend::available().into_iter().filter(|&backend| backend != Backend::Portable) {
-            let (mut path, mut work) = (PathState::new(&plan), Workspace::default());
-            let mut row = [AgeChunk::frozen(); MAX_CHUNKS];
-            let held = SlotValues::splat(0.0);
+/// Whole batches with nobody watching: what a subnet-step costs before anything is recorded.
+fn bench_batch(criterion: &mut Criterion) {
+    let plan = support::plan();
+    let full = support::doubled(&plan);
+    let cases = [("", full.clone()), ("/weighted", support::weighted(&full)), ("", plan)];
+    for (weights, plan) in cases {
+        let slots = support::live_slots(&plan);
+        let mut group = criterion.benchmark_group(format!("batch/{slots}{weights}"));
+        group.sample_size(10);
+        group.throughput(Throughput::Elements(
+            BATCHES * support::BATCH_PATHS as u64 * slots * u64::from(plan.input.steps),
+        ));
+        for backend in vector_backends() {
             group.bench_function(BenchmarkId::from_parameter(backend), |bencher| {
-                bencher.iter(|| {
-                    let (row, path, work) = (&mut row, &mut path, &mut work);
-                    Steps { plan: black_box(&plan), row, path, held: &held, work }.run(backend);
-                });
+                bencher.iter(|| support::run_batches(black_box(&plan), backend, BATCHES));
             });
-            let (row, path, work) = (&mut row, &mut path, &mut work);
-            Steps { plan: &plan, row, path, held: &held, work }.run(backend);
-            let imbalance = path.tao_imbalance();
-            assert!(imbalance.abs() <= IMBALANCE_MAX, "{slots} slots, {backend}: {imbalance}");
+            let imbalance = support::run_batches(&plan, backend, 1);
+            assert!(imbalance <= IMBALANCE_MAX, "{slots} slots, {backend}: {imbalance}");
         }
         group.finish();
     }
@@ -157,5 +114,5 @@ fn bench_pool(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench_pool, bench_step, bench_run);
+criterion_group!(benches, bench_pool, bench_batch, bench_run);
 criterion_main!(benches);
