@@ -92,6 +92,11 @@ fn values_out_of_range_are_refused() {
         ("[run]\npaths = \"many\"\n", "run.paths = \"many\" (must be a whole number) in s.toml:2"),
         ("[chain]\nroot_stake_tao = -1\n", "chain.root_stake_tao = -1 (must be a finite number >= 0) in s.toml:2"),
         ("[chain]\ntao_usd = nan\n", "chain.tao_usd = NaN (must be a finite number > 0) in s.toml:2"),
+        ("[flow]\nflow_cap = 90.0\n", "flow.flow_cap = 90 (must be above 0 and at most 80) in s.toml:2"),
+        (
+            "[flow.jumps]\nrate_per_day = 1e9\n",
+            "flow.jumps.rate_per_day = 1000000000 (must be from 0 to 100) in s.toml:2",
+        ),
         ("\n[chain]\nissuance_tao = inf\n", "chain.issuance_tao = inf (must be from 7462945"),
     ];
     for (text, expected) in cases {

@@ -5,7 +5,7 @@
     python compare.py --smoke             NumPy alone, few paths, no times: ten seconds
 
 1. Exact: without chance (no volatility, registrations as soon as the rate limit allows, starts at once) every baseline must
-   give the program's prices, moving prices, shares and P&L to 1e-6: the program puts flows together in single precision.
+   give the program's prices, moving prices, shares and P&L to 2e-7: the program puts flows together in single precision.
 2. Times: repeats are interleaved, each with a seed of its own; medians count. Not counted: start-up and compilation.
 3. Laws: statistics of the timed paths against those of the program, each with its Monte Carlo error; more than 4 combined
    standard errors apart is a failure.
@@ -32,7 +32,7 @@ import polars
 import model
 
 BASELINES = ("numpy", "jax", "numba", "numba_tuned")
-EXACT_TOLERANCE = 1e-6
+EXACT_TOLERANCE = 2e-7
 STANDARD_ERRORS = 4.0
 LAW_PATHS = 100_000
 EXACT_DAYS = 20

@@ -62,6 +62,16 @@ impl Checks<'_> {
         self.number(key, value, value.is_finite() && value >= 0.0, "a finite number >= 0")
     }
 
+    /// A number of jumps per day: drawn from tables that grow with it.
+    pub fn jump_rate(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
+        self.number(key, value, (0.0..=100.0).contains(&value), "from 0 to 100")
+    }
+
+    /// A log move whose exponential single precision holds.
+    pub fn log_cap(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
+        self.number(key, value, value > 0.0 && value <= 80.0, "above 0 and at most 80")
+    }
+
     /// A fraction or probability.
     pub fn fraction(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
         self.number(key, value, (0.0..=1.0).contains(&value), "from 0 to 1")
@@ -112,7 +122,7 @@ pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigErr
         tao_usd: TaoUsdParams {
             drift_per_day: checked!(checks.finite(tao_usd.drift_per_day)),
             volatility_per_sqrt_day: checked!(checks.not_negative(tao_usd.volatility_per_sqrt_day)),
-            jump_rate_per_day: checked!(checks.not_negative(tao_usd.jump_rate_per_day)),
+            jump_rate_per_day: checked!(checks.jump_rate(tao_usd.jump_rate_per_day)),
             jump_mean: checked!(checks.finite(tao_usd.jump_mean)),
             jump_sd: checked!(checks.not_negative(tao_usd.jump_sd)),
             correlation_with_flow: checked!(checks.correlation(tao_usd.correlation_with_flow)),
@@ -162,19 +172,19 @@ fn flow_params(checks: &Checks<'_>) -> Result<FlowParams, ConfigError> {
         volatility: [fast, slow],
         volatility_cap: checked!(checks.positive(flow.volatility_cap)),
         jumps: JumpParams {
-            rate_per_day: checked!(checks.not_negative(flow.jumps.rate_per_day)),
+            rate_per_day: checked!(checks.jump_rate(flow.jumps.rate_per_day)),
             up_probability: checked!(checks.fraction(flow.jumps.up_probability)),
             up_mean: checked!(checks.not_negative(flow.jumps.up_mean)),
             down_mean: checked!(checks.not_negative(flow.jumps.down_mean)),
         },
         common_jump: JumpParams {
-            rate_per_day: checked!(checks.not_negative(flow.common_jump.rate_per_day)),
+            rate_per_day: checked!(checks.jump_rate(flow.common_jump.rate_per_day)),
             up_probability: checked!(checks.fraction(flow.common_jump.up_probability)),
             up_mean: checked!(checks.not_negative(flow.common_jump.up_mean)),
             down_mean: checked!(checks.not_negative(flow.common_jump.down_mean)),
         },
         loading_mean: checked!(checks.correlation(flow.loading_mean)),
         loading_sd: checked!(checks.not_negative(flow.loading_sd)),
-        flow_cap: checked!(checks.positive(flow.flow_cap)),
+        flow_cap: checked!(checks.log_cap(flow.flow_cap)),
     })
 }

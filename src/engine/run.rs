@@ -25,7 +25,7 @@ const IMBALANCE_MAX: f64 = 1e-9;
 /// One batch in so many has the books of its first path done again at every step; in debug builds all have.
 const AUDIT_INTERVAL: u64 = if cfg!(debug_assertions) { 1 } else { 64 };
 
-/// Steps whose age factors a worker keeps from batch to batch, 10 KiB each.
+/// Steps whose age factors a worker keeps from batch to batch, 18 KiB each.
 const AGE_ROWS_KEPT: u32 = 128;
 
 /// Paths, and how they are spread over the machine. Only the paths bear on results.

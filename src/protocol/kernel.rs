@@ -105,13 +105,13 @@ pub fn step_pass<'a, V: Vector, const EQUAL: bool>(
 ) -> (StepSums, bool) {
     let mut sums = Sums::<V>::zero();
     let mut sound = moving_price_kernel::every_lane::<V>();
+    let limits = moving_price_kernel::Limits::new(input.coinbase.blocks);
     for (number, chunks) in chunks.chunks_mut(TILE_CHUNKS).enumerate() {
         let first = number * TILE_CHUNKS;
         let tile = Tile { first, row: if keeps { first } else { 0 } };
         coinbase_tile::<V, EQUAL>(tile, chunks, input, buffers, &mut sums);
         flow_tile::<V, EQUAL>(tile, chunks, input.held, buffers, &mut sums.flow);
-        let blocks = input.coinbase.blocks;
-        sound = sound & moving_price_kernel::tile::<V, EQUAL>(first, tile.row, chunks, blocks, &ages, buffers);
+        sound = sound & moving_price_kernel::tile::<V, EQUAL>(first, tile.row, chunks, &limits, &ages, buffers);
     }
     (sums.total(), V::bitmask(sound) == 0xff)
 }

@@ -29,7 +29,7 @@ pub fn moving_price_pass<'a, V: Vector, const EQUAL: bool>(
     ages: impl Fn(usize) -> &'a AgeChunk,
     buffers: &StepBuffers,
 ) -> bool {
-    V::bitmask(tile::<V, EQUAL>(0, 0, chunks, blocks, &ages, buffers)) == 0xff
+    V::bitmask(tile::<V, EQUAL>(0, 0, chunks, &Limits::new(blocks), &ages, buffers)) == 0xff
 }
 
 /// A mask of all lanes.
@@ -44,13 +44,12 @@ pub(super) fn tile<'a, V: Vector, const EQUAL: bool>(
     first: usize,
     row: usize,
     chunks: &mut [ChainChunk],
-    blocks: f64,
+    limits: &Limits,
     ages: &impl Fn(usize) -> &'a AgeChunk,
     buffers: &StepBuffers,
 ) -> V::Mask {
     let one = V::splat(1.0);
     let zero = V::splat(0.0);
-    let limits = Limits::new(blocks);
     let mut sound = every_lane::<V>();
     for (t, chunk) in chunks.iter_mut().enumerate() {
         let age = ages(first + t);
@@ -58,11 +57,11 @@ pub(super) fn tile<'a, V: Vector, const EQUAL: bool>(
         let y = V::load(&chunk.reserve_tao);
         let opening = V::load(&buffers.price_open.0[row + t]);
         let coinbase = V::load(&buffers.coinbase_ratio.0[row + t]);
-        let effective = if blocks == 1.0 {
+        let effective = if limits.blocks == 1.0 {
             opening * coinbase
         } else {
             let before = if EQUAL { x * opening } else { x * chunk.weight_ratio::<V, EQUAL>() * opening };
-            effective_price::<V>(y, before, opening, coinbase, age, &limits)
+            effective_price::<V>(y, before, opening, coinbase, age, limits)
         };
         let old = V::load(&chunk.moving_price);
         let gain = V::load(&age.gain) * V::load(&chunk.started);
@@ -74,14 +73,14 @@ pub(super) fn tile<'a, V: Vector, const EQUAL: bool>(
 }
 
 /// Within what the short form of the effective price holds, for steps of `blocks` blocks.
-struct Limits {
+pub(super) struct Limits {
     blocks: f64,
     coinbase: f64,
 }
 
 impl Limits {
     /// The coinbase's log move over K is taken to its third order, and the power of it to its first: 1e-10 at these bounds.
-    fn new(blocks: f64) -> Self {
+    pub(super) fn new(blocks: f64) -> Self {
         let third_order = (4e-10 * blocks).sqrt().sqrt();
         Self { blocks, coinbase: COINBASE_MAX.min(1e-5 * blocks).min(third_order) }
     }

@@ -84,7 +84,7 @@ pub fn exp2<S: Singles>(x: S) -> S {
     r.mul_add(horner(r, &EXP_2), S::splat(1.0)) * S::from_words(shifted.to_words().shift_left::<23>())
 }
 
-/// `e^x - 1` for `|x| <= 80`; error 4e-7.
+/// `e^x - 1` for `|x| <= 80`; nonsense beyond; error 4e-7.
 #[inline(always)]
 pub fn exp_m1<S: Singles>(x: S) -> S {
     let shifted = x.mul_add(S::splat(LOG2_E), S::splat(ROUND));

@@ -5,6 +5,7 @@ mod coupled;
 mod dividends;
 mod drive;
 mod equality;
+mod forms;
 mod laws;
 mod limits;
 mod opening;
