@@ -15,7 +15,9 @@
 //!    |
 //!   config                 a scenario: what was written -> what is complete and valid, hashed
 //!    |
-//!   input     output       snapshots and positions from files  |  result files, as whole directories
+//!   input     output       snapshots, positions, history from files  |  result files, as whole directories
+//!    |          |
+//!   calibration            history -> parameters with errors; forecasts against what came
 //!    |          |
 //!    |        risk         rows of paths -> estimates with errors
 //!    |          |
@@ -55,6 +57,7 @@
 //! | What the validator of a holder earns, and why; collusion | [`model::dividends`], [`model::validators`] |
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
+//! | Parameters from history, and their errors | [`calibration`], [`model::uncertainty`] |
 //! | The estimator behind a number, and its error | [`risk`] |
 //! | One path again, step by step or block by block | [`risk::replay`], [`engine::unfold`] |
 //! | A column of a result file | [`output::schema`] |
@@ -127,6 +130,7 @@
 //! the chain's rules is in [`protocol`]. Of the whole: books hold and do not trade; liquidity outside the subnet pools,
 //! market regimes, revenue of subnets and uncertainty of the parameters do not exist on a path.
 
+pub mod calibration;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -12,6 +12,7 @@ pub mod params;
 pub mod path_lanes;
 pub mod registration;
 pub mod switches;
+pub mod uncertainty;
 pub mod validators;
 
 #[doc = include_str!("FACTS.md")]
