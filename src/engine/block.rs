@@ -93,10 +93,11 @@ pub fn advance_block<V: Vector>(
 #[inline(always)]
 fn draw_flows<V: Vector>(plan: &Plan, step: u32, path: &mut PathState, report: &BlockReport, work: &mut Workspace) {
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: plan.opening_block(step) as f64 };
+    let law = plan.flow_law(path);
     let Workspace { buffers, flow, growth, extra, .. } = work;
     let Some(extras) = &plan.extras else {
         let PathState { common, chain, behaviour, .. } = path;
-        model_kernel::flow_draws::<V>(&plan.flow, draw, *common, chain, behaviour, flow, growth);
+        model_kernel::flow_draws::<V>(law, draw, *common, chain, behaviour, flow, growth);
         return;
     };
     for subnet in &report.subnets {
@@ -104,7 +105,7 @@ fn draw_flows<V: Vector>(plan: &Plan, step: u32, path: &mut PathState, report: &
     }
     // At one block per step no answer of the flow depends on age.
     let frozen = AgeChunk::frozen();
-    extras.draw_flows::<V>(&plan.flow, draw, path, &buffers.share, |_| &frozen, Buffers { flow, extra, growth });
+    extras.draw_flows::<V>(law, draw, path, &buffers.share, |_| &frozen, Buffers { flow, extra, growth });
 }
 
 fn read_slots(plan: &Plan, opening: u64, path: &PathState, chain: &mut ChainState) {

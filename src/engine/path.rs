@@ -137,6 +137,8 @@ pub struct PathState {
     pub outside: Outside,
     /// What the flows of the step share.
     pub common: CommonFlow,
+    /// State of the market in the step; 0 where it has but one.
+    pub market_state: usize,
     /// Clock of the next registration attempt.
     pub clock: RegistrationClock,
     /// Block of the registration attempt that the step brings, if it does.
@@ -174,6 +176,7 @@ impl PathState {
             last_lock_block: start.last_lock_block,
             outside: Outside { tao_usd: 0.0, log_willingness: 0.0 },
             common: CommonFlow { factor: 0.0, jump: 0.0 },
+            market_state: 0,
             clock: RegistrationClock { ordinal: 0, remaining: 0.0 },
             attempt: None,
             waiting: Vec::with_capacity(SLOT_CAPACITY),
@@ -218,6 +221,7 @@ impl PathState {
             tao_usd: input.tao_usd,
             log_willingness: math::ln(registration.willingness_start_tao / registration.willingness_median_tao),
         };
+        self.market_state = plan.market.as_ref().map_or(0, |market| market.start);
         self.clock = RegistrationClock::start(input.seed, path, 0);
         self.attempt = None;
         self.waiting.clear();
@@ -417,14 +421,15 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     let Workspace { buffers, flow, growth, extra, ages, keeps_rows, .. } = work;
     let shares = shares::<V>(opening, path, buffers);
     let ages = patch_ages(plan, step, row, path, ages);
+    let law = plan.flow_law(path);
     let inflow_tao = match &plan.extras {
         None => {
             let PathState { common, chain, behaviour, .. } = path;
-            model_kernel::flow_draws::<V>(&plan.flow, draw, *common, chain, behaviour, flow, growth)
+            model_kernel::flow_draws::<V>(law, draw, *common, chain, behaviour, flow, growth)
         }
         Some(extras) => {
             let of_flow = Buffers { flow, extra, growth };
-            extras.draw_flows::<V>(&plan.flow, draw, path, &buffers.share, &ages, of_flow);
+            extras.draw_flows::<V>(law, draw, path, &buffers.share, &ages, of_flow);
             f64::INFINITY
         }
     };

@@ -2,10 +2,12 @@
 
 use crate::engine::extras::Extras;
 use crate::engine::path::Occupant;
+use crate::engine::path::PathState;
 use crate::model::dividends::DividendStep;
 use crate::model::entrants::Nature;
 use crate::model::kernel::BehaviourChunk;
 use crate::model::kernel::FlowStep;
+use crate::model::market_states::MarketStep;
 use crate::model::outside::OutsideStep;
 use crate::model::params::ModelParams;
 use crate::model::switches::RuleSwitch;
@@ -64,6 +66,8 @@ pub struct Plan {
     pub dividends: Option<DividendStep>,
     /// Flows beside the organic law; `None`: there are none.
     pub extras: Option<Extras>,
+    /// States of the market; `None`: it has but one.
+    pub market: Option<MarketStep>,
     pub(crate) chain: Vec<ChainChunk>,
     pub(crate) behaviour: Vec<BehaviourChunk>,
     pub(crate) flows: Vec<FlowChunk>,
@@ -115,6 +119,7 @@ impl Plan {
             keeps_flows,
             dividends: DividendStep::new(&input.model.validators, blocks),
             extras: Extras::new(&input),
+            market: market_step(&input),
             flows: start_flows(&input, chunks),
             chain,
             behaviour,
@@ -130,6 +135,15 @@ impl Plan {
             since_start: age_rule.since_start(input.steps as usize + 1),
             age_rule,
             input,
+        }
+    }
+
+    /// The law of a path's flows in the state of the market that it is in.
+    #[inline(always)]
+    pub(crate) fn flow_law(&self, path: &PathState) -> &FlowStep {
+        match &self.market {
+            None => &self.flow,
+            Some(market) => &market.flows[path.market_state],
         }
     }
 
@@ -153,6 +167,11 @@ fn possible_rules(input: &PlanInput) -> impl Iterator<Item = ProtocolParams> {
 fn moves_weights(input: &PlanInput) -> bool {
     possible_rules(input).any(|rules| !rules.injection_rule.keeps_price())
         && possible_rules(input).any(|rules| rules.pool_rule.is_weighted())
+}
+
+fn market_step(input: &PlanInput) -> Option<MarketStep> {
+    let market = input.model.market.as_ref()?;
+    Some(MarketStep::new(market, &input.model, input.blocks_per_step, input.draw_refinement))
 }
 
 fn start_volatility(input: &PlanInput) -> Vec<(u16, [f64; 2])> {

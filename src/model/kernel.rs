@@ -152,6 +152,14 @@ impl FlowStep {
         }
     }
 
+    /// The same with all volatility, capped as it is, multiplied by `scale`.
+    pub fn with_volatility_scaled(mut self, scale: f64) -> Self {
+        let log2 = (math::ln(scale) * std::f64::consts::LOG2_E) as f32;
+        self.log2_volatility_shift += log2;
+        self.log2_volatility_cap += log2;
+        self
+    }
+
     /// Cap of the absolute flow over the step.
     #[inline(always)]
     pub(super) fn flow_cap(&self) -> f32 {

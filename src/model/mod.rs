@@ -10,6 +10,7 @@ pub mod extra;
 pub mod feedback;
 pub mod jumps;
 pub mod kernel;
+pub mod market_states;
 pub mod outside;
 pub mod params;
 pub mod path_lanes;

@@ -96,6 +96,30 @@ pub struct ClusterParams {
     pub log_reserve_sd: f64,
 }
 
+/// A state of the market and how it is left (MODEL 4.4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarketState {
+    /// Name.
+    pub name: String,
+    /// Factor on the volatility of flows and of TAO/USD.
+    pub volatility_scale: f64,
+    /// Factor on the intensities of jumps: of single subnets, of all, of TAO/USD.
+    pub jump_scale: f64,
+    /// Mean time in it (days).
+    pub mean_days: f64,
+    /// Probability of each state to be the next; 0 of itself.
+    pub next_probability: Vec<f64>,
+}
+
+/// States of the market: a continuous-time Markov chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarketParams {
+    /// The states, at least two.
+    pub states: Vec<MarketState>,
+    /// Index of the state that a path starts in.
+    pub start: usize,
+}
+
 /// How flows answer to prices and dividends (MODEL 4.1, "Feedback"); all 0: they do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FeedbackParams {
@@ -207,4 +231,6 @@ pub struct ModelParams {
     pub subnets: Vec<SubnetParams>,
     /// Groups of subnets that jump together.
     pub clusters: Vec<ClusterParams>,
+    /// States of the market; `None`: it has but one.
+    pub market: Option<MarketParams>,
 }
