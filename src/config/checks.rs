@@ -1,6 +1,7 @@
 //! Ranges of single keys, and the typed parameters that pass them.
 
 use crate::config::ConfigError;
+use crate::config::behaviour;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
 use crate::model::params::EntrantParams;
@@ -15,6 +16,9 @@ use crate::model::params::VolatilityPart;
 
 /// Largest block number, and number of blocks, that is believed: 380 years of chain.
 const BLOCK_MAX: u64 = 1_000_000_000;
+
+/// Largest intensity of jumps (per day): they are drawn from tables that grow with it.
+pub(super) const JUMP_RATE_MAX: f64 = 100.0;
 
 /// A scenario as written, with where each key was set.
 #[derive(Clone, Copy)]
@@ -62,9 +66,10 @@ impl Checks<'_> {
         self.number(key, value, value.is_finite() && value >= 0.0, "a finite number >= 0")
     }
 
-    /// A number of jumps per day: drawn from tables that grow with it.
+    /// A number of jumps per day.
     pub fn jump_rate(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
-        self.number(key, value, (0.0..=100.0).contains(&value), "from 0 to 100")
+        let is_allowed = (0.0..=JUMP_RATE_MAX).contains(&value);
+        self.number(key, value, is_allowed, &format!("from 0 to {JUMP_RATE_MAX}"))
     }
 
     /// A log move whose exponential single precision holds.
@@ -108,7 +113,7 @@ impl Checks<'_> {
     }
 }
 
-/// Parameters of chance and behaviour.
+/// Parameters of chance and behaviour that need no snapshot; [`behaviour::complete`] adds the others.
 pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigError> {
     Ok(ModelParams {
         flow: flow_params(checks)?,
@@ -149,6 +154,10 @@ pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigErr
             dividend_factor: checked!(checks.not_negative(validators.dividend_factor)),
             dividend_factor_day: checked!(checks.not_negative(validators.dividend_factor_day)),
         },
+        feedback: behaviour::feedback(checks)?,
+        subnets: Vec::new(),
+        clusters: Vec::new(),
+        market: None,
     })
 }
 
@@ -185,6 +194,7 @@ fn flow_params(checks: &Checks<'_>) -> Result<FlowParams, ConfigError> {
         },
         loading_mean: checked!(checks.correlation(flow.loading_mean)),
         loading_sd: checked!(checks.not_negative(flow.loading_sd)),
+        sector_loading: checked!(checks.correlation(flow.sector_loading)),
         flow_cap: checked!(checks.log_cap(flow.flow_cap)),
     })
 }

@@ -15,6 +15,10 @@ use toml::de::DeValue;
 use toml::de::Deserializer;
 
 use crate::config::ConfigError;
+use crate::config::behaviour::ClusterSection;
+use crate::config::behaviour::FeedbackSection;
+use crate::config::behaviour::MarketStatesSection;
+use crate::config::behaviour::SubnetSection;
 
 /// The built-in base scenario: every key with its default, unit and source.
 pub const BASE: &str = include_str!("../../configs/base.toml");
@@ -40,6 +44,10 @@ pub(super) struct ScenarioFile {
     pub entrants: EntrantsSection,
     pub validators: ValidatorsSection,
     pub switches: Vec<SwitchSection>,
+    pub feedback: FeedbackSection,
+    pub market_states: MarketStatesSection,
+    pub subnets: Vec<SubnetSection>,
+    pub clusters: Vec<ClusterSection>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -153,6 +161,7 @@ pub(super) struct FlowSection {
     pub volatility_cap: f64,
     pub loading_mean: f64,
     pub loading_sd: f64,
+    pub sector_loading: f64,
     pub flow_cap: f64,
     pub volatility_fast: VolatilitySection,
     pub volatility_slow: VolatilitySection,

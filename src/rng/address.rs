@@ -31,6 +31,12 @@ pub enum Purpose {
     Validator = 9,
     /// Simulated validator sets; path word: the set, step word: the epoch, slot word: the validator.
     ValidatorSet = 10,
+    /// Factors of sectors; slot word: four of them each.
+    Sector = 11,
+    /// Jumps of clusters; slot word: the cluster; index 0: how many, then their sizes, one each.
+    ClusterJump = 12,
+    /// The market state at the end of a step.
+    MarketState = 13,
 }
 
 /// Where a block of four random words lies under a seed.
