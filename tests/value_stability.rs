@@ -60,6 +60,9 @@ fn purposes_keep_their_numbers() {
         Purpose::RuleSwitch,
         Purpose::Validator,
         Purpose::ValidatorSet,
+        Purpose::RevenueNormals,
+        Purpose::RevenueCampaigns,
+        Purpose::RootStakeNormals,
     ];
     for (number, purpose) in purposes.into_iter().enumerate() {
         let counter = Address { path: 5, step: 6, slot: 7, purpose, index: 9 }.counter();

@@ -12,6 +12,7 @@ use crate::model::params::SaleParams;
 use crate::model::params::TaoUsdParams;
 use crate::model::params::ValidatorParams;
 use crate::model::params::VolatilityPart;
+use crate::model::root_stake::RootStakeParams;
 
 /// Largest block number, and number of blocks, that is believed: 380 years of chain.
 const BLOCK_MAX: u64 = 1_000_000_000;
@@ -148,6 +149,13 @@ pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigErr
             noise_half_life_days: checked!(checks.positive(validators.noise_half_life_days)),
             dividend_factor: checked!(checks.not_negative(validators.dividend_factor)),
             dividend_factor_day: checked!(checks.not_negative(validators.dividend_factor_day)),
+        },
+        // Refers to the snapshot: read with it.
+        revenue: Vec::new(),
+        root_stake: RootStakeParams {
+            drift_per_day: checked!(checks.finite(root_stake.drift_per_day)),
+            sd_log_per_sqrt_day: checked!(checks.not_negative(root_stake.sd_log_per_sqrt_day)),
+            half_life_days: checked!(checks.not_negative(root_stake.half_life_days)),
         },
     })
 }

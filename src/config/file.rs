@@ -15,6 +15,7 @@ use toml::de::DeValue;
 use toml::de::Deserializer;
 
 use crate::config::ConfigError;
+use crate::config::revenue::RevenueSection;
 
 /// The built-in base scenario: every key with its default, unit and source.
 pub const BASE: &str = include_str!("../../configs/base.toml");
@@ -39,7 +40,9 @@ pub(super) struct ScenarioFile {
     pub registration: RegistrationSection,
     pub entrants: EntrantsSection,
     pub validators: ValidatorsSection,
+    pub root_stake: RootStakeSection,
     pub switches: Vec<SwitchSection>,
+    pub revenue: Vec<RevenueSection>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -226,6 +229,14 @@ pub(super) struct ValidatorsSection {
     pub noise_half_life_days: f64,
     pub dividend_factor: f64,
     pub dividend_factor_day: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RootStakeSection {
+    pub drift_per_day: f64,
+    pub sd_log_per_sqrt_day: f64,
+    pub half_life_days: f64,
 }
 
 /// Where each key was set last: file and line, or a flag.

@@ -11,6 +11,7 @@ use crate::input::InputError;
 
 mod checks;
 pub mod file;
+mod revenue;
 mod rules;
 pub mod scenario;
 mod start;

@@ -18,6 +18,7 @@ use crate::config::file::EMBEDDED;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
 use crate::config::file::parse_overlay;
+use crate::config::revenue::revenue;
 use crate::config::rules::name_rules;
 use crate::config::rules::protocol_params;
 use crate::config::rules::switches;
@@ -248,7 +249,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
         return Err(checks.refuse("run.name", "\"\"", "a text that is not empty"));
     }
     let protocol = protocol_params(checks)?;
-    let model = model_params(checks)?;
+    let mut model = model_params(checks)?;
     let blocks_per_step = blocks_per_step(checks)?;
     let report_horizons = report_horizons(checks, blocks_per_step)?;
     let horizon_steps = report_horizons[report_horizons.len() - 1].step;
@@ -268,6 +269,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
     let globals = globals(checks, &snapshot, &protocol)?;
     let switches = switches(checks, snapshot.block, snapshot.subnets.len())?;
     let start = chain_start(&snapshot, globals, &protocol, &model.sales);
+    model.revenue = revenue(checks, &start.subnets)?;
     let (books, positions_file) = read_books(checks, &snapshot)?;
     let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
     Ok(Scenario {

@@ -1,12 +1,16 @@
 //! What all paths of a run share: rules, parameters, the start, and constants of one step.
 
 use crate::engine::path::Occupant;
+use crate::engine::revenue::RevenuePlan;
 use crate::model::dividends::DividendStep;
 use crate::model::entrants::Nature;
 use crate::model::kernel::BehaviourChunk;
 use crate::model::kernel::FlowStep;
 use crate::model::outside::OutsideStep;
 use crate::model::params::ModelParams;
+use crate::model::revenue::RevenueParams;
+use crate::model::revenue::RevenueStep;
+use crate::model::root_stake::RootStakeStep;
 use crate::model::switches::RuleSwitch;
 use crate::protocol::coinbase_step::EmissionSales;
 use crate::protocol::flow_kernel::FlowChunk;
@@ -61,6 +65,10 @@ pub struct Plan {
     pub keeps_flows: bool,
     /// How dividends of holders differ from the average; `None`: they do not.
     pub dividends: Option<DividendStep>,
+    /// Own flow of root stake; `None`: there is none.
+    pub root_stake: Option<RootStakeStep>,
+    /// Subnets with revenue.
+    pub(crate) revenue: Vec<RevenuePlan>,
     pub(crate) chain: Vec<ChainChunk>,
     pub(crate) behaviour: Vec<BehaviourChunk>,
     pub(crate) flows: Vec<FlowChunk>,
@@ -108,6 +116,8 @@ impl Plan {
             equal_weights: input.start.subnets.iter().all(|s| s.weight_tao == 0.5) && !moves_weights(&input),
             keeps_flows,
             dividends: DividendStep::new(&input.model.validators, blocks),
+            root_stake: RootStakeStep::coupled(&input.model.root_stake, blocks, input.draw_refinement),
+            revenue: input.model.revenue.iter().map(|params| revenue_plan(&input, params)).collect(),
             flows: start_flows(&input, chunks),
             chain,
             behaviour,
@@ -145,6 +155,17 @@ fn possible_rules(input: &PlanInput) -> impl Iterator<Item = ProtocolParams> {
 fn moves_weights(input: &PlanInput) -> bool {
     possible_rules(input).any(|rules| !rules.injection_rule.keeps_price())
         && possible_rules(input).any(|rules| rules.pool_rule.is_weighted())
+}
+
+/// Revenue of a subnet, which stands in the snapshot.
+fn revenue_plan(input: &PlanInput, params: &RevenueParams) -> RevenuePlan {
+    let netuid = params.subnet.netuid;
+    let subnet = input.start.subnets.iter().find(|subnet| subnet.netuid == netuid);
+    RevenuePlan {
+        law: RevenueStep::coupled(params, input.blocks_per_step, input.draw_refinement),
+        slot: netuid.slot(),
+        miner_burned: subnet.map_or(0.0, |subnet| subnet.miner_burned.min(1.0)),
+    }
 }
 
 /// Flow averages of the snapshot; those of a flow rule that has none yet start as it says.

@@ -1,7 +1,8 @@
-//! What chance and people decide: flows, sales, registrations, TAO/USD.
+//! What chance and people decide: flows, sales, registrations, TAO/USD; revenue of subnets and flows of root stake where a
+//! scenario has them.
 //!
-//! Not modelled yet: feedback of prices on flows, revenue and buybacks, market states, flows of root stake, clusters of
-//! subnets with one operator. [`facts`] compares what is modelled with the data.
+//! Not modelled yet: feedback of prices on flows, market states, clusters of subnets with one operator. [`facts`] compares what
+//! is modelled with the data.
 
 pub mod dividends;
 pub mod entrants;
@@ -11,6 +12,8 @@ pub mod outside;
 pub mod params;
 pub mod path_lanes;
 pub mod registration;
+pub mod revenue;
+pub mod root_stake;
 pub mod switches;
 pub mod uncertainty;
 pub mod validators;

@@ -1,5 +1,8 @@
 //! Parameters of everything that chance and people decide, shared and immutable.
 
+use crate::model::revenue::RevenueParams;
+use crate::model::root_stake::RootStakeParams;
+
 /// One mean-reverting part of log-volatility.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VolatilityPart {
@@ -156,4 +159,8 @@ pub struct ModelParams {
     pub entrants: EntrantParams,
     /// Validators of holders.
     pub validators: ValidatorParams,
+    /// Subnets with revenue, by netuid.
+    pub revenue: Vec<RevenueParams>,
+    /// Own flow of root stake.
+    pub root_stake: RootStakeParams,
 }

@@ -31,6 +31,12 @@ pub enum Purpose {
     Validator = 9,
     /// Simulated validator sets; path word: the set, step word: the epoch, slot word: the validator.
     ValidatorSet = 10,
+    /// Regular revenue of a subnet in a step.
+    RevenueNormals = 11,
+    /// Campaigns that arrive in a step; index 0: their number; from 1: each one's budget and time.
+    RevenueCampaigns = 12,
+    /// Own flow of root stake in a step.
+    RootStakeNormals = 13,
 }
 
 /// Where a block of four random words lies under a seed.

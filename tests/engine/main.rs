@@ -10,4 +10,5 @@ mod laws;
 mod limits;
 mod opening;
 mod pairs;
+mod revenue;
 mod shares;
