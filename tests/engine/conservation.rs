@@ -181,7 +181,7 @@ fn revenue_and_flows_of_root_stake_conserve_tao_and_alpha() {
     for (title, blocks_per_step) in [("revenue, K = 7200", 7_200), ("revenue, K = 360", 360)] {
         let seen = assert_conserved(title, blocks_per_step, 120, |input| {
             eventful(input);
-            input.model.revenue = [93, 64, 4, 120].map(|netuid| customers(input, netuid)).to_vec();
+            input.model.revenue = [120, 51, 5, 10].map(|netuid| customers(input, netuid)).to_vec();
             input.model.root_stake =
                 RootStakeParams { drift_per_day: 0.001, sd_log_per_sqrt_day: 0.05, half_life_days: 9.0 };
         });
@@ -202,8 +202,7 @@ fn root_stake_takes_no_more_than_wallets_have() {
         });
         let seen = watch(&plan, 1, |view, _| view.path.clone()).expect("a sound path");
         let (start, end) = (&seen[0][0], &seen[0][20]);
-        assert!(seen[0].iter().all(|path| path.tao_imbalance().abs() < 1e-12 && path.free_tao >= 0.0));
-        // exp(0.5), and less where claims of nobody come.
+        assert!(seen[0].iter().all(|path| path.tao_imbalance().abs() < 1e-12 && path.free_tao > -1e-9));
         let first = seen[0][1].root_stake_tao - start.root_stake_tao;
         let expected = (start.root_stake_tao * drift_per_day.exp_m1()).min(start.free_tao);
         assert!((first / expected - 1.0).abs() < 1e-12, "{first} TAO, not {expected}");

@@ -302,7 +302,8 @@ fn one_block_steps_are_blocks_with_revenue() {
     let events = assert_equal_at_one_block("revenue, lifecycle", |input| {
         with_customers(input);
         lively(input);
-        input.start.subnets.iter_mut().filter(|subnet| subnet.netuid == NetUid(4)).for_each(|s| s.moving_price = 0.0);
+        let subnet = input.start.subnets.iter_mut().find(|subnet| subnet.netuid == NetUid(4)).expect("a subnet there");
+        (subnet.moving_price, subnet.reserve_tao) = (0.0, 20.0);
     });
     let is_end = |event: &LifecycleEvent| (event.slot, event.kind) == (3, EventKind::Deregistered);
     assert!(events.iter().any(is_end), "a subnet with revenue must be deregistered");
