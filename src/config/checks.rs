@@ -4,6 +4,7 @@ use crate::config::ConfigError;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
 use crate::model::params::EntrantParams;
+use crate::model::params::FeedbackParams;
 use crate::model::params::FlowParams;
 use crate::model::params::JumpParams;
 use crate::model::params::ModelParams;
@@ -157,6 +158,10 @@ pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigErr
             sd_log_per_sqrt_day: checked!(checks.not_negative(root_stake.sd_log_per_sqrt_day)),
             half_life_days: checked!(checks.not_negative(root_stake.half_life_days)),
         },
+        feedback: FeedbackParams::default(),
+        subnets: Vec::new(),
+        clusters: Vec::new(),
+        market: None,
     })
 }
 
@@ -193,6 +198,7 @@ fn flow_params(checks: &Checks<'_>) -> Result<FlowParams, ConfigError> {
         },
         loading_mean: checked!(checks.correlation(flow.loading_mean)),
         loading_sd: checked!(checks.not_negative(flow.loading_sd)),
+        sector_loading: 0.0,
         flow_cap: checked!(checks.log_cap(flow.flow_cap)),
     })
 }

@@ -1,5 +1,6 @@
 //! One path: its state, and one step of K blocks forward.
 
+use crate::engine::extras::Buffers;
 use crate::engine::lifecycle;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
@@ -8,6 +9,7 @@ use crate::engine::revenue;
 use crate::engine::revenue::SubnetRevenue;
 use crate::engine::slot_search::MedianPrices;
 use crate::model::entrants;
+use crate::model::extra::ExtraFlows;
 use crate::model::kernel as model_kernel;
 use crate::model::kernel::BehaviourChunk;
 use crate::model::kernel::CommonFlow;
@@ -141,6 +143,8 @@ pub struct PathState {
     pub revenue: Vec<SubnetRevenue>,
     /// Log move of root stake by its own flow, as far as it will return.
     pub(crate) root_stake_moved: f64,
+    /// State of the market in the step; 0 where it has but one.
+    pub market_state: usize,
     /// Clock of the next registration attempt.
     pub clock: RegistrationClock,
     /// Block of the registration attempt that the step brings, if it does.
@@ -180,6 +184,7 @@ impl PathState {
             common: CommonFlow { factor: 0.0, jump: 0.0 },
             revenue: Vec::with_capacity(plan.revenue.len()),
             root_stake_moved: 0.0,
+            market_state: 0,
             clock: RegistrationClock { ordinal: 0, remaining: 0.0 },
             attempt: None,
             waiting: Vec::with_capacity(SLOT_CAPACITY),
@@ -226,6 +231,7 @@ impl PathState {
         };
         revenue::reset(plan, &mut self.revenue);
         self.root_stake_moved = 0.0;
+        self.market_state = plan.market.as_ref().map_or(0, |market| market.start);
         self.clock = RegistrationClock::start(input.seed, path, 0);
         self.attempt = None;
         self.waiting.clear();
@@ -234,6 +240,10 @@ impl PathState {
         // Threshold and median price of the last path stay as first guesses: the searches are exact from any.
         self.gate_interval = u64::MAX;
         plan.flow.draw_volatility::<V>(input.seed, path, &mut self.behaviour);
+        for &(slot, parts) in &plan.start_volatility {
+            let (chunk, lane) = locate(usize::from(slot));
+            self.behaviour[chunk].set_volatility(lane, parts);
+        }
         for &slot in &plan.unsettled {
             self.settle_incumbent(plan, usize::from(slot));
         }
@@ -320,6 +330,15 @@ impl PathState {
         self.free_tao -= staked_tao;
     }
 
+    /// Whether the subnet of the snapshot still lives in `slot`.
+    #[inline(always)]
+    pub(crate) fn keeps_incumbent(&self, slot: usize) -> bool {
+        match self.occupants[slot] {
+            Some(occupant) => occupant.incumbent,
+            None => false,
+        }
+    }
+
     /// Spot price (TAO per alpha) in `slot`.
     #[inline]
     pub fn price(&self, slot: usize) -> f64 {
@@ -354,6 +373,7 @@ pub struct Workspace {
     pub(crate) flow: FlowBuffers,
     /// `e^f - 1` of the organic flow as drawn.
     pub(crate) growth: SlotSingles,
+    pub(crate) extra: ExtraFlows,
     pub(crate) prices: MedianPrices,
     ages: [AgeChunk; MAX_CHUNKS],
 }
@@ -366,6 +386,7 @@ impl Default for Workspace {
             keeps_rows: true,
             flow: FlowBuffers::default(),
             growth: SlotSingles::zero(),
+            extra: ExtraFlows::default(),
             prices: MedianPrices::default(),
             ages: [AgeChunk::frozen(); MAX_CHUNKS],
         }
@@ -420,13 +441,23 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
 ) -> Result<(), PathFault> {
     let opening = plan.opening_block(step);
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
-    let Workspace { buffers, flow, growth, ages, keeps_rows, .. } = work;
-    let inflow_tao =
-        model_kernel::flow_draws::<V>(&plan.flow, draw, path.common, &path.chain, &mut path.behaviour, flow, growth);
+    let Workspace { buffers, flow, growth, extra, ages, keeps_rows, .. } = work;
     let shares = shares::<V>(opening, path, buffers);
+    let ages = patch_ages(plan, step, row, path, ages);
+    let law = plan.flow_law(path);
+    let inflow_tao = match &plan.extras {
+        None => {
+            let PathState { common, chain, behaviour, .. } = path;
+            model_kernel::flow_draws::<V>(law, draw, *common, chain, behaviour, flow, growth)
+        }
+        Some(extras) => {
+            let of_flow = Buffers { flow, extra, growth };
+            extras.draw_flows::<V>(law, draw, path, &buffers.share, &ages, of_flow);
+            f64::INFINITY
+        }
+    };
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
     let input = StepInput { coinbase: &coinbase, share_factor: shares.factor, growth, held };
-    let ages = patch_ages(plan, step, row, path, ages);
     let is_affordable = costs_at_most(plan, &coinbase, inflow_tao) <= path.free_tao;
     let (sums, is_sound) = if is_affordable && !plan.keeps_flows && plan.revenue.is_empty() {
         kernel::step_pass::<V, EQUAL>(&mut path.chain, input, ages, *keeps_rows, buffers)
@@ -440,6 +471,7 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
 }
 
 /// More than the organic flow can cost (TAO): all flows into pools, at reserves that the coinbase can have let grow by then.
+/// With extra flows nothing is known before they trade.
 fn costs_at_most(plan: &Plan, coinbase: &CoinbaseStep, inflow_tao: f64) -> f64 {
     1.01 * inflow_tao + coinbase.blocks * coinbase.emission_tao[0] * plan.growth_cap
 }

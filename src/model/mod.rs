@@ -1,19 +1,21 @@
 //! What chance and people decide: flows, sales, registrations, TAO/USD; revenue of subnets and flows of root stake where a
-//! scenario has them.
-//!
-//! Not modelled yet: feedback of prices on flows, market states, clusters of subnets with one operator. [`facts`] compares what
-//! is modelled with the data.
+//! scenario has them. [`facts`] compares what is modelled with the data.
 
+pub mod clusters;
 pub mod dividends;
 pub mod entrants;
+pub mod extra;
+pub mod feedback;
 pub mod jumps;
 pub mod kernel;
+pub mod market_states;
 pub mod outside;
 pub mod params;
 pub mod path_lanes;
 pub mod registration;
 pub mod revenue;
 pub mod root_stake;
+pub mod sectors;
 pub mod switches;
 pub mod uncertainty;
 pub mod validators;

@@ -31,12 +31,18 @@ pub enum Purpose {
     Validator = 9,
     /// Simulated validator sets; path word: the set, step word: the epoch, slot word: the validator.
     ValidatorSet = 10,
+    /// Factors of sectors; slot word: four of them each.
+    Sector = 11,
+    /// Jumps of clusters; slot word: the cluster; index 0: how many, then their sizes, one each.
+    ClusterJump = 12,
+    /// The market state at the end of a step.
+    MarketState = 13,
     /// Regular revenue of a subnet in a step.
-    RevenueNormals = 11,
+    RevenueNormals = 14,
     /// Campaigns that arrive in a step; index 0: their number; from 1: each one's budget and time.
-    RevenueCampaigns = 12,
+    RevenueCampaigns = 15,
     /// Own flow of root stake in a step.
-    RootStakeNormals = 13,
+    RootStakeNormals = 16,
 }
 
 /// Where a block of four random words lies under a seed.
