@@ -56,6 +56,7 @@
 //! | What answers to prices, strikes groups of subnets, or depends on the state of the market | [`model::feedback`], [`model::sectors`], [`model::clusters`], [`model::market_states`] |
 //! | How flows beside the organic law enter a step | [`model::extra`], [`engine::extras`] |
 //! | When subnets register, and what entrants are like | [`model::registration`], [`model::entrants`] |
+//! | Revenue of subnets: buybacks, pegged payouts; the own flow of root stake | [`model::revenue`], [`engine::revenue`], [`model::root_stake`] |
 //! | What the validator of a holder earns, and why; collusion | [`model::dividends`], [`model::validators`] |
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
@@ -130,7 +131,7 @@
 //!
 //! Each module lists what it leaves out of what it stands for, with the size of the effect where it is known; the list of
 //! the chain's rules is in [`protocol`]. Of the whole: books hold and do not trade; liquidity outside the subnet pools,
-//! revenue of subnets and uncertainty of the parameters do not exist on a path.
+//! uncertainty of the parameters does not exist on a path.
 
 pub mod calibration;
 pub mod cli;

@@ -137,6 +137,19 @@ fn all_behaviours() {
     ));
 }
 
+/// Subnets with customers, one of which stops, and root stake that flows.
+#[test]
+fn revenue() {
+    let revenue = "[root_stake]\nsd_log_per_sqrt_day = 0.02\nhalf_life_days = 5\n\
+                   [[revenue]]\nnetuid = 93\nmedian_usd_per_day = 500\nsd_log = 0.8\nhalf_life_days = 4\n\
+                   campaign_rate_per_day = 1\ncampaign_budget_median_usd = 7000\ncampaign_budget_sd_log = 0.4\n\
+                   campaign_spend_days = 3.5\nmargin = 0.3\nbuyback = 0.9\npayout_of_revenue = 0.7\n\
+                   creator_sale_fraction = 0.9\n[[revenue]]\nnetuid = 64\nmedian_usd_per_day = 30000\nbuyback = 1\nstop_day = 5\n";
+    let files =
+        assert_same_bytes(&format!("[run]\npaths = 100\nhorizon_days = 12\nreport_days = [3]\n{RECORDS}{revenue}"));
+    assert!(files.contains_key("revenue.parquet"));
+}
+
 #[test]
 fn another_seed_gives_other_results() {
     let directory = TempDir::new().expect("a temporary directory");

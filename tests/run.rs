@@ -83,6 +83,25 @@ fn the_same_run_is_not_simulated_twice() {
     assert_eq!(fs::read(out.join("runtime.json")).unwrap(), before);
 }
 
+/// The file and the table of revenue come with a subnet that has some, and go with it.
+#[test]
+fn revenue_is_reported_where_there_is_some() {
+    let parent = tempdir().unwrap();
+    let (out, scenario) = (parent.path().join("run"), parent.path().join("my.toml"));
+    fs::write(&scenario, "[[revenue]]\nnetuid = 93\nmedian_usd_per_day = 900\nbuyback = 1\n").unwrap();
+    let output = run_small(&out, &[scenario.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(names(&out).contains(&"revenue.parquet".to_owned()), "{:?}", names(&out));
+    let table = String::from_utf8(output.stdout).unwrap();
+    for part in ["Revenue of SN93", "revenue, USD a day", "900 ± 0", "bought back over paid", "miner emission withheld"]
+    {
+        assert!(table.contains(part), "`{part}` is not in:\n{table}");
+    }
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    assert_eq!(run_small(&out, &["--force"]).status.code(), Some(0));
+    assert_eq!(names(&out), FILES);
+}
+
 #[test]
 fn another_run_needs_force() {
     let (_parent, out) = finished_run();

@@ -63,6 +63,9 @@ fn purposes_keep_their_numbers() {
         Purpose::Sector,
         Purpose::ClusterJump,
         Purpose::MarketState,
+        Purpose::RevenueNormals,
+        Purpose::RevenueCampaigns,
+        Purpose::RootStakeNormals,
     ];
     for (number, purpose) in purposes.into_iter().enumerate() {
         let counter = Address { path: 5, step: 6, slot: 7, purpose, index: 9 }.counter();

@@ -17,6 +17,7 @@ pub mod converge;
 pub mod error;
 pub mod init;
 pub mod replay;
+mod revenue;
 pub mod run;
 pub mod story;
 pub mod summarize;

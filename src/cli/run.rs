@@ -48,6 +48,7 @@ use crate::risk::histogram::SubnetCube;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::recorder::RecordPlan;
 use crate::risk::recorder::RunRecorder;
+use crate::risk::revenue::RevenueStatistics;
 use crate::risk::subnet::SubnetOpening;
 use crate::risk::subnet::SubnetStatistics;
 use crate::simd::Backend;
@@ -260,11 +261,14 @@ pub fn simulate(
         &scenario.quantile_probabilities,
         options.paths,
     );
+    let earners = scenario.model.revenue.iter().map(|revenue| revenue.subnet).collect();
+    let mut revenue = RevenueStatistics::new(earners, &labels.horizons_days);
     let mut writer = ResultWriter::start(target, labels, identity(scenario))?;
     let mut refused = None;
     let consume = |batch: BatchRecord| {
         batch.paths.iter().for_each(|row| books.push(row));
         batch.deregistrations.iter().for_each(|row| subnets.push_deregistration(row));
+        batch.revenue.iter().for_each(|row| revenue.push(row));
         count(batch.count as u64);
         let BatchRecord { paths, events, samples, .. } = batch;
         match writer.send(RowBlock { paths, events, samples }) {
@@ -283,6 +287,7 @@ pub fn simulate(
     }
     let cube = merge_cubes(scenario, outcome.map_err(explain)?);
     let (subnet_rows, quantile_rows) = subnets.finish(&cube);
+    writer.add_revenue(revenue.finish());
     let result_hash = writer.finish(target, &books.finish(), &subnet_rows, &quantile_rows)?;
     Ok(Simulated { result_hash, seconds })
 }

@@ -8,11 +8,13 @@ use std::path::Path;
 use anyhow::Context;
 use anyhow::Result;
 
+use crate::cli::revenue::revenue_table;
 use crate::cli::table::Style;
 use crate::cli::table::risk_table;
 use crate::output::error::OutputError;
 use crate::output::manifest::Manifest;
 use crate::output::read::read_deregistration_risk;
+use crate::output::read::read_revenue;
 use crate::output::read::read_summary;
 use crate::output::summary::SUMMARY_JSON_FILE;
 
@@ -39,5 +41,6 @@ pub fn summary_text(directory: &Path, json: bool, style: Style) -> Result<String
         let path = directory.join(SUMMARY_JSON_FILE);
         return fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()));
     }
-    Ok(risk_table(&read_summary(directory)?, &read_deregistration_risk(directory)?, style))
+    let risks = risk_table(&read_summary(directory)?, &read_deregistration_risk(directory)?, style);
+    Ok(risks + &revenue_table(&read_revenue(directory)?, style))
 }

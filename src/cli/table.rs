@@ -21,7 +21,7 @@ const DOLLARS_WIDTH: usize = 37;
 /// Of a cell, the part for the share of the opening value.
 const SHARE_WIDTH: usize = 7;
 /// Cells side by side.
-const CELLS: usize = 3;
+pub(super) const CELLS: usize = 3;
 /// Holdings listed by deregistration risk.
 const HOLDINGS_LISTED: usize = 10;
 
@@ -223,7 +223,7 @@ fn holdings_table(deregistrations: &[DeregistrationRisk], style: Style) -> Strin
 }
 
 /// A label at the left and cells flush right.
-fn line(label: &str, cells: impl IntoIterator<Item = String>) -> String {
+pub(super) fn line(label: &str, cells: impl IntoIterator<Item = String>) -> String {
     line_of(CELL_WIDTH, label, cells)
 }
 
@@ -238,7 +238,7 @@ fn line_of(width: usize, label: &str, cells: impl IntoIterator<Item = String>) -
 }
 
 /// Value and half-width of the interval, to two digits of the latter.
-fn with_error(estimate: &Estimate, unit: &str) -> String {
+pub(super) fn with_error(estimate: &Estimate, unit: &str) -> String {
     let half_width = estimate.half_width();
     let decimals = decimals(half_width);
     let error = if half_width.is_finite() { grouped(half_width, decimals) + unit } else { "n/a".to_owned() };
@@ -250,7 +250,7 @@ fn count(estimate: &Estimate) -> String {
 }
 
 /// A fraction in per cent with its error; only a bound where no path, or every path, was a hit.
-fn percent(estimate: &Estimate) -> String {
+pub(super) fn percent(estimate: &Estimate) -> String {
     let estimate = estimate.scaled(100.0);
     let decimals = decimals(estimate.half_width());
     match (estimate.value, estimate.standard_error > 0.0) {
@@ -312,7 +312,7 @@ pub(super) fn printable(name: &str) -> String {
 }
 
 /// Values without repetitions, in order of appearance.
-fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
+pub(super) fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut found = Vec::new();
     for value in values {
         if !found.contains(&value) {

@@ -13,6 +13,7 @@ use crate::model::params::SaleParams;
 use crate::model::params::TaoUsdParams;
 use crate::model::params::ValidatorParams;
 use crate::model::params::VolatilityPart;
+use crate::model::root_stake::RootStakeParams;
 
 /// Largest block number, and number of blocks, that is believed: 380 years of chain.
 const BLOCK_MAX: u64 = 1_000_000_000;
@@ -155,6 +156,13 @@ pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigErr
             dividend_factor_day: checked!(checks.not_negative(validators.dividend_factor_day)),
         },
         feedback: behaviour::feedback(checks)?,
+        // Refers to the snapshot: read with it.
+        revenue: Vec::new(),
+        root_stake: RootStakeParams {
+            drift_per_day: checked!(checks.finite(root_stake.drift_per_day)),
+            sd_log_per_sqrt_day: checked!(checks.not_negative(root_stake.sd_log_per_sqrt_day)),
+            half_life_days: checked!(checks.not_negative(root_stake.half_life_days)),
+        },
         subnets: Vec::new(),
         clusters: Vec::new(),
         market: None,

@@ -19,6 +19,7 @@ use crate::config::behaviour::ClusterSection;
 use crate::config::behaviour::FeedbackSection;
 use crate::config::behaviour::MarketStatesSection;
 use crate::config::behaviour::SubnetSection;
+use crate::config::revenue::RevenueSection;
 
 /// The built-in base scenario: every key with its default, unit and source.
 pub const BASE: &str = include_str!("../../configs/base.toml");
@@ -43,11 +44,13 @@ pub(super) struct ScenarioFile {
     pub registration: RegistrationSection,
     pub entrants: EntrantsSection,
     pub validators: ValidatorsSection,
+    pub root_stake: RootStakeSection,
     pub switches: Vec<SwitchSection>,
     pub feedback: FeedbackSection,
     pub market_states: MarketStatesSection,
     pub subnets: Vec<SubnetSection>,
     pub clusters: Vec<ClusterSection>,
+    pub revenue: Vec<RevenueSection>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -235,6 +238,14 @@ pub(super) struct ValidatorsSection {
     pub noise_half_life_days: f64,
     pub dividend_factor: f64,
     pub dividend_factor_day: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RootStakeSection {
+    pub drift_per_day: f64,
+    pub sd_log_per_sqrt_day: f64,
+    pub half_life_days: f64,
 }
 
 /// Where each key was set last: file and line, or a flag.

@@ -12,6 +12,7 @@ use crate::input::InputError;
 mod behaviour;
 mod checks;
 pub mod file;
+mod revenue;
 mod rules;
 pub mod scenario;
 mod start;

@@ -19,6 +19,7 @@ use crate::config::file::EMBEDDED;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
 use crate::config::file::parse_overlay;
+use crate::config::revenue::revenue;
 use crate::config::rules::name_rules;
 use crate::config::rules::protocol_params;
 use crate::config::rules::switches;
@@ -270,6 +271,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
     let switches = switches(checks, snapshot.block, snapshot.subnets.len())?;
     behaviour::complete(&mut model, checks, &snapshot)?;
     let start = chain_start(&snapshot, globals, &protocol, &model.sales);
+    model.revenue = revenue(checks, &start.subnets)?;
     let (books, positions_file) = read_books(checks, &snapshot)?;
     let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
     Ok(Scenario {

@@ -10,6 +10,8 @@ use crate::engine::path::PathState;
 use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
+use crate::engine::revenue;
+use crate::engine::revenue::SubnetRevenue;
 use crate::model::kernel as model_kernel;
 use crate::model::kernel::Draw;
 use crate::protocol::block;
@@ -67,14 +69,22 @@ pub fn advance_block<V: Vector>(
     if path.protocol != before {
         state.gate_interval = u64::MAX;
     }
+    let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
+    revenue::open(plan, draw, path);
     read_slots(plan, opening, path, &mut state.chain);
     run_coinbase(&path.protocol, opening, state);
     draw_flows::<V>(plan, step, path, &state.report, work);
     path.issuance_tao = state.chain.issuance_tao;
     path.root_stake_tao = state.chain.root_stake_tao;
     for (subnet, report) in state.chain.subnets.iter_mut().zip(&state.report.subnets) {
-        sell_emission(plan, path, subnet, report);
         let slot = subnet.netuid.slot();
+        let earner =
+            (0..plan.revenue.len()).find(|&index| plan.revenue[index].slot == slot && !path.revenue[index].is_over());
+        let creators = earner.and_then(|index| plan.revenue[index].law.creator_sale_fraction());
+        sell_emission(plan, path, creators, subnet, report);
+        if let Some(index) = earner {
+            buy_back(plan, path, index, subnet);
+        }
         let started = if subnet.is_started() { 1.0 } else { 0.0 };
         let paid_tao = trade_flow(subnet, f64::from(work.growth.get(slot)) * started, held.get(slot));
         subnet.flow.pending.user += paid_tao;
@@ -85,6 +95,8 @@ pub fn advance_block<V: Vector>(
             flows.set_lane(lane, &subnet.flow);
         }
     }
+    path.revenue.iter_mut().for_each(SubnetRevenue::close);
+    path.move_root_stake(plan, draw);
     work.events.clear();
     lifecycle::end_step::<V>(plan, step, path, work);
 }
@@ -144,12 +156,20 @@ fn run_coinbase(params: &ProtocolParams, opening: u64, state: &mut BlockState) {
     block::coinbase(params, Rounding::Continuous, &mut state.chain, &mut state.gate, &[], &mut state.report);
 }
 
-/// Sales by owners, miners and validators, then root claims, one after the other through the pool (MODEL 3.4).
-fn sell_emission(plan: &Plan, path: &mut PathState, subnet: &mut SubnetState, report: &SubnetReport) {
+/// Sales by owners, miners and validators, then root claims, one after the other through the pool (MODEL 3.4). `creators`: the
+/// part that miners sell, where it is not that of other subnets.
+fn sell_emission(
+    plan: &Plan,
+    path: &mut PathState,
+    creators: Option<f64>,
+    subnet: &mut SubnetState,
+    report: &SubnetReport,
+) {
     let sales = &plan.input.model.sales;
+    let miner_part = creators.unwrap_or(sales.miner);
     let split = &report.alpha_out;
     let paid_to_miners = split.server * (1.0 - subnet.miner_burned.min(1.0));
-    let sold = sales.owner * split.owner + sales.miner * paid_to_miners + sales.validator * split.validator;
+    let sold = sales.owner * split.owner + miner_part * paid_to_miners + sales.validator * split.validator;
     subnet.staked_alpha -= sold;
     let proceeds_tao = sell(subnet, sold);
     path.free_tao += proceeds_tao;
@@ -162,6 +182,22 @@ fn sell_emission(plan: &Plan, path: &mut PathState, subnet: &mut SubnetState, re
     let root_tao = sell(subnet, swapped);
     path.root_stake_tao += root_tao;
     subnet.flow.pending.protocol -= root_tao;
+}
+
+/// Lets the revenue with the number `index` buy alpha of its `subnet`.
+fn buy_back(plan: &Plan, path: &mut PathState, index: usize, subnet: &mut SubnetState) {
+    if !subnet.is_started() {
+        return;
+    }
+    let revenue = &mut path.revenue[index];
+    let paid_tao = plan.revenue[index].law.buyback_usd(revenue.step.revenue_usd) / path.outside.tao_usd;
+    revenue.step.buyback_tao = paid_tao;
+    path.free_tao -= paid_tao;
+    let pool = Pool::from(&*subnet);
+    let after = pool.after_buy(paid_tao);
+    (subnet.reserve_tao, subnet.reserve_alpha) = (after.reserve_tao, after.reserve_alpha);
+    subnet.staked_alpha += pool.reserve_alpha - after.reserve_alpha;
+    subnet.flow.pending.user += paid_tao;
 }
 
 fn sell(subnet: &mut SubnetState, alpha: f64) -> f64 {

@@ -5,6 +5,8 @@ use crate::engine::lifecycle;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::engine::record::EventKind;
+use crate::engine::revenue;
+use crate::engine::revenue::SubnetRevenue;
 use crate::engine::slot_search::MedianPrices;
 use crate::model::entrants;
 use crate::model::extra::ExtraFlows;
@@ -137,6 +139,10 @@ pub struct PathState {
     pub outside: Outside,
     /// What the flows of the step share.
     pub common: CommonFlow,
+    /// Revenue of those subnets that have some.
+    pub revenue: Vec<SubnetRevenue>,
+    /// Log move of root stake by its own flow, as far as it will return.
+    pub(crate) root_stake_moved: f64,
     /// State of the market in the step; 0 where it has but one.
     pub market_state: usize,
     /// Clock of the next registration attempt.
@@ -176,6 +182,8 @@ impl PathState {
             last_lock_block: start.last_lock_block,
             outside: Outside { tao_usd: 0.0, log_willingness: 0.0 },
             common: CommonFlow { factor: 0.0, jump: 0.0 },
+            revenue: Vec::with_capacity(plan.revenue.len()),
+            root_stake_moved: 0.0,
             market_state: 0,
             clock: RegistrationClock { ordinal: 0, remaining: 0.0 },
             attempt: None,
@@ -221,6 +229,8 @@ impl PathState {
             tao_usd: input.tao_usd,
             log_willingness: math::ln(registration.willingness_start_tao / registration.willingness_median_tao),
         };
+        revenue::reset(plan, &mut self.revenue);
+        self.root_stake_moved = 0.0;
         self.market_state = plan.market.as_ref().map_or(0, |market| market.start);
         self.clock = RegistrationClock::start(input.seed, path, 0);
         self.attempt = None;
@@ -310,6 +320,16 @@ impl PathState {
         self.emission_level
     }
 
+    /// Lets TAO flow to root from wallets, at most all that they have, or back.
+    #[inline(always)]
+    pub(crate) fn move_root_stake(&mut self, plan: &Plan, draw: Draw) {
+        let Some(flow) = &plan.root_stake else { return };
+        let growth = math::exp_m1(flow.advance(draw, &mut self.root_stake_moved));
+        let staked_tao = (self.root_stake_tao * growth).min(self.free_tao.max(0.0));
+        self.root_stake_tao += staked_tao;
+        self.free_tao -= staked_tao;
+    }
+
     /// Whether the subnet of the snapshot still lives in `slot`.
     #[inline(always)]
     pub(crate) fn keeps_incumbent(&self, slot: usize) -> bool {
@@ -397,11 +417,14 @@ pub fn advance<V: Vector>(
     held: &SlotValues,
     work: &mut Workspace,
 ) -> Result<(), PathFault> {
+    let draw = Draw { seed: plan.input.seed, path: path.path, step, block: plan.opening_block(step) as f64 };
+    revenue::open(plan, draw, path);
     if plan.equal_weights {
         advance_slots::<V, true>(plan, step, row, path, held, work)?;
     } else {
         advance_slots::<V, false>(plan, step, row, path, held, work)?;
     }
+    path.move_root_stake(plan, draw);
     work.events.clear();
     lifecycle::end_step::<V>(plan, step, path, work);
     Ok(())
@@ -436,7 +459,7 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
     let input = StepInput { coinbase: &coinbase, share_factor: shares.factor, growth, held };
     let is_affordable = costs_at_most(plan, &coinbase, inflow_tao) <= path.free_tao;
-    let (sums, is_sound) = if is_affordable && !plan.keeps_flows {
+    let (sums, is_sound) = if is_affordable && !plan.keeps_flows && plan.revenue.is_empty() {
         kernel::step_pass::<V, EQUAL>(&mut path.chain, input, ages, *keeps_rows, buffers)
     } else {
         advance_checked::<V, EQUAL>(plan, path, input, ages, buffers)
@@ -453,7 +476,7 @@ fn costs_at_most(plan: &Plan, coinbase: &CoinbaseStep, inflow_tao: f64) -> f64 {
     1.01 * inflow_tao + coinbase.blocks * coinbase.emission_tao[0] * plan.growth_cap
 }
 
-/// [`kernel::step_pass`] where the flow may cost more than there is in wallets, or enters flow averages.
+/// [`kernel::step_pass`] where the flow may cost more than there is in wallets, enters flow averages, or follows buybacks.
 #[inline(always)]
 fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     plan: &Plan,
@@ -462,8 +485,11 @@ fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     ages: impl Fn(usize) -> &'a AgeChunk,
     buffers: &mut StepBuffers,
 ) -> (StepSums, bool) {
-    let sums = kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, input, buffers);
-    let flow_tao = trade_flows::<V, EQUAL>(path, path.free_tao + sums.sold_tao, input.held, buffers);
+    let mut sums = kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, input, buffers);
+    let bought_tao = revenue::trade(plan, path, &mut sums, buffers);
+    let wallets_tao = path.free_tao + sums.sold_tao - bought_tao;
+    let flow_tao = bought_tao + trade_flows::<V, EQUAL>(path, wallets_tao, input.held, buffers);
+    revenue::close(plan, path, buffers);
     let blocks = input.coinbase.blocks;
     if plan.keeps_flows {
         flow_kernel::close_pass::<V>(&path.protocol, blocks, &path.chain, &mut path.flows, buffers);

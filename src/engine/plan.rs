@@ -3,6 +3,7 @@
 use crate::engine::extras::Extras;
 use crate::engine::path::Occupant;
 use crate::engine::path::PathState;
+use crate::engine::revenue::RevenuePlan;
 use crate::model::dividends::DividendStep;
 use crate::model::entrants::Nature;
 use crate::model::kernel::BehaviourChunk;
@@ -10,6 +11,9 @@ use crate::model::kernel::FlowStep;
 use crate::model::market_states::MarketStep;
 use crate::model::outside::OutsideStep;
 use crate::model::params::ModelParams;
+use crate::model::revenue::RevenueParams;
+use crate::model::revenue::RevenueStep;
+use crate::model::root_stake::RootStakeStep;
 use crate::model::switches::RuleSwitch;
 use crate::protocol::coinbase_step::EmissionSales;
 use crate::protocol::flow_kernel::FlowChunk;
@@ -64,6 +68,10 @@ pub struct Plan {
     pub keeps_flows: bool,
     /// How dividends of holders differ from the average; `None`: they do not.
     pub dividends: Option<DividendStep>,
+    /// Own flow of root stake; `None`: there is none.
+    pub root_stake: Option<RootStakeStep>,
+    /// Subnets with revenue.
+    pub(crate) revenue: Vec<RevenuePlan>,
     /// Flows beside the organic law; `None`: there are none.
     pub extras: Option<Extras>,
     /// States of the market; `None`: it has but one.
@@ -118,6 +126,8 @@ impl Plan {
             equal_weights: input.start.subnets.iter().all(|s| s.weight_tao == 0.5) && !moves_weights(&input),
             keeps_flows,
             dividends: DividendStep::new(&input.model.validators, blocks),
+            root_stake: RootStakeStep::coupled(&input.model.root_stake, blocks, input.draw_refinement),
+            revenue: input.model.revenue.iter().map(|params| revenue_plan(&input, params)).collect(),
             extras: Extras::new(&input),
             market: market_step(&input),
             flows: start_flows(&input, chunks),
@@ -167,6 +177,17 @@ fn possible_rules(input: &PlanInput) -> impl Iterator<Item = ProtocolParams> {
 fn moves_weights(input: &PlanInput) -> bool {
     possible_rules(input).any(|rules| !rules.injection_rule.keeps_price())
         && possible_rules(input).any(|rules| rules.pool_rule.is_weighted())
+}
+
+/// Revenue of a subnet, which stands in the snapshot.
+fn revenue_plan(input: &PlanInput, params: &RevenueParams) -> RevenuePlan {
+    let netuid = params.subnet.netuid;
+    let subnet = input.start.subnets.iter().find(|subnet| subnet.netuid == netuid);
+    RevenuePlan {
+        law: RevenueStep::coupled(params, input.blocks_per_step, input.draw_refinement),
+        slot: netuid.slot(),
+        miner_burned: subnet.map_or(0.0, |subnet| subnet.miner_burned.min(1.0)),
+    }
 }
 
 fn market_step(input: &PlanInput) -> Option<MarketStep> {

@@ -1,5 +1,6 @@
 //! What is kept of a path: rows that cross from the engine to risk and output.
 
+use crate::engine::revenue::RevenueFigures;
 use crate::units::NetUid;
 
 /// Outcome of one book on one path up to one report horizon. P&L is against the opening mark value.
@@ -119,4 +120,17 @@ pub struct DeregistrationRow {
     pub payout_tao_per_alpha: f64,
     /// Spot price (TAO per alpha) just before.
     pub price_before: f64,
+}
+
+/// Revenue of one subnet on one path up to one report horizon.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RevenueRow {
+    /// Path index.
+    pub path: u64,
+    /// Its number among the subnets with revenue of the scenario.
+    pub subnet: u16,
+    /// Index of the horizon in the scenario's report horizons.
+    pub horizon: u16,
+    /// Sums since the start.
+    pub total: RevenueFigures,
 }

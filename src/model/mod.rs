@@ -1,9 +1,8 @@
 //! What chance and people decide: flows, sales, registrations, TAO/USD.
 //!
 //! Off by default, since no data tell it from nothing: [`feedback`] of prices and dividends on flows, [`sectors`], [`clusters`] of
-//! subnets with one operator, [`market_states`].
-//!
-//! Not modelled yet: revenue and buybacks, flows of root stake. [`facts`] compares what is modelled with the data.
+//! subnets with one operator, [`market_states`], [`revenue`] of subnets, the own flow of [`root_stake`]. [`facts`] compares what is
+//! modelled with the data.
 
 pub mod clusters;
 pub mod dividends;
@@ -17,6 +16,8 @@ pub mod outside;
 pub mod params;
 pub mod path_lanes;
 pub mod registration;
+pub mod revenue;
+pub mod root_stake;
 pub mod sectors;
 pub mod switches;
 pub mod uncertainty;

@@ -1,5 +1,7 @@
 //! Parameters of everything that chance and people decide, shared and immutable.
 
+use crate::model::revenue::RevenueParams;
+use crate::model::root_stake::RootStakeParams;
 use crate::units::NetUid;
 
 /// One mean-reverting part of log-volatility.
@@ -225,6 +227,10 @@ pub struct ModelParams {
     pub entrants: EntrantParams,
     /// Validators of holders.
     pub validators: ValidatorParams,
+    /// Subnets with revenue, by netuid.
+    pub revenue: Vec<RevenueParams>,
+    /// Own flow of root stake.
+    pub root_stake: RootStakeParams,
     /// Answers of flows to prices and dividends.
     pub feedback: FeedbackParams,
     /// Subnets of the snapshot of which more is known, at most one entry each.

@@ -29,6 +29,7 @@ use crate::output::schema::Column;
 use crate::output::schema::FILES;
 use crate::output::schema::FileSchema;
 use crate::output::schema::Kind;
+use crate::output::schema::OPTIONAL_FILE;
 
 /// SHA-256 of some bytes.
 pub type Digest = [u8; 32];
@@ -44,14 +45,14 @@ impl fmt::Display for ResultHash {
 }
 
 impl ResultHash {
-    /// Combines the digests of the columns of each file, in the order of [`FILES`].
+    /// Combines the digests of the columns of each file, in the order of [`FILES`], then of [`OPTIONAL_FILE`] in runs that have it.
     ///
     /// # Panics
     /// If files or columns are missing.
     pub fn combine(files: &[Vec<Digest>]) -> Self {
-        assert_eq!(files.len(), FILES.len());
+        assert!((FILES.len()..=FILES.len() + 1).contains(&files.len()));
         let mut hasher = Sha256::new();
-        for (schema, digests) in FILES.iter().zip(files) {
+        for (schema, digests) in FILES.into_iter().chain([OPTIONAL_FILE]).zip(files) {
             assert_eq!(schema.columns.len(), digests.len());
             hash_text(&mut hasher, schema.file);
             for (column, digest) in schema.columns.iter().zip(digests) {
@@ -145,7 +146,7 @@ fn hash_text(hasher: &mut Sha256, text: &str) {
 /// # Errors
 /// If a file is missing, damaged, or has other columns than the schema.
 pub fn hash_run(directory: &Path) -> Result<ResultHash, OutputError> {
-    let digests = |schema: &&'static FileSchema| {
+    let digests = |schema: &'static FileSchema| {
         let mut hashes = ColumnHashes::new(schema);
         read_batches(directory, schema, |batch| {
             hashes.update(batch);
@@ -153,7 +154,8 @@ pub fn hash_run(directory: &Path) -> Result<ResultHash, OutputError> {
         })?;
         Ok(hashes.finish())
     };
-    let files: Vec<Vec<Digest>> = FILES.iter().map(digests).collect::<Result<_, OutputError>>()?;
+    let optional = directory.join(OPTIONAL_FILE.file).exists().then_some(OPTIONAL_FILE);
+    let files: Vec<Vec<Digest>> = FILES.into_iter().chain(optional).map(digests).collect::<Result<_, OutputError>>()?;
     Ok(ResultHash::combine(&files))
 }
 

@@ -22,6 +22,7 @@ use crate::engine::record::PathRow;
 use crate::output::error::OutputError;
 use crate::output::schema::FileSchema;
 use crate::output::schema::PATHS;
+use crate::output::schema::REVENUE;
 use crate::output::schema::SUBNETS;
 use crate::output::schema::SUMMARY;
 use crate::risk::book::Basis;
@@ -29,7 +30,10 @@ use crate::risk::book::Currency;
 use crate::risk::book::Measure;
 use crate::risk::book::SummaryRow;
 use crate::risk::estimate::Estimate;
+use crate::risk::revenue::RevenueFigure;
+use crate::risk::revenue::RevenueMeasure;
 use crate::units::NetUid;
+use crate::units::SubnetId;
 
 /// Rows read at once.
 const BATCH_ROWS: usize = 8_192;
@@ -133,6 +137,12 @@ impl Cells<'_> {
 
     fn u32(&self, name: &str) -> u32 {
         self.column(name).as_primitive::<UInt32Type>().value(self.row)
+    }
+
+    fn netuid(&self) -> Result<NetUid, OutputError> {
+        let netuid = self.u32("netuid");
+        let refuse = |_| OutputError::Value { path: self.path.clone(), column: "netuid", value: netuid.to_string() };
+        u16::try_from(netuid).map(NetUid).map_err(refuse)
     }
 
     fn text(&self, name: &str) -> &str {
@@ -253,15 +263,9 @@ pub struct DeregistrationRisk {
 /// As [`read_batches`], and if a netuid exceeds the chain's.
 pub fn read_deregistration_risk(directory: &Path) -> Result<Vec<DeregistrationRisk>, OutputError> {
     read_rows(directory, &SUBNETS, |cells| {
-        let netuid = cells.u32("netuid");
-        let netuid = u16::try_from(netuid).map_err(|_| OutputError::Value {
-            path: cells.path.clone(),
-            column: "netuid",
-            value: netuid.to_string(),
-        })?;
         let loss = cells.optional_f64("loss_given_deregistration").zip(cells.optional_f64("loss_standard_error"));
         Ok(DeregistrationRisk {
-            netuid: NetUid(netuid),
+            netuid: cells.netuid()?,
             name: cells.text("name").to_owned(),
             held: cells.column("held").as_boolean().value(cells.row),
             horizon_days: cells.f64("horizon_days"),
@@ -273,6 +277,34 @@ pub fn read_deregistration_risk(directory: &Path) -> Result<Vec<DeregistrationRi
                 samples: cells.u64("samples"),
             },
             loss: loss.map(|(value, error)| Estimate::normal(value, error, cells.u64("deregistered_samples"))),
+        })
+    })
+}
+
+/// The figures of `revenue.parquet`; none where the run has no such file.
+///
+/// # Errors
+/// As [`read_batches`], and if a measure is unknown or a netuid exceeds the chain's.
+pub fn read_revenue(directory: &Path) -> Result<Vec<RevenueFigure>, OutputError> {
+    if !directory.join(REVENUE.file).exists() {
+        return Ok(Vec::new());
+    }
+    read_rows(directory, &REVENUE, |cells| {
+        let samples = cells.u64("samples");
+        let estimate = |value| {
+            Some(Estimate {
+                value,
+                standard_error: cells.optional_f64("standard_error")?,
+                ci_low: cells.optional_f64("ci_low")?,
+                ci_high: cells.optional_f64("ci_high")?,
+                samples,
+            })
+        };
+        Ok(RevenueFigure {
+            id: SubnetId { netuid: cells.netuid()?, registered_at: cells.u64("registered_at") },
+            horizon_days: cells.f64("horizon_days"),
+            measure: cells.one_of("measure", &RevenueMeasure::ALL, RevenueMeasure::name)?,
+            estimate: cells.optional_f64("value").and_then(estimate),
         })
     })
 }

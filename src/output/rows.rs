@@ -8,6 +8,7 @@ use crate::output::parquet::Columns;
 use crate::output::parquet::Row;
 use crate::risk::book::SummaryRow;
 use crate::risk::estimate::Estimate;
+use crate::risk::revenue::RevenueFigure;
 use crate::risk::subnet::QuantileRow;
 use crate::risk::subnet::SubnetRow;
 use crate::units::NetUid;
@@ -117,6 +118,17 @@ impl Row for QuantileRow {
         columns.text(self.metric.name());
         columns.f64(self.horizon_days);
         columns.f64(self.probability);
+        append_estimate(columns, self.estimate.as_ref());
+        columns.u64(self.estimate.map_or(0, |estimate| estimate.samples));
+    }
+}
+
+impl Row for RevenueFigure {
+    fn append(&self, columns: &mut Columns) {
+        append_netuid(columns, self.id.netuid);
+        columns.u64(self.id.registered_at);
+        columns.f64(self.horizon_days);
+        columns.text(self.measure.name());
         append_estimate(columns, self.estimate.as_ref());
         columns.u64(self.estimate.map_or(0, |estimate| estimate.samples));
     }

@@ -16,6 +16,7 @@ use crate::output::manifest::Manifest;
 use crate::output::manifest::RUNTIME_FILE;
 use crate::output::manifest::Runtime;
 use crate::output::schema::FILES;
+use crate::output::schema::OPTIONAL_FILE;
 use crate::output::summary::SUMMARY_JSON_FILE;
 
 /// Name of the file whose lock says that a run is being written.
@@ -97,6 +98,7 @@ impl RunDirectory {
             }
             _ => self.created.clear(),
         }
+        self.finish_optional()?;
         for name in result_files() {
             let path = self.path.join(name);
             fs::rename(self.partial(name), &path).map_err(OutputError::io("rename a file to", &path))?;
@@ -104,8 +106,18 @@ impl RunDirectory {
         sync_directory(&self.path)
     }
 
+    /// The file that only some runs have: an older run's goes where this run has none.
+    fn finish_optional(&self) -> Result<(), OutputError> {
+        let (partial, path) = (self.partial(OPTIONAL_FILE.file), self.path.join(OPTIONAL_FILE.file));
+        match (partial.exists(), path.exists()) {
+            (true, _) => fs::rename(partial, &path).map_err(OutputError::io("rename a file to", &path)),
+            (false, true) => fs::remove_file(&path).map_err(OutputError::io("remove", &path)),
+            (false, false) => Ok(()),
+        }
+    }
+
     fn remove_partial_files(&self) {
-        for name in result_files() {
+        for name in result_files().chain([OPTIONAL_FILE.file]) {
             let _ = fs::remove_file(self.partial(name));
         }
     }
@@ -143,7 +155,7 @@ fn check_contents(path: &Path, force: bool) -> Result<(), OutputError> {
         let name = entry.map_err(|source| unwritable(path, source))?.file_name();
         let name = name.to_string_lossy();
         let ours = |file: &str| name == file || name == format!(".{file}.partial");
-        if name != LOCK_FILE && !result_files().any(ours) {
+        if name != LOCK_FILE && !result_files().chain([OPTIONAL_FILE.file]).any(ours) {
             return Err(OutputError::Occupied { path: path.to_owned(), entry: name.into_owned() });
         }
     }

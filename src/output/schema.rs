@@ -109,6 +109,7 @@ const HORIZON_DAYS: Column = number("horizon_days", "report horizon (days from t
 
 const NO_DEATH: &str = "if no path deregistered it";
 const NO_EXPOSURE: &str = "if no path was alive since the previous horizon";
+const NOTHING_MINTED: &str = "if the ratio is of nothing on every path";
 const NONE_ALIVE: &str = "if it is alive on no path";
 
 /// `summary.parquet`: every measure of every book.
@@ -267,6 +268,30 @@ pub static SAMPLES: FileSchema = FileSchema {
     ],
 };
 
+/// `revenue.parquet`: subnets with revenue; only in runs whose scenario has some.
+pub static REVENUE: FileSchema = FileSchema {
+    file: "revenue.parquet",
+    rows: "subnet with revenue x report horizon x measure; only where the scenario has such subnets",
+    columns: &[
+        NETUID,
+        REGISTERED_AT,
+        HORIZON_DAYS,
+        column(
+            "measure",
+            Kind::Text,
+            "revenue_usd_per_day (mean), buyback_tao (mean TAO that bought alpha), miner_emission_tao (mean value of \
+                what miners received, at the opening price of each step), withheld_fraction (of the value of miner \
+                emission), emission_neutrality (buybacks over the value of what miners received); sums from the start \
+                to the horizon, ratios of means over paths",
+        ),
+        number("value", "the estimate").null(NOTHING_MINTED),
+        number("standard_error", "its standard error; of ratios by the delta method").null(NOTHING_MINTED),
+        number("ci_low", "lower end of the 95 % interval").null(NOTHING_MINTED),
+        number("ci_high", "upper end of the 95 % interval").null(NOTHING_MINTED),
+        column("samples", Kind::U64, "paths"),
+    ],
+};
+
 /// Blocks within steps of one path, written by `taorisk replay --blocks --out`; no part of a run directory.
 pub static BLOCKS: FileSchema = FileSchema {
     file: "blocks.parquet",
@@ -324,10 +349,13 @@ pub static CONVERGENCE: FileSchema = FileSchema {
 /// All Parquet files of a run, in the order of the result hash.
 pub static FILES: [&FileSchema; 6] = [&SUMMARY, &PATHS, &SUBNETS, &QUANTILES, &EVENTS, &SAMPLES];
 
+/// A Parquet file that only some runs have; in the result hash after the others where it is there.
+pub static OPTIONAL_FILE: &FileSchema = &REVENUE;
+
 /// Every column of every file as Markdown tables, for the documentation.
 pub fn schema_markdown() -> String {
     let mut text = format!("Schema version {SCHEMA_VERSION}.\n");
-    for schema in FILES.into_iter().chain([&BLOCKS]) {
+    for schema in FILES.into_iter().chain([OPTIONAL_FILE, &BLOCKS]) {
         let _ = write!(
             text,
             "\n## {}\n\nA row is: {}.\n\n| column | type | meaning |\n|---|---|---|\n",
@@ -345,11 +373,12 @@ mod tests {
     use super::*;
     use crate::risk::book::Measure;
     use crate::risk::histogram::Buckets;
+    use crate::risk::revenue::RevenueMeasure;
     use std::collections::BTreeSet;
 
     #[test]
     fn names_are_distinct_and_snake_case() {
-        for schema in FILES {
+        for schema in FILES.into_iter().chain([OPTIONAL_FILE]) {
             let names: BTreeSet<_> = schema.columns.iter().map(|column| column.name).collect();
             assert_eq!(names.len(), schema.columns.len(), "{}", schema.file);
             let plain = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -360,6 +389,8 @@ mod tests {
     #[test]
     fn the_meanings_name_what_the_code_does() {
         let measures = SUMMARY.columns[1].meaning;
+        let of_revenue = REVENUE.columns[3].meaning;
+        assert!(RevenueMeasure::ALL.iter().all(|measure| of_revenue.contains(measure.name())), "{of_revenue}");
         assert!(Measure::ALL.iter().all(|measure| measures.contains(measure.name())), "{measures}");
         assert!(Buckets::AMOUNT.relative_error() <= 0.004);
         assert!(Buckets::PRICE.relative_error() <= 0.016 && Buckets::SHARE.relative_error() <= 0.016);
@@ -378,7 +409,7 @@ mod tests {
     #[test]
     fn markdown_has_a_line_for_each_column() {
         let text = schema_markdown();
-        let columns: usize = FILES.iter().chain(&[&BLOCKS]).map(|schema| schema.columns.len()).sum();
+        let columns: usize = FILES.iter().chain(&[OPTIONAL_FILE, &BLOCKS]).map(|schema| schema.columns.len()).sum();
         assert_eq!(text.lines().filter(|line| line.starts_with("| `")).count(), columns);
         assert!(text.contains("| `level` | Float64 |"));
     }

@@ -30,12 +30,14 @@ use crate::output::schema::EVENTS;
 use crate::output::schema::FileSchema;
 use crate::output::schema::PATHS;
 use crate::output::schema::QUANTILES;
+use crate::output::schema::REVENUE;
 use crate::output::schema::SAMPLES;
 use crate::output::schema::SUBNETS;
 use crate::output::schema::SUMMARY;
 use crate::output::summary::SUMMARY_JSON_FILE;
 use crate::output::summary::summary_json;
 use crate::risk::book::SummaryRow;
+use crate::risk::revenue::RevenueFigure;
 use crate::risk::subnet::QuantileRow;
 use crate::risk::subnet::SubnetRow;
 
@@ -110,6 +112,7 @@ impl Drop for Inbox {
 /// Writes the result files of one run.
 pub struct ResultWriter {
     identity: Identity,
+    revenue: Vec<RevenueFigure>,
     backlog: Arc<Backlog>,
     sender: Option<Sender<RowBlock>>,
     thread: Option<JoinHandle<Result<StreamDigests, OutputError>>>,
@@ -133,7 +136,7 @@ impl ResultWriter {
         let backlog = Arc::new(Backlog::default());
         let inbox = Inbox { blocks, backlog: Arc::clone(&backlog) };
         let thread = thread::spawn(move || streams.write_all(&inbox));
-        Ok(Self { identity, backlog, sender: Some(sender), thread: Some(thread) })
+        Ok(Self { identity, revenue: Vec::new(), backlog, sender: Some(sender), thread: Some(thread) })
     }
 
     /// Hands over a block; waits while too much is waiting.
@@ -147,6 +150,11 @@ impl ResultWriter {
             self.join()?;
         }
         Ok(())
+    }
+
+    /// Figures of subnets with revenue, to be written at the end; without any there is no file of them.
+    pub fn add_revenue(&mut self, figures: Vec<RevenueFigure>) {
+        self.revenue = figures;
     }
 
     /// Ends the streamed files, writes the others, and gives the hash of all.
@@ -165,7 +173,11 @@ impl ResultWriter {
         let subnet_digests = write_table(directory, &SUBNETS, &self.identity, subnets)?;
         let quantile_digests = write_table(directory, &QUANTILES, &self.identity, quantiles)?;
         directory.write_text(SUMMARY_JSON_FILE, &summary_json(&self.identity, summary))?;
-        Ok(ResultHash::combine(&[summary_digests, paths, subnet_digests, quantile_digests, events, samples]))
+        let mut digests = vec![summary_digests, paths, subnet_digests, quantile_digests, events, samples];
+        if !self.revenue.is_empty() {
+            digests.push(write_table(directory, &REVENUE, &self.identity, &self.revenue)?);
+        }
+        Ok(ResultHash::combine(&digests))
     }
 
     /// Closes the channel and waits for the thread.

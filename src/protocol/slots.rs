@@ -235,7 +235,7 @@ pub struct StepBuffers {
     pub reserve_alpha_mid: SlotValues,
     /// Relative growth of the TAO reserve by the organic net flow, `e^f - 1`.
     pub growth: SlotValues,
-    /// TAO that the organic flow put into the pool.
+    /// TAO that the organic flow put into the pool, and buybacks of subnets with revenue.
     pub flow_tao: SlotValues,
     pub(crate) scratch: CoinbaseScratch,
 }

@@ -330,8 +330,7 @@ mod tests {
                 paths: rows.collect(),
                 deregistrations: paths.clone().filter(gone).map(deregistration).collect(),
                 events: paths.flat_map(|p| [event(p, EventKind::Registered), event(p, EventKind::Started)]).collect(),
-                samples: Vec::new(),
-                story: None,
+                ..BatchRecord::default()
             });
         }
         outcomes

@@ -7,6 +7,7 @@
 //! | value at risk | [`tail`]: exact order statistic | exact binomial ranks |
 //! | expected shortfall | [`tail`]: exact tail mean | asymptotic variance |
 //! | quantile of P&L, drawdown, price, share | [`histogram`]: stated relative error | ranks, widened to bucket edges |
+//! | revenue, buybacks, their ratio to miner emission | [`revenue`] | sample variance; delta method for ratios |
 //! | hazard | [`subnet`]: deaths over exposure | Poisson |
 //! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
 //!
@@ -23,5 +24,6 @@ pub mod moments;
 pub mod paired;
 pub mod recorder;
 pub mod replay;
+pub mod revenue;
 pub mod subnet;
 pub mod tail;

@@ -7,6 +7,7 @@ use crate::engine::record::DeregistrationRow;
 use crate::engine::record::EventKind;
 use crate::engine::record::EventRow;
 use crate::engine::record::PathRow;
+use crate::engine::record::RevenueRow;
 use crate::engine::record::SampleRow;
 use crate::engine::recorder::Recorder;
 use crate::engine::recorder::StepView;
@@ -46,6 +47,8 @@ pub struct BatchRecord {
     pub deregistrations: Vec<DeregistrationRow>,
     /// Lifecycle events of sampled paths, by path.
     pub events: Vec<EventRow>,
+    /// Revenue of the subnets that have some, by path, horizon, subnet.
+    pub revenue: Vec<RevenueRow>,
     /// States of sampled paths, by path and step.
     pub samples: Vec<SampleRow>,
     /// The story of the batch's one path, where it was asked for.
@@ -115,6 +118,16 @@ impl RunRecorder {
         });
     }
 
+    fn record_revenue(&mut self, view: &StepView<'_>, horizon: usize) {
+        let rows = view.path.revenue.iter().enumerate().map(|(subnet, revenue)| RevenueRow {
+            path: u64::from(view.path.path),
+            subnet: subnet as u16,
+            horizon: horizon as u16,
+            total: revenue.total,
+        });
+        self.batch.revenue.extend(rows);
+    }
+
     fn sample(&mut self, view: &StepView<'_>) {
         if self.reads_rows(view.path.path) {
             self.batch.samples.extend(sample_rows(view));
@@ -142,6 +155,7 @@ impl Recorder for RunRecorder {
         }
         if let Some(horizon) = self.plan.horizon_steps.iter().position(|&step| step == view.step) {
             self.count_survivors(view, horizon);
+            self.record_revenue(view, horizon);
         }
         self.sample(view);
         self.tell(view);
@@ -155,6 +169,7 @@ impl Recorder for RunRecorder {
         batch.paths.extend_from_slice(self.tracker.rows(count));
         batch.deregistrations.sort_by_key(|row| row.path);
         batch.events.sort_by_key(|row| row.path);
+        batch.revenue.sort_by_key(|row| row.path);
         batch.samples.sort_by_key(|row| row.path);
         batch
     }

@@ -53,7 +53,7 @@ pub struct StepRow {
     pub block: u64,
     /// USD per TAO.
     pub tao_usd: f64,
-    /// TAO that organic flows put into the kept slots' pools in the step, net.
+    /// TAO that organic flows and buybacks put into the kept slots' pools in the step, net.
     pub organic_flow_tao: f64,
     /// TAO that the chain put into them: injection and chain buys.
     pub chain_spending_tao: f64,

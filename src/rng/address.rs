@@ -37,6 +37,12 @@ pub enum Purpose {
     ClusterJump = 12,
     /// The market state at the end of a step.
     MarketState = 13,
+    /// Regular revenue of a subnet in a step.
+    RevenueNormals = 14,
+    /// Campaigns that arrive in a step; index 0: their number; from 1: each one's budget and time.
+    RevenueCampaigns = 15,
+    /// Own flow of root stake in a step.
+    RootStakeNormals = 16,
 }
 
 /// Where a block of four random words lies under a seed.

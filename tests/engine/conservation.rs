@@ -9,6 +9,7 @@ use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
 use taorisk::engine::record::EventKind;
 use taorisk::engine::step;
+use taorisk::model::root_stake::RootStakeParams;
 use taorisk::model::switches::RuleSwitch;
 use taorisk::model::switches::SwitchTime;
 use taorisk::protocol::emission;
@@ -20,8 +21,10 @@ use taorisk::protocol::upgrades::Change;
 use taorisk::simd::Backend;
 use taorisk::units::SLOT_CAPACITY;
 
+use crate::drive::customers;
 use crate::drive::days;
 use crate::drive::plan;
+use crate::drive::silence;
 use crate::drive::watch;
 
 const PATHS: u64 = 4;
@@ -169,6 +172,43 @@ fn an_eventful_run_conserves_tao_and_alpha() {
         };
         let halved = [3, 19, 50, 63, 92].into_iter().filter(|&slot| halvings(slot) == 2.0).count();
         assert!(halved >= 3, "{halved} of the subnets before a halving are left and have passed it");
+    }
+}
+
+/// Campaigns, pegs, creators' sales, and TAO that move between root and wallets.
+#[test]
+fn revenue_and_flows_of_root_stake_conserve_tao_and_alpha() {
+    for (title, blocks_per_step) in [("revenue, K = 7200", 7_200), ("revenue, K = 360", 360)] {
+        let seen = assert_conserved(title, blocks_per_step, 120, |input| {
+            eventful(input);
+            input.model.revenue = [120, 51, 5, 10].map(|netuid| customers(input, netuid)).to_vec();
+            input.model.root_stake =
+                RootStakeParams { drift_per_day: 0.001, sd_log_per_sqrt_day: 0.05, half_life_days: 9.0 };
+        });
+        let end = &seen[0].last().expect("steps").path;
+        assert!(end.revenue.iter().any(|revenue| revenue.total.buyback_tao > 0.0), "{:?}", end.revenue);
+        let root = |seen: &Seen| seen.path.root_stake_tao;
+        assert!(seen[0].windows(2).any(|pair| root(&pair[1]) < root(&pair[0])), "root stake must leave too");
+    }
+}
+
+/// Wallets that pour into root until they are empty, and root that pours out.
+#[test]
+fn root_stake_takes_no_more_than_wallets_have() {
+    for drift_per_day in [0.5, -0.5] {
+        let plan = plan(7_200, 20, |input| {
+            silence(input);
+            input.model.root_stake = RootStakeParams { drift_per_day, ..RootStakeParams::default() };
+        });
+        let seen = watch(&plan, 1, |view, _| view.path.clone()).expect("a sound path");
+        let (start, end) = (&seen[0][0], &seen[0][20]);
+        assert!(seen[0].iter().all(|path| path.tao_imbalance().abs() < 1e-12 && path.free_tao > -1e-9));
+        let first = seen[0][1].root_stake_tao - start.root_stake_tao;
+        let expected = (start.root_stake_tao * drift_per_day.exp_m1()).min(start.free_tao);
+        assert!((first / expected - 1.0).abs() < 1e-12, "{first} TAO, not {expected}");
+        let all = start.root_stake_tao + start.free_tao;
+        let expected = if drift_per_day > 0.0 { all } else { start.root_stake_tao * (-10.0_f64).exp() };
+        assert!((end.root_stake_tao / expected - 1.0).abs() < 1e-3, "{} TAO", end.root_stake_tao);
     }
 }
 

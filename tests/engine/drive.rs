@@ -15,9 +15,14 @@ use taorisk::engine::recorder::StepView;
 use taorisk::engine::run;
 use taorisk::engine::run::RunError;
 use taorisk::engine::run::RunOptions;
+use taorisk::model::revenue::CampaignParams;
+use taorisk::model::revenue::PayoutPeg;
+use taorisk::model::revenue::RevenueParams;
 use taorisk::protocol::slots::SlotValues;
 use taorisk::simd::Backend;
 use taorisk::units::BLOCKS_PER_DAY;
+use taorisk::units::NetUid;
+use taorisk::units::SubnetId;
 
 /// The shipped scenario with steps of `blocks_per_step` blocks, changed by `change`.
 pub fn plan(blocks_per_step: u64, steps: u32, change: impl FnOnce(&mut PlanInput)) -> Plan {
@@ -38,6 +43,29 @@ pub fn silence(input: &mut PlanInput) {
     model.registration.hazard_per_day = 0.0;
     model.entrants.never_start_probability_incumbent = 1.0;
     model.entrants.enable_delay_mean_days = 1e9;
+}
+
+/// A subnet of the snapshot with customers, campaigns several a day, a peg that binds and creators that sell most.
+pub fn customers(input: &PlanInput, netuid: u16) -> RevenueParams {
+    let subnet = input.start.subnets.iter().find(|subnet| subnet.netuid == NetUid(netuid)).expect("a subnet there");
+    RevenueParams {
+        subnet: SubnetId { netuid: NetUid(netuid), registered_at: subnet.registered_at },
+        median_usd_per_day: 2_000.0,
+        sd_log: 0.7,
+        half_life_days: 5.0,
+        start_usd_per_day: 1_000.0,
+        campaigns: CampaignParams {
+            rate_per_day: 3.0,
+            budget_median_usd: 7_000.0,
+            budget_sd_log: 0.5,
+            spend_days: 2.5,
+        },
+        stop_day: f64::INFINITY,
+        margin: 0.3,
+        buyback: 0.8,
+        peg: Some(PayoutPeg { usd_per_day: 300.0, of_revenue: 0.1 }),
+        creator_sale_fraction: Some(0.9),
+    }
 }
 
 /// Mean delay in days of a number of blocks.

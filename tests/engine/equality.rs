@@ -15,6 +15,7 @@ use taorisk::engine::step;
 use taorisk::model::params::ClusterParams;
 use taorisk::model::params::FeedbackParams;
 use taorisk::model::params::SubnetParams;
+use taorisk::model::root_stake::RootStakeParams;
 use taorisk::model::switches::RuleSwitch;
 use taorisk::model::switches::SwitchTime;
 use taorisk::protocol::emission::InjectionRule;
@@ -29,6 +30,7 @@ use taorisk::simd::Backend;
 use taorisk::units::NetUid;
 use taorisk::units::SLOT_CAPACITY;
 
+use crate::drive::customers;
 use crate::drive::days;
 use crate::drive::deviation;
 use crate::drive::plan;
@@ -98,6 +100,11 @@ impl Deviations {
         self.see("issuance", a.issuance_tao, b.issuance_tao);
         self.see("root stake", a.root_stake_tao, b.root_stake_tao);
         self.see("free TAO", a.free_tao, b.free_tao);
+        for (a, b) in a.revenue.iter().zip(&b.revenue) {
+            self.see("revenue", a.total.revenue_usd, b.total.revenue_usd);
+            self.see("buybacks", a.total.buyback_tao, b.total.buyback_tao);
+            self.see("miner emission", a.total.miner_tao, b.total.miner_tao);
+        }
         assert_eq!(a.occupants, b.occupants);
         let flow_rules = !a.flows.is_empty();
         for slot in (0..SLOT_CAPACITY).filter(|&slot| a.occupants[slot].is_some()) {
@@ -116,6 +123,7 @@ impl Deviations {
             self.see("burned alpha", a.burned_alpha[lane], b.burned_alpha[lane]);
             self.see("unclaimed root alpha", a.unclaimed_root_alpha[lane], b.unclaimed_root_alpha[lane]);
             self.see("moving price", a.moving_price[lane], b.moving_price[lane]);
+            self.see("withheld part", a.miner_burned[lane], b.miner_burned[lane]);
             assert_eq!((a.started[lane], a.enabled[lane]), (b.started[lane], b.enabled[lane]));
         }
     }
@@ -275,6 +283,37 @@ fn one_block_steps_are_blocks_across_halvings() {
             subnet.staked_alpha += threshold - 300.3 - subnet.issuance_alpha();
         }
     });
+}
+
+/// Withheld parts move from block to block, and with them the shares of all; root stake flows.
+fn with_customers(input: &mut PlanInput) {
+    input.model.revenue = [93, 64, 4].map(|netuid| customers(input, netuid)).to_vec();
+    input.model.revenue[1].peg = None;
+    input.model.revenue[2].creator_sale_fraction = Some(0.05);
+    input.model.root_stake = RootStakeParams { drift_per_day: 0.002, sd_log_per_sqrt_day: 0.02, half_life_days: 3.0 };
+}
+
+#[test]
+fn one_block_steps_are_blocks_with_revenue() {
+    assert_equal_at_one_block("revenue", with_customers);
+    assert_equal_at_one_block("revenue, weights", |input| {
+        with_customers(input);
+        for (index, subnet) in input.start.subnets.iter_mut().enumerate() {
+            subnet.weight_tao = 0.3 + 0.4 * ((7 * index) % 128) as f64 / 127.0;
+        }
+    });
+    assert_equal_at_one_block("revenue, shares by flow", |input| {
+        with_customers(input);
+        input.protocol.share_rule = ShareRule::N;
+    });
+    let events = assert_equal_at_one_block("revenue, lifecycle", |input| {
+        with_customers(input);
+        lively(input);
+        let subnet = input.start.subnets.iter_mut().find(|subnet| subnet.netuid == NetUid(4)).expect("a subnet there");
+        (subnet.moving_price, subnet.reserve_tao) = (0.0, 20.0);
+    });
+    let is_end = |event: &LifecycleEvent| (event.slot, event.kind) == (3, EventKind::Deregistered);
+    assert!(events.iter().any(is_end), "a subnet with revenue must be deregistered");
 }
 
 /// Registrations, prunes, start_call and enabling, several of each.

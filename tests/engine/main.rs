@@ -11,4 +11,5 @@ mod laws;
 mod limits;
 mod opening;
 mod pairs;
+mod revenue;
 mod shares;

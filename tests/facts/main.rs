@@ -303,7 +303,7 @@ impl Kernel for OnData<'_> {
 /// Every slot as an incumbent's.
 #[inline(always)]
 fn initial_behaviour<V: Vector>(step: &FlowStep, input: &PlanInput, path: u32) -> [BehaviourChunk; MAX_CHUNKS] {
-    let nature = Nature::median(&input.model.flow);
+    let nature = Nature::of_incumbent(&input.model.flow, None);
     let mut median = BehaviourChunk::empty();
     (0..8).for_each(|lane| median.settle(lane, 0, &nature));
     median.registered_at = BehaviourChunk::empty().registered_at;
