@@ -53,7 +53,7 @@ pub fn ingest(args: &IngestArgs) -> anyhow::Result<()> {
         return print_result(ingested.report.to_json().as_bytes());
     }
     if !args.quiet {
-        eprint!("{}wrote     {}\n", ingested.report.to_text(), out.display());
+        eprintln!("{}wrote     {}", ingested.report.to_text(), out.display());
     }
     Ok(())
 }

@@ -264,7 +264,7 @@ fn derive(row: &mut Row) -> Result<(), InputError> {
         if !(staked >= 0.0) {
             return Err(row.problem(format!(
                 "{outstanding} alpha outside the pool is less than the {protocol} owned by the protocol and {burned} burned \
-                 that the base or the mapping has; give a newer base"
+                 that the base or the mapping has; give a base nearer in time"
             )));
         }
         row.fill("alpha_staked_by_wallets", Cell::number(staked, Origin::Derived));
@@ -322,7 +322,9 @@ fn remarks(rows: &[Row], base: Option<&Snapshot>) -> Vec<String> {
     }
     if let (Some(base), Some(block)) = (base, rows.first().and_then(|row| row.number("block"))) {
         let days = (block - base.block as f64) / BLOCKS_PER_DAY as f64;
-        remarks.push(format!("the base is {days:.1} days older"));
+        if days != 0.0 {
+            remarks.push(format!("the base is {:.1} days {}", days.abs(), if days > 0.0 { "older" } else { "newer" }));
+        }
         let gone = base.subnets.iter().filter(|subnet| subnet.netuid > last).map(|subnet| subnet.netuid.to_string());
         let gone: Vec<String> = gone.collect();
         if !gone.is_empty() {

@@ -81,6 +81,11 @@ impl Mapping {
         Ok(Self { file: document.name.clone(), records: file.records, columns: mapped })
     }
 
+    /// Columns with the fields that they are read from.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.columns.iter().filter_map(|(column, entry)| Some((column.as_str(), entry.field.as_deref()?)))
+    }
+
     /// The column of each entry, which must be one of the kind.
     fn entries(&self, kind: IngestKind) -> Result<Vec<(&'static ColumnSpec, &Entry)>, InputError> {
         self.columns.iter().map(|(name, entry)| Ok((self.spec(kind, name)?, entry))).collect()

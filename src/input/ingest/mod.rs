@@ -1,15 +1,16 @@
 //! Snapshots and positions in the forms that people have, to the canonical tables.
 //!
-//! Files become [`record`]s of named values; the [`forms`], or a [`mapping`], say which value is which canonical column
-//! and in which unit; [`chain`] and [`holdings`] join and fill rows, [`units`] brings amounts to tokens. What comes out is
+//! Files become records of named values; the [`forms`], or a [`mapping`], say which value is which canonical column
+//! and in which unit; rows are joined and filled, amounts brought to tokens. What comes out is
 //! checked by the readers that a scenario uses ([`Ingested::check`]), with messages that name the place in the source.
 //!
 //! Nothing is guessed: a column that a scenario needs comes from the files, from another snapshot of the same subnet (what
 //! moves slowly only: never reserves, prices or what wallets stake), from a constant in the mapping, or by arithmetic
 //! (price from reserves; what wallets stake from all alpha outside the pool). The [`Report`] counts which is which.
 //!
-//! Not done: fetching anything; formatting of tables other than CSV and Parquet; the cost of positions, which no form has
-//! as one figure.
+//! Not done: fetching anything; the cost of positions, which no form has as one figure; the locked TAO of registrations,
+//! which the forms lack or give as 0. Where files give no registration blocks, a slot with another subnet than the base's
+//! is seen by its alpha alone, so not where the older subnet was itself a few weeks old.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -183,8 +184,9 @@ fn find_kind(
     let gives = |kind: IngestKind, wanted: &[&str]| {
         records.iter().zip(forms).any(|(records, form)| {
             let fields = field_names(records);
-            let rules = field_rules(*form, kind, mapping).unwrap_or_default();
-            rules.iter().any(|rule| wanted.contains(&rule.spec.name) && fields.contains(rule.field.as_str()))
+            let mapped = mapping.into_iter().flat_map(Mapping::fields);
+            let known = form.rules(kind).iter().map(|rule| (rule.column, rule.field));
+            mapped.chain(known).any(|(column, field)| wanted.contains(&column) && fields.contains(field))
         })
     };
     match (gives(IngestKind::Snapshot, &["tao_in"]), gives(IngestKind::Positions, &["alpha", "value_tao"])) {

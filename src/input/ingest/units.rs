@@ -84,7 +84,7 @@ fn decide(rows: &[Row], column: &str, join: impl Fn(f64, f64) -> f64) -> Result<
 fn unit_of_size(size: f64) -> Option<Unit> {
     if size <= SUPPLY_CAP {
         Some(Unit::Token)
-    } else if size >= POOLS_TAO_MIN * RAO_PER_TAO && size <= SUPPLY_CAP * RAO_PER_TAO {
+    } else if (POOLS_TAO_MIN * RAO_PER_TAO..=SUPPLY_CAP * RAO_PER_TAO).contains(&size) {
         Some(Unit::Rao)
     } else {
         None
@@ -155,10 +155,12 @@ fn decide_positions(rows: &[Row], column: &'static str) -> Result<Unit, InputErr
         (true, false) => Ok(Unit::Token),
         (false, true) => Ok(Unit::Rao),
         (true, true) => Err(first.problem(format!(
-            "{column}: figures of up to {largest:e} have fractions, so they are neither whole rao nor tokens (at most {SUPPLY_CAP})"
+            "{column}: figures of up to {largest:e} have fractions, so they are neither whole rao nor tokens \
+             (at most {SUPPLY_CAP})"
         ))),
         (false, false) => Err(first.problem(format!(
-            "{column}: whole figures of up to {largest:e} can be rao or tokens; give unit = \"rao\" or \"token\" in a mapping"
+            "{column}: whole figures of up to {largest:e} can be rao or tokens; \
+             give unit = \"rao\" or \"token\" in a mapping"
         ))),
     }
 }
