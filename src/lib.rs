@@ -55,6 +55,8 @@
 //! | TAO/USD, the common factor, willingness to pay for a slot | [`model::outside`] |
 //! | When subnets register, and what entrants are like | [`model::registration`], [`model::entrants`] |
 //! | What the validator of a holder earns, and why; collusion | [`model::dividends`], [`model::validators`] |
+//! | What is estimated, what is assumed, and where it is wrong | [`model::card`] |
+//! | A snapshot or positions in other forms | [`input::ingest`] |
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
 //! | Parameters from history, and their errors | [`calibration`], [`model::uncertainty`] |

@@ -1,7 +1,8 @@
 //! What chance and people decide: flows, sales, registrations, TAO/USD.
 //!
 //! Not modelled yet: feedback of prices on flows, revenue and buybacks, market states, flows of root stake, clusters of
-//! subnets with one operator. [`facts`] compares what is modelled with the data.
+//! subnets with one operator. [`facts`] compares what is modelled with the data; [`card`] says what is estimated, what is
+//! assumed, and where it is wrong.
 
 pub mod dividends;
 pub mod entrants;
@@ -17,3 +18,6 @@ pub mod validators;
 
 #[doc = include_str!("FACTS.md")]
 pub mod facts {}
+
+#[doc = include_str!("CARD.md")]
+pub mod card {}

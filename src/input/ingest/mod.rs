@@ -1,8 +1,8 @@
 //! Snapshots and positions in the forms that people have, to the canonical tables.
 //!
-//! Files become records of named values; the [`forms`], or a [`mapping`], say which value is which canonical column
-//! and in which unit; rows are joined and filled, amounts brought to tokens. What comes out is
-//! checked by the readers that a scenario uses ([`Ingested::check`]), with messages that name the place in the source.
+//! Files become records of named values; the [`forms`], or a [`mapping`], say which value is which canonical column and in
+//! which unit; rows are joined and filled, amounts brought to tokens. What comes out is checked by the readers that a
+//! scenario uses ([`Ingested::check`]), with messages that name the place in the source.
 //!
 //! Nothing is guessed: a column that a scenario needs comes from the files, from another snapshot of the same subnet (what
 //! moves slowly only: never reserves, prices or what wallets stake), from a constant in the mapping, or by arithmetic
