@@ -58,6 +58,8 @@
 //! | When subnets register, and what entrants are like | [`model::registration`], [`model::entrants`] |
 //! | Revenue of subnets: buybacks, pegged payouts; the own flow of root stake | [`model::revenue`], [`engine::revenue`], [`model::root_stake`] |
 //! | What the validator of a holder earns, and why; collusion | [`model::dividends`], [`model::validators`] |
+//! | What is estimated, what is assumed, and where it is wrong | [`model::card`] |
+//! | A snapshot or positions in other forms | [`input::ingest`] |
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
 //! | Parameters from history, and their errors | [`calibration`], [`model::uncertainty`] |

@@ -15,6 +15,7 @@ pub mod args;
 pub mod check;
 pub mod converge;
 pub mod error;
+pub mod ingest;
 pub mod init;
 pub mod replay;
 mod revenue;
@@ -39,6 +40,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Yuma(args)) => yuma::yuma(&args),
+        Some(Command::Ingest(args)) => ingest::ingest(&args),
         Some(Command::Completions(args)) => print_result(&completions(args.shell)),
         Some(Command::Man) => print_result(&man_page()?),
     }

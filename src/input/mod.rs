@@ -5,6 +5,7 @@ use std::io;
 use thiserror::Error;
 
 pub mod document;
+pub mod ingest;
 pub mod matrix;
 pub mod positions;
 pub mod snapshot;

@@ -233,7 +233,8 @@ pub(super) fn column_names(document: &Document) -> Result<Vec<String>, InputErro
     Ok(headers.iter().map(str::to_owned).collect())
 }
 
-fn csv_reader(document: &Document) -> csv::Reader<&[u8]> {
+/// A reader of a CSV document: comments after `#`, space around cells left out.
+pub(super) fn csv_reader(document: &Document) -> csv::Reader<&[u8]> {
     let bytes = document.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&document.bytes);
     csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(bytes)
 }
@@ -254,7 +255,8 @@ fn read_csv(document: &Document, schema: &[Column<'_>]) -> Result<Table, InputEr
     Ok(Table { file: file.clone(), columns, rows: records.len(), lines })
 }
 
-fn csv_problem(file: &str, error: &csv::Error) -> InputError {
+/// What the CSV library says, in this program's words.
+pub(super) fn csv_problem(file: &str, error: &csv::Error) -> InputError {
     match error.kind() {
         ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => InputError::Row {
             place: format!("{file}:{}", position.line()),
@@ -310,7 +312,10 @@ fn read_parquet(document: &Document, schema: &[Column<'_>]) -> Result<Table, Inp
 }
 
 /// The whole file as one batch.
-fn read_batch(document: &Document) -> Result<RecordBatch, InputError> {
+///
+/// # Errors
+/// Not a whole Parquet file.
+pub(super) fn read_batch(document: &Document) -> Result<RecordBatch, InputError> {
     let file = &document.name;
     if !document.has_parquet_magic() {
         return Err(refused(file, "is named .parquet but does not begin as a Parquet file does (PAR1)"));
@@ -353,7 +358,8 @@ fn parquet_cells(file: &str, array: &dyn Array, column: Column<'_>) -> Result<Ce
     })
 }
 
-fn is_number(data_type: &DataType) -> bool {
+/// Whether values of the type are numbers, or true and false.
+pub(super) fn is_number(data_type: &DataType) -> bool {
     data_type.is_integer() || data_type.is_floating() || matches!(data_type, DataType::Boolean | DataType::Null)
 }
 

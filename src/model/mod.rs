@@ -2,7 +2,7 @@
 //!
 //! Off by default, since no data tell it from nothing: [`feedback`] of prices and dividends on flows, [`sectors`], [`clusters`] of
 //! subnets with one operator, [`market_states`], [`revenue`] of subnets, the own flow of [`root_stake`]. [`facts`] compares what is
-//! modelled with the data.
+//! modelled with the data; [`card`] says what is estimated, what is assumed, and where it is wrong.
 
 pub mod clusters;
 pub mod dividends;
@@ -25,3 +25,6 @@ pub mod validators;
 
 #[doc = include_str!("FACTS.md")]
 pub mod facts {}
+
+#[doc = include_str!("CARD.md")]
+pub mod card {}

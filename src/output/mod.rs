@@ -17,5 +17,6 @@ pub mod rows;
 pub mod run_dir;
 pub mod schema;
 pub mod summary;
+pub mod table_file;
 pub mod validators;
 pub mod writer;

@@ -1,0 +1,135 @@
+//! One table as a file, CSV or Parquet, that appears whole and accepted or not at all.
+
+use std::fs;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use arrow::array::Array;
+use arrow::array::AsArray;
+use arrow::datatypes::DataType;
+use arrow::datatypes::Float64Type;
+use arrow::datatypes::UInt64Type;
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::basic::ZstdLevel;
+use parquet::file::properties::WriterProperties;
+
+use crate::output::convergence::TableFormat;
+use crate::output::error::OutputError;
+
+/// Writes a table of texts, `f64` and `u64` to a file beside `path`, asks `accept` of it, and renames it.
+///
+/// # Errors
+/// What the system says, or `accept`; then no file is left.
+pub fn write<E: From<OutputError>>(
+    path: &Path,
+    format: TableFormat,
+    table: &RecordBatch,
+    accept: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let partial = partial_path(path);
+    let written = write_table(&partial, path, format, table).map_err(E::from);
+    let accepted = written.and_then(|()| accept(&partial));
+    let placed = accepted
+        .and_then(|()| fs::rename(&partial, path).map_err(OutputError::io("rename a file to", path)).map_err(E::from));
+    placed.inspect_err(|_| {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&partial);
+    })
+}
+
+/// The name in the same directory, with the extension, under which a file is written.
+fn partial_path(path: &Path) -> PathBuf {
+    let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
+    path.with_file_name(format!(".partial-{name}"))
+}
+
+fn write_table(partial: &Path, path: &Path, format: TableFormat, table: &RecordBatch) -> Result<(), OutputError> {
+    let unwritable = |source| OutputError::NotWritable { path: path.to_owned(), source };
+    let mut file = File::create(partial).map_err(unwritable)?;
+    match format {
+        TableFormat::Csv => {
+            let text = csv_text(table);
+            file.write_all(&text).map_err(OutputError::io("write", path))?;
+        }
+        TableFormat::Parquet => write_parquet(&file, table).map_err(OutputError::parquet("write", path))?,
+    }
+    file.sync_all().map_err(OutputError::io("write", path))
+}
+
+fn write_parquet(file: &File, table: &RecordBatch) -> Result<(), parquet::errors::ParquetError> {
+    let level = ZstdLevel::try_new(1)?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_created_by("taorisk".to_owned())
+        .build();
+    let mut writer = ArrowWriter::try_new(file, table.schema(), Some(properties))?;
+    writer.write(table)?;
+    writer.close().map(|_| ())
+}
+
+/// The table with a header; numbers in the shortest form that reads back as the same, nulls as nothing.
+fn csv_text(table: &RecordBatch) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let schema = table.schema();
+    let header = schema.fields().iter().map(|field| field.name().as_str());
+    writer.write_record(header).expect("a writer into memory");
+    for row in 0..table.num_rows() {
+        let cells = table.columns().iter().map(|column| cell(column.as_ref(), row));
+        writer.write_record(cells).expect("a writer into memory");
+    }
+    writer.into_inner().expect("a writer into memory")
+}
+
+fn cell(column: &dyn Array, row: usize) -> String {
+    if column.is_null(row) {
+        return String::new();
+    }
+    match column.data_type() {
+        DataType::UInt64 => column.as_primitive::<UInt64Type>().value(row).to_string(),
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
+        _ => column.as_string::<i32>().value(row).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use arrow::array::ArrayRef;
+    use arrow::array::Float64Array;
+    use arrow::array::StringArray;
+    use arrow::array::UInt64Array;
+
+    fn table() -> RecordBatch {
+        let columns: [(&str, ArrayRef); 3] = [
+            ("netuid", Arc::new(UInt64Array::from(vec![64, 3]))),
+            ("name", Arc::new(StringArray::from(vec![Some("a, b"), None]))),
+            ("price", Arc::new(Float64Array::from(vec![Some(1e-7), Some(100.0)]))),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_short_and_nulls_are_nothing() {
+        assert_eq!(
+            String::from_utf8(csv_text(&table())).unwrap(),
+            "netuid,name,price\n64,\"a, b\",0.0000001\n3,,100\n"
+        );
+    }
+
+    #[test]
+    fn what_is_not_accepted_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.parquet");
+        let refuse = |partial: &Path| Err(OutputError::NoRun(partial.to_owned()));
+        assert!(write(&path, TableFormat::Parquet, &table(), refuse).is_err());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        write::<OutputError>(&path, TableFormat::Parquet, &table(), |_| Ok(())).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}
