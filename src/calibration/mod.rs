@@ -2,5 +2,18 @@
 //!
 //! [`history`] is what was observed; [`panel`] the organic flows in it, what is known of the net flow taken out.
 
+mod common_jumps;
+mod filter;
+pub mod flow_diagnostics;
+mod flow_estimate;
+pub mod flow_law;
 pub mod history;
+mod jumps;
+mod layout;
+mod linear;
+mod loadings;
 pub mod panel;
+mod shrink;
+pub mod simulate;
+mod size_age;
+mod volatility;
