@@ -2,13 +2,15 @@
 //!
 //! The part of root claims that is sold comes first, from the chain's own books; with it and the other sale fractions,
 //! which stay as they are, organic flows are found, and their law. The drift is that under the kind of emission of
-//! [`CalibrationOptions::rules_block`]: where the history has none of it, the drift stays as it is too. What is estimated
+//! [`CalibrationOptions::rules_block`]: where the history has none of it, the drift stays as it is too. So it is with
+//! entrants, whom root once let earn from the start and no longer does. What is estimated
 //! and not used (the drift of TAO/USD, drifts of other kinds) stands among the figures as well.
 
 use crate::calibration::drift;
 use crate::calibration::drift::Drift;
 use crate::calibration::drift::EmissionKind;
 use crate::calibration::entrants;
+use crate::calibration::entrants::StartDelay;
 use crate::calibration::flow_diagnostics::FlowDiagnostics;
 use crate::calibration::flow_law;
 use crate::calibration::flow_law::FitError;
@@ -24,11 +26,13 @@ use crate::calibration::registration;
 use crate::calibration::registration::RegistrationRecord;
 use crate::calibration::root_claims;
 use crate::calibration::tao_usd;
+use crate::model::parameters::Parameter;
 use crate::model::params::ModelParams;
 use crate::model::uncertainty::ParameterLaw;
 use crate::model::uncertainty::Scale;
 use crate::model::uncertainty::UncertainParameter;
 use crate::protocol::calendar;
+use crate::protocol::upgrades;
 
 /// First day of TAO/USD that is fitted by default: the launch of subnet tokens.
 const TAO_USD_FROM: (i32, u32, u32) = (2025, 2, 13);
@@ -40,7 +44,7 @@ pub struct CalibrationOptions {
     pub from_block: Option<u64>,
     /// Last block of all.
     pub to_block: u64,
-    /// Block whose kind of emission the drift is of.
+    /// Block whose kind of emission the drift is of, and whose kind of entrants.
     pub rules_block: u64,
     /// How the flow law is fitted.
     pub fit: FitOptions,
@@ -120,7 +124,7 @@ pub fn calibrate(
     work.drift(&drift::drifts(&organic), EmissionKind::at_block(options.rules_block));
     work.tao_usd(&history, options.from_block, &drift::common_factor(&organic));
     work.registrations(&history, options.to_block);
-    work.entrants(&history);
+    work.entrants(&history, options.rules_block);
     let last_day = organic.panel.rows.iter().map(|row| row.day).max().unwrap_or(0);
     Ok(Calibration {
         model: work.model,
@@ -146,13 +150,7 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn new(prior: &'a ModelParams) -> Self {
-        Self {
-            prior,
-            model: prior.clone(),
-            law: ParameterLaw::default(),
-            figures: Vec::new(),
-            notes: Vec::new(),
-        }
+        Self { prior, model: prior.clone(), law: ParameterLaw::default(), figures: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds parameters that stand in the model already, with the law of their errors, independent of all before.
@@ -168,12 +166,12 @@ impl<'a> Work<'a> {
                 used: true,
             });
         }
-        self.law.append(law);
+        append(&mut self.law, law);
     }
 
     fn found(&mut self, found: Found, method: &str) {
         for (parameter, value) in found.law.parameters.iter().zip(&found.values) {
-            set_value(&mut self.model, &parameter.key, *value);
+            named(&parameter.key).set(&mut self.model, *value);
         }
         self.block(found.law, method);
     }
@@ -211,7 +209,7 @@ impl<'a> Work<'a> {
         for drift in drifts.iter().filter(|drift| drift.kind != kind) {
             self.told(key, drift.per_day, drift.standard_error, format!("mean under {}; not used", drift.kind.name()));
         }
-        self.law.remove(key);
+        remove(&mut self.law, key);
         match fitting {
             Some(drift) => {
                 let method = format!("mean of {} rows under {}", drift.rows, kind.name());
@@ -235,7 +233,8 @@ impl<'a> Work<'a> {
         let returns = tao_usd::day_returns(&history.tao_usd[first..]);
         let Some(law) = tao_usd::fit_tao_usd(&returns, &self.prior.tao_usd) else {
             let (count, min) = (returns.len(), tao_usd::RETURNS_MIN);
-            self.notes.push(format!("TAO/USD: {count} returns of one day (at least {min} are needed); it stays as it is"));
+            self.notes
+                .push(format!("TAO/USD: {count} returns of one day (at least {min} are needed); it stays as it is"));
             return;
         };
         self.found(law.found, &format!("likelihood of {} returns", law.returns));
@@ -268,14 +267,78 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn entrants(&mut self, history: &History) {
-        let delays = entrants::start_delays(history);
-        match entrants::fit_entrants(&delays, &self.prior.entrants) {
-            Some(found) => self.found(found, &format!("likelihood of {} entrants", delays.len())),
-            None => {
-                let (count, min) = (delays.len(), entrants::ENTRANTS_MIN);
-                self.notes.push(format!("entrants: {count} seen (at least {min} are needed); they stay as they are"));
-            }
+    /// Entrants of the kind that comes under the rules of `rules_block`; if there are too few, those of all kinds are told.
+    fn entrants(&mut self, history: &History, rules_block: u64) {
+        let earns_at_once = upgrades::params_at_block(rules_block).entrants_enabled;
+        let all = entrants::start_delays(history);
+        let fitting: Vec<StartDelay> =
+            all.iter().filter(|delay| delay.earns_at_once == earns_at_once).copied().collect();
+        if let Some(found) = entrants::fit_entrants(&fitting, &self.prior.entrants) {
+            self.found(found, &format!("likelihood of {} entrants", fitting.len()));
+            return;
         }
+        let (count, min) = (fitting.len(), entrants::ENTRANTS_MIN);
+        let kind = if earns_at_once { "that earn at once" } else { "that wait for root to enable them" };
+        self.notes.push(format!("entrants: {count} seen {kind} (at least {min} are needed); they stay as they are"));
+        let Some(found) = entrants::fit_entrants(&all, &self.prior.entrants) else { return };
+        for (parameter, value) in found.law.parameters.iter().zip(&found.values) {
+            let error = likelihood::natural_error(parameter.scale, *value, parameter.standard_error);
+            self.told(
+                &parameter.key,
+                *value,
+                error,
+                format!("likelihood of {} entrants of other rules; not used", all.len()),
+            );
+        }
+    }
+}
+
+fn value_of(model: &ModelParams, key: &str) -> f64 {
+    named(key).get(model)
+}
+
+fn named(key: &str) -> &'static Parameter {
+    Parameter::named(key).expect("estimators know the keys of parameters")
+}
+
+/// Adds errors that are independent of those before.
+fn append(law: &mut ParameterLaw, added: ParameterLaw) {
+    let (before, size) = (law.parameters.len(), added.parameters.len());
+    law.correlation.iter_mut().for_each(|row| row.resize(before + size, 0.0));
+    for row in added.correlation {
+        law.correlation.push([vec![0.0; before], row].concat());
+    }
+    law.parameters.extend(added.parameters);
+}
+
+fn remove(law: &mut ParameterLaw, key: &str) {
+    let Some(place) = law.parameters.iter().position(|parameter| parameter.key == key) else { return };
+    law.parameters.remove(place);
+    law.correlation.remove(place);
+    for row in &mut law.correlation {
+        row.remove(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn law(key: &str, correlation: Vec<Vec<f64>>) -> ParameterLaw {
+        let parameter =
+            |i: usize| UncertainParameter { key: format!("{key}{i}"), scale: Scale::Log, standard_error: 0.1 };
+        ParameterLaw { parameters: (0..correlation.len()).map(parameter).collect(), correlation }
+    }
+
+    #[test]
+    fn laws_stand_beside_each_other() {
+        let mut joint = law("a", vec![vec![1.0, 0.5], vec![0.5, 1.0]]);
+        append(&mut joint, law("b", vec![vec![1.0]]));
+        assert_eq!(joint.correlation, vec![vec![1.0, 0.5, 0.0], vec![0.5, 1.0, 0.0], vec![0.0, 0.0, 1.0]]);
+        remove(&mut joint, "a0");
+        remove(&mut joint, "c");
+        assert_eq!(joint.correlation, vec![vec![1.0, 0.0], vec![0.0, 1.0]]);
+        let keys: Vec<&str> = joint.parameters.iter().map(|parameter| parameter.key.as_str()).collect();
+        assert_eq!(keys, ["a1", "b0"]);
     }
 }

@@ -36,6 +36,8 @@ pub struct StartDelay {
     pub until: Option<f64>,
     /// The chain's delay of a start.
     pub allowed_from: f64,
+    /// Whether it earned at once when it started, rather than when root enabled it: what owners start for.
+    pub earns_at_once: bool,
 }
 
 /// Start delays of the subnets that came since deregistrations began.
@@ -50,11 +52,12 @@ fn start_delay(seen: &[Observation]) -> Option<StartDelay> {
     let days = |seen: &Observation| (seen.block - registered_at) as f64 / BLOCKS_PER_DAY as f64;
     let started = seen.iter().position(|seen| !seen.is_startup);
     let before = started.unwrap_or(seen.len()).checked_sub(1);
-    let allowed_from = upgrades::params_at_block(registered_at).start_call_delay_blocks as f64 / BLOCKS_PER_DAY as f64;
+    let rules = upgrades::params_at_block(registered_at);
     (days(&seen[0]) <= FIRST_SEEN_DAYS).then(|| StartDelay {
         after: before.map_or(0.0, |before| days(&seen[before])),
         until: started.map(|started| days(&seen[started])),
-        allowed_from,
+        allowed_from: rules.start_call_delay_blocks as f64 / BLOCKS_PER_DAY as f64,
+        earns_at_once: rules.entrants_enabled,
     })
 }
 

@@ -10,6 +10,9 @@
 //! day:     p(x') <- sum_x p(x) N(x'; rho x, (1 - rho^2) sd^2)
 //! ```
 //!
+//! The interval in which the cost falls is that in force when the next registration paid: root changed it between two, and
+//! only the costs paid tell when.
+//!
 //! `lambda0` and `W` are not told apart: `lambda0` is the prior's. Costs that were not observed follow from the last by the
 //! chain's rule at the block of the registration. The first registration opens the record and has no likelihood.
 //!
@@ -24,6 +27,8 @@ use crate::model::params::RegistrationParams;
 use crate::model::registration::CostLine;
 use crate::model::registration::RegistrationHazard;
 use crate::model::uncertainty::Scale;
+use crate::model::uncertainty::UncertainParameter;
+use crate::protocol::params::ProtocolParams;
 use crate::protocol::registration;
 use crate::protocol::upgrades;
 use crate::simd::math;
@@ -90,6 +95,7 @@ impl RegistrationRecord {
 
     /// Adds what lies between the last registration and `end`, cut where days end and rules change.
     fn push_interval(&mut self, first: u64, last: &LastLock, end: u64, registered_at_tao: Option<f64>) {
+        let interval_blocks = upgrades::params_at_block(end).lock_reduction_interval_blocks;
         let mut from = last.block;
         while from < end {
             let day_end = from + BLOCKS_PER_DAY - (from - first) % BLOCKS_PER_DAY;
@@ -98,7 +104,7 @@ impl RegistrationRecord {
             let cuts = changes.chain([day_end, free]).filter(|cut| *cut > from);
             let to = cuts.fold(end, u64::min);
             self.pieces.push(Piece {
-                cost: last.line_from(from),
+                cost: last.line_from(from, interval_blocks),
                 blocks: if from < free { 0.0 } else { (to - from) as f64 },
                 registered_at_tao: registered_at_tao.filter(|_| to == end),
                 ends_day: to == day_end,
@@ -120,10 +126,13 @@ impl LastLock {
         registration::lock_cost(&rules, self.tao, self.block, block, emission_tao)
     }
 
-    fn line_from(&self, block: u64) -> CostLine {
-        let (rules, emission_tao) = (upgrades::params_at_block(block), upgrades::block_emission_tao(block));
+    /// The cost from `block` on, where it falls by what was last paid in `interval_blocks` (at a block emission of 1 TAO).
+    fn line_from(&self, block: u64, interval_blocks: u64) -> CostLine {
+        let emission_tao = upgrades::block_emission_tao(block);
+        let rules =
+            ProtocolParams { lock_reduction_interval_blocks: interval_blocks, ..upgrades::params_at_block(block) };
         CostLine {
-            start_tao: self.cost_at(block),
+            start_tao: registration::lock_cost(&rules, self.tao, self.block, block, emission_tao),
             fall_per_block: self.tao / registration::lock_interval(&rules, emission_tao),
             floor_tao: rules.lock_cost_min_tao,
         }
@@ -169,7 +178,7 @@ fn push_start(found: &mut Found, hazard: f64, record: &RegistrationRecord) {
     let end = filter(record, &params);
     found.values.push(params.willingness_median_tao * math::exp(end.log_mean));
     let size = found.law.parameters.len();
-    found.law.parameters.push(crate::model::uncertainty::UncertainParameter {
+    found.law.parameters.push(UncertainParameter {
         key: "registration.willingness_start_tao".to_owned(),
         scale: Scale::Log,
         standard_error: end.log_sd,

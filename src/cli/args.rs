@@ -11,6 +11,8 @@ use clap::ValueEnum;
 use clap::value_parser;
 use clap_complete::Shell;
 
+use crate::cli::calibrate;
+use crate::cli::calibrate::CalibrateArgs;
 use crate::config::scenario::Overrides;
 
 const LONG_ABOUT: &str = "\
@@ -139,6 +141,9 @@ pub enum Command {
     /// Run one epoch of Yuma consensus on a matrix of weights and print what each uid earns; or simulate validator sets
     #[command(after_help = YUMA_EXAMPLES)]
     Yuma(YumaArgs),
+    /// Estimate the parameters from a history, each with its error, and write them as a file that scenarios read
+    #[command(after_help = calibrate::EXAMPLES)]
+    Calibrate(CalibrateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page (roff): taorisk man | man -l -
