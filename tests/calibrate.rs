@@ -242,6 +242,26 @@ fn bad_rows_of_the_other_tables_are_refused() {
     assert!(closes("1970-01-02,0\n").unwrap_err().contains("u.csv:2: close = 0 (must be a positive number of USD)"));
 }
 
+/// From a part of the network the emission of capped subnets is found by what the others got.
+#[test]
+fn half_of_the_network_gives_the_same_chain_buys() {
+    let whole = embedded();
+    let mut half = whole.clone();
+    half.observations.retain(|seen| seen.subnet.netuid.0 % 2 == 0);
+    let bought = |history: &History| -> BTreeMap<u64, f64> {
+        let mut by_block = BTreeMap::new();
+        for (seen, rates) in history.observations.iter().zip(organic::chain_rates(history, 0.3)) {
+            if seen.subnet.netuid.0 % 2 == 0 && seen.block > 7_110_000 {
+                *by_block.entry(seen.block).or_default() += rates.chain_buy_tao;
+            }
+        }
+        by_block
+    };
+    let (of_whole, of_half) = (bought(&whole), bought(&half));
+    let worst = of_whole.iter().map(|(block, tao)| (of_half[block] - tao).abs() / tao).fold(0.0, f64::max);
+    assert!(of_whole.len() > 100 && worst < 0.1, "{worst}");
+}
+
 /// A single subnet tells nothing of shares; its flows are there, and chain buys stay in them.
 #[test]
 fn a_single_subnet_has_flows() {

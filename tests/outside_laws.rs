@@ -30,12 +30,10 @@ use taorisk::rng::Purpose;
 use taorisk::units::NetUid;
 use taorisk::units::SubnetId;
 
-/// Repetitions in every run of the tests.
-const REPLICATIONS: u32 = 8;
-
-fn replications() -> u32 {
+/// Repetitions: so many in every run of the tests, or as asked.
+fn replications(of_tests: u32) -> u32 {
     let asked = std::env::var("TAORISK_OUTSIDE_REPLICATIONS");
-    asked.map_or(REPLICATIONS, |text| text.parse().expect("a number of replications"))
+    asked.map_or(of_tests, |text| text.parse().expect("a number of replications"))
 }
 
 fn generator(seed: u64, replication: u32) -> AddressedRng {
@@ -95,7 +93,7 @@ fn tao_usd_is_recovered() {
     ];
     let [volatility, rate, jump_mean, jump_sd] = truth.map(|(_, value)| value);
     let mut scores = Scores::default();
-    for replication in 0..replications() {
+    for replication in 0..replications(16) {
         let mut random = generator(1, replication);
         let normal = |random: &mut AddressedRng| -> f64 { StandardNormal.sample(random) };
         let returns: Vec<DayReturn> = (0..323)
@@ -166,7 +164,7 @@ fn registrations_are_recovered() {
         ..truth
     };
     let mut scores = Scores::default();
-    for replication in 0..replications() {
+    for replication in 0..replications(6) {
         let registrations = simulated_registrations(&truth, 340, &mut generator(2, replication));
         let until = 6_693_448 + 340 * 7_200;
         let record = RegistrationRecord::new(&registrations, until).expect("enough registrations");
@@ -195,7 +193,7 @@ fn entrants_are_recovered() {
         burn_all_probability: 0.3,
     };
     let mut scores = Scores::default();
-    for replication in 0..replications() {
+    for replication in 0..replications(60) {
         let mut random = generator(3, replication);
         // Seen once a day; half of them under a start delay of a week, a third for 20 days only.
         let delay = |index: usize, random: &mut AddressedRng| {

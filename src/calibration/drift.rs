@@ -113,3 +113,71 @@ pub fn common_factor(flows: &OrganicFlows) -> Vec<(i64, f64)> {
     let known = by_day.into_iter().filter(|(_, (_, count))| *count >= FACTOR_SUBNETS_MIN);
     known.map(|(day, (sum, count))| (flows.first_day + i64::from(day), sum / count as f64)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibration::panel::FlowPanel;
+    use crate::calibration::panel::FlowRow;
+    use crate::units::NetUid;
+    use crate::units::SubnetId;
+
+    fn flows(rows: &[(u32, u32, f64)], block: impl Fn(u32) -> u64) -> OrganicFlows {
+        let row = |&(subnet, day, flow): &(u32, u32, f64)| FlowRow {
+            subnet,
+            day,
+            days: 1.0,
+            reserve_tao: 1e3,
+            age_days: 100.0,
+            flow,
+            known: 0.0,
+        };
+        let count = rows.iter().map(|row| row.0 + 1).max().unwrap_or(0) as u16;
+        let subnet = |slot: u16| SubnetId { netuid: NetUid(slot + 1), registered_at: 1 };
+        OrganicFlows {
+            panel: FlowPanel { subnets: (0..count).map(subnet).collect(), rows: rows.iter().map(row).collect() },
+            blocks: rows.iter().map(|row| block(row.1)).collect(),
+            first_day: 20_000,
+            ..OrganicFlows::default()
+        }
+    }
+
+    #[test]
+    fn a_drift_is_a_mean_with_clusters() {
+        // Two subnets whose flows differ by a constant, over days that alternate: 0.01 +- 0.002 +- 0.001.
+        let sign = |odd: bool| if odd { -1.0 } else { 1.0 };
+        let flow = |subnet: u32, day: u32| 0.01 + 0.002 * sign(subnet == 1) + 0.001 * sign(day % 2 == 1);
+        let rows: Vec<(u32, u32, f64)> =
+            (0..2).flat_map(|subnet| (0..20).map(move |day| (subnet, day, flow(subnet, day)))).collect();
+        let found = drifts(&flows(&rows, |_| 6_000_000));
+        assert_eq!((found.len(), found[0].kind, found[0].rows, found[0].days), (1, EmissionKind::Prices, 40, 20));
+        assert!((found[0].per_day - 0.01).abs() < 1e-15);
+        // Sums by subnet: +-0.04; by day: +-0.002; rows: 0.003^2 and 0.001^2, half each.
+        let variance: f64 = 2.0 * 0.04 * 0.04 + 20.0 * 0.002 * 0.002 - 20.0 * (9e-6 + 1e-6);
+        assert!((found[0].standard_error - variance.sqrt() / 40.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn kinds_follow_the_rules_and_need_days() {
+        let rows: Vec<(u32, u32, f64)> = (0..45).map(|day| (0, day, 0.001 * f64::from(day))).collect();
+        // 25 days before the switch to flows, 20 after; then one day less.
+        let before = |first: u64| move |day: u32| first + 7_200 * u64::from(day);
+        let found = drifts(&flows(&rows, before(6_813_300 - 25 * 7_200)));
+        let kinds: Vec<EmissionKind> = found.iter().map(|drift| drift.kind).collect();
+        assert_eq!(kinds, [EmissionKind::Prices, EmissionKind::Flows]);
+        assert_eq!(drifts(&flows(&rows, before(6_813_300 - 26 * 7_200))).len(), 1);
+        assert_eq!(EmissionKind::at_block(u64::MAX), EmissionKind::GatedPrices);
+    }
+
+    #[test]
+    fn the_factor_is_the_mean_over_enough_subnets() {
+        let sign = |day: u32| if day.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let rows: Vec<(u32, u32, f64)> = (0..20)
+            .flat_map(|subnet| (0..30).map(move |day| (subnet, day, f64::from(subnet + 1) * sign(day))))
+            .collect();
+        let factor = common_factor(&flows(&rows, |_| 6_000_000));
+        assert_eq!(factor.len(), 30);
+        assert_eq!((factor[0], factor[1]), ((20_000, 1.0), (20_001, -1.0)));
+        assert!(common_factor(&flows(&rows[30..], |_| 6_000_000)).is_empty());
+    }
+}

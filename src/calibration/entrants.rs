@@ -25,7 +25,7 @@ pub const ENTRANTS_MIN: usize = 3;
 /// Longest time from a registration to the first observation with which a start is known (days).
 const FIRST_SEEN_DAYS: f64 = 2.0;
 /// Prior standard deviation of the log delay and of the logit.
-const PRIOR_SD: f64 = 1.0;
+const PRIOR_SD: f64 = 1.5;
 
 /// When one entrant started (days after its registration).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,6 +94,28 @@ impl StartDelay {
             // A start that is seen before the chain allows it is one of the edge.
             Some(until) => started(until.max(self.allowed_from)) - started(self.after),
             None => 1.0 - started(self.after),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn likelihoods_follow_the_delay_of_the_chain() {
+        let delay = |after, until, allowed_from| StartDelay { after, until, allowed_from, earns_at_once: true };
+        let started = |days: f64| 0.8 * (1.0 - (-days / 5.0_f64).exp());
+        for (delay, expected) in [
+            (delay(0.0, Some(2.0), 0.0), started(2.0)),
+            (delay(3.0, Some(4.0), 0.0), started(4.0) - started(3.0)),
+            (delay(10.0, None, 0.0), 1.0 - started(10.0)),
+            // Nobody starts before the chain allows it; who wanted to starts then.
+            (delay(6.5, Some(7.5), 7.0), started(7.5)),
+            (delay(3.0, None, 7.0), 1.0),
+            (delay(5.0, Some(6.9), 7.0), started(7.0)),
+        ] {
+            assert!((delay.probability(0.2, 5.0) - expected).abs() < 1e-12, "{delay:?}");
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::simd::math;
 /// Most evaluations of a search.
 const EVALUATIONS_MAX: usize = 4_000;
 /// Searches, each from where the last one stopped: a simplex may collapse before the maximum.
-const SEARCHES: usize = 3;
+const SEARCHES: usize = 2;
 /// Spread of values over the simplex at which a search stops.
-const TOLERANCE: f64 = 1e-9;
+const TOLERANCE: f64 = 1e-8;
 /// First steps, and steps of second derivatives, in prior standard deviations.
 const FIRST_STEP: f64 = 0.3;
 const HESSIAN_STEP: f64 = 0.01;

@@ -213,8 +213,11 @@ fn filter(record: &RegistrationRecord, params: &RegistrationParams) -> Filtered 
     let mut log_likelihood = 0.0;
     for piece in &record.pieces {
         let spent = -hazard.run(0.0, &piece.cost, piece.blocks).remaining;
+        // The survival that all points share is taken out first, so that none is lost where it is small.
+        let least = grid.powers[0];
+        log_likelihood -= spent * least;
         for (weight, power) in law.iter_mut().zip(&grid.powers) {
-            *weight *= math::exp(-spent * power);
+            *weight *= math::exp(-spent * (power - least));
         }
         if let Some(cost_tao) = piece.registered_at_tao {
             let rate = params.hazard_per_day * math::pow(params.willingness_median_tao / cost_tao, params.elasticity);
@@ -278,5 +281,76 @@ impl Grid {
             next[*first..].iter_mut().zip(reached).for_each(|(next, part)| *next += weight * part);
         }
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::NetUid;
+    use crate::units::SubnetId;
+
+    fn came(block: u64, lock_cost_tao: Option<f64>) -> Registration {
+        let subnet = SubnetId { netuid: NetUid(1), registered_at: block };
+        Registration { subnet, lock_cost_tao, replaced_registered_at: None }
+    }
+
+    fn record() -> RegistrationRecord {
+        // Under today's rules: rate limit of two days, the cost halves in eight from twice the last.
+        let first = 9_000_000;
+        let came = [Some(500.0), Some(480.0), None, Some(400.0), Some(390.0)];
+        let came: Vec<Registration> =
+            came.into_iter().enumerate().map(|(i, cost)| self::came(first + 60_000 * i as u64, cost)).collect();
+        RegistrationRecord::new(&came, first + 250_000).expect("enough registrations")
+    }
+
+    #[test]
+    fn pieces_cover_the_record_outside_the_rate_limit() {
+        let record = record();
+        assert_eq!((record.registrations, record.blocks), (4, [240_000, 250_000]));
+        let exposed: f64 = record.pieces.iter().map(|piece| piece.blocks).sum();
+        // The last interval of 10,000 blocks lies within the limit.
+        assert_eq!(exposed, 4.0 * (60_000.0 - 14_400.0));
+        assert_eq!(record.pieces.iter().filter(|piece| piece.ends_day).count(), 250_000 / 7_200);
+        let costs: Vec<f64> = record.pieces.iter().filter_map(|piece| piece.registered_at_tao).collect();
+        // The unknown cost by the rule: 480 (2 - 60000 / 57600).
+        assert_eq!(costs, [480.0, 460.0, 400.0, 390.0]);
+    }
+
+    #[test]
+    fn a_constant_willingness_has_the_likelihood_of_its_hazard() {
+        let record = record();
+        let params = params_of(0.25, &[3.0, 600.0, 1e-9, 50.0]);
+        let by_hand: f64 = record
+            .pieces
+            .iter()
+            .map(|piece| {
+                let parts = 1_000;
+                let width = piece.blocks / f64::from(parts);
+                let rate = |cost: f64| 0.25 * (600.0 / cost).powi(3);
+                let hazard: f64 = (0..parts).map(|i| rate(piece.cost.cost_after((f64::from(i) + 0.5) * width))).sum();
+                piece.registered_at_tao.map_or(0.0, |cost| rate(cost).ln()) - hazard * width / 7_200.0
+            })
+            .sum();
+        let found = filter(&record, &params).log_likelihood;
+        assert!((found - by_hand).abs() < 1e-5, "{found} {by_hand}");
+    }
+
+    #[test]
+    fn the_filter_follows_what_was_paid() {
+        let params = params_of(0.25, &[6.7, 600.0, 0.4, 100.0]);
+        let [low, high] = [200.0, 1_800.0].map(|cost| {
+            let came: Vec<Registration> = (0..6).map(|i| came(9_000_000 + 57_600 * i, Some(cost))).collect();
+            filter(&RegistrationRecord::new(&came, 9_288_000).unwrap(), &params)
+        });
+        assert!(low.log_mean < -0.6 && high.log_mean > 0.6, "{} {}", low.log_mean, high.log_mean);
+        assert!(high.log_sd > 0.05 && high.log_sd < 0.4);
+    }
+
+    #[test]
+    fn few_registrations_make_no_record() {
+        assert_eq!(RegistrationRecord::new(&[came(9_000_000, Some(1.0))], 9_100_000), None);
+        let unknown: Vec<Registration> = (0..9).map(|i| came(9_000_000 + 57_600 * i, None)).collect();
+        assert_eq!(RegistrationRecord::new(&unknown, 10_000_000), None);
     }
 }

@@ -110,3 +110,62 @@ fn median(values: &mut [f64]) -> Option<f64> {
     let middle = values.len() / 2;
     Some(*values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::NetUid;
+    use crate::units::SubnetId;
+
+    /// Subnets of which `fraction` of 0.1 alpha a block is sold at a price of 0.01 while users' flows wander.
+    fn history(subnets: u16, fraction: f64) -> (History, Vec<ChainRates>) {
+        let smoothing = upgrades::LAUNCH.tao_flow.smoothing;
+        let kept = math::exp(7_200.0 * math::ln_1p(-smoothing));
+        let mut history = History::default();
+        for slot in 0..subnets {
+            let mut average = 0.003;
+            for day in 0..61_u64 {
+                let users = 40.0 * (0.37 * day as f64 + f64::from(slot)).sin();
+                average = kept * average + (1.0 - kept) * users / 7_200.0;
+                history.observations.push(Observation {
+                    subnet: SubnetId { netuid: NetUid(slot + 1), registered_at: 5_000_000 },
+                    block: 7_128_000 + 7_200 * day,
+                    price: 0.01,
+                    moving_price: None,
+                    reserve_tao: 5_000.0,
+                    reserve_alpha: 500_000.0,
+                    outstanding_alpha: 1e6,
+                    injected_tao_per_block: None,
+                    flow_average_tao_per_block: Some(average),
+                    miner_burned: None,
+                    is_startup: false,
+                    net_flow_tao: Some(users + 7_200.0 * (0.02 - fraction * 0.1 * 0.01)),
+                });
+            }
+        }
+        let rates = ChainRates { chain_buy_tao: 0.02, root_claimable_alpha: 0.1, ..ChainRates::default() };
+        let count = history.observations.len();
+        (history, vec![rates; count])
+    }
+
+    #[test]
+    fn the_books_give_what_was_sold() {
+        let (history, rates) = history(12, 0.7);
+        // All alike but for rounding, so that the median absolute deviation may be 0 and with it the error.
+        let mut fractions = fractions_of_months(&history.observations[..61], &rates[..61]);
+        assert_eq!(fractions.len(), 2);
+        assert!((median(&mut fractions).unwrap() - 0.7).abs() < 1e-9);
+        if let Some(found) = root_swap_fraction(&history, &rates) {
+            assert!((found.value - 0.7).abs() < 1e-9 && (found.months, found.subnets) == (24, 12));
+        }
+    }
+
+    #[test]
+    fn other_rules_and_few_subnets_tell_nothing() {
+        let (mut seen, rates) = history(9, 0.7);
+        assert_eq!(root_swap_fraction(&seen, &rates), None);
+        // Before flows were counted.
+        seen.observations.iter_mut().for_each(|seen| seen.block -= 1_000_000);
+        assert!(fractions_of_months(&seen.observations[..61], &rates[..61]).is_empty());
+    }
+}

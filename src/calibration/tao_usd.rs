@@ -149,3 +149,45 @@ pub fn flow_correlation(returns: &[DayReturn], factor: &[(i64, f64)], volatility
     let standard_error = (1.0 - whole * whole) / (n - 1.0).sqrt() * to_diffusion;
     Some(FlowCorrelation { value, standard_error, days: pairs.len() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn returns_are_of_neighbouring_days() {
+        let close = |day, close| TaoUsdClose { day, close };
+        let returns = day_returns(&[close(1, 100.0), close(2, 110.0), close(4, 90.0), close(5, 90.0)]);
+        assert_eq!(returns.iter().map(|day| day.day).collect::<Vec<_>>(), [2, 5]);
+        assert!((returns[0].log_return - 1.1_f64.ln()).abs() < 1e-15 && returns[1].log_return == 0.0);
+    }
+
+    #[test]
+    fn the_correlation_is_that_of_the_diffusion() {
+        let sign = |day: i64, period: i64| if day % period < period / 2 { 1.0 } else { -1.0 };
+        let returns: Vec<DayReturn> = (0..40).map(|day| DayReturn { day, log_return: 0.05 * sign(day, 2) }).collect();
+        // Half of the factor is the return's sign, half another's.
+        let factor: Vec<(i64, f64)> = (0..40).map(|day| (day, sign(day, 2) + sign(day, 4))).collect();
+        let found = flow_correlation(&returns, &factor, 0.05).expect("enough days");
+        assert!((found.value - 0.5_f64.sqrt()).abs() < 1e-12 && found.days == 40, "{found:?}");
+        assert!((found.standard_error - 0.5 / 39_f64.sqrt()).abs() < 1e-12);
+        // Half the variance in jumps: the diffusion carries the whole correlation.
+        let found = flow_correlation(&returns, &factor, 0.05 / 1.2).expect("enough days");
+        assert!((found.value - 1.2 * 0.5_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(flow_correlation(&returns[..19], &factor, 0.05), None);
+    }
+
+    #[test]
+    fn returns_that_do_not_move_have_no_law() {
+        let returns: Vec<DayReturn> = (0..100).map(|day| DayReturn { day, log_return: 0.0 }).collect();
+        let prior = TaoUsdParams {
+            drift_per_day: 0.0,
+            volatility_per_sqrt_day: 0.04,
+            jump_rate_per_day: 0.4,
+            jump_mean: 0.0,
+            jump_sd: 0.07,
+            correlation_with_flow: 0.0,
+        };
+        assert_eq!(fit_tao_usd(&returns, &prior), None);
+    }
+}
