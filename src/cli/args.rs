@@ -11,6 +11,8 @@ use clap::ValueEnum;
 use clap::value_parser;
 use clap_complete::Shell;
 
+use crate::cli::calibrate;
+use crate::cli::calibrate::CalibrateArgs;
 use crate::config::scenario::Overrides;
 
 const LONG_ABOUT: &str = "\
@@ -163,6 +165,9 @@ pub enum Command {
     /// Make a snapshot or positions file of what taostats, btcli, the Bittensor SDK or a table of your own gives
     #[command(after_help = INGEST_EXAMPLES)]
     Ingest(IngestArgs),
+    /// Estimate the parameters from a history, each with its error, and write them as a file that scenarios read
+    #[command(after_help = calibrate::EXAMPLES)]
+    Calibrate(CalibrateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page (roff): taorisk man | man -l -
@@ -230,6 +235,9 @@ pub struct ScenarioOptions {
     /// Chain snapshot, CSV or Parquet, one row per subnet [key: input.snapshot]
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
+    /// Parameter file, TOML; the scenario's own keys go before its [key: input.parameters]
+    #[arg(long, value_name = "FILE")]
+    pub parameters: Option<PathBuf>,
 }
 
 impl ScenarioOptions {
@@ -242,6 +250,7 @@ impl ScenarioOptions {
             blocks_per_step: self.blocks_per_step,
             snapshot: self.snapshot.clone(),
             positions: self.positions.clone(),
+            parameters: self.parameters.clone(),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::cli::args::Command;
 use crate::cli::args::RunArgs;
 
 pub mod args;
+pub mod calibrate;
 pub mod check;
 pub mod converge;
 pub mod error;
@@ -41,6 +42,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Yuma(args)) => yuma::yuma(&args),
         Some(Command::Ingest(args)) => ingest::ingest(&args),
+        Some(Command::Calibrate(args)) => calibrate::calibrate(&args),
         Some(Command::Completions(args)) => print_result(&completions(args.shell)),
         Some(Command::Man) => print_result(&man_page()?),
     }

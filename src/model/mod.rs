@@ -13,6 +13,7 @@ pub mod jumps;
 pub mod kernel;
 pub mod market_states;
 pub mod outside;
+pub mod parameters;
 pub mod params;
 pub mod path_lanes;
 pub mod registration;

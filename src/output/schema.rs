@@ -311,6 +311,24 @@ pub static BLOCKS: FileSchema = FileSchema {
     ],
 };
 
+/// Figures of a calibration's data beside those of panels simulated under the fit; not a file of a run.
+pub static CALIBRATION: FileSchema = FileSchema {
+    file: "diagnostics.parquet",
+    rows: "figure of the data; by kind, then place",
+    columns: &[
+        column(
+            "figure",
+            Kind::Text,
+            "residual_quantile (flow over its expected size), size_autocorrelation (of the log size of flows within \
+                subnets), size_by_reserve and size_by_age (mean absolute flow per square-root day)",
+        ),
+        column("at", Kind::F64, "where: probability, lag (days), mean reserve (TAO) or mean age (days)"),
+        column("data", Kind::F64, "of the data"),
+        column("fitted", Kind::F64, "mean over simulated panels"),
+        column("fitted_sd", Kind::F64, "standard deviation of one simulated panel"),
+    ],
+};
+
 /// The table of `taorisk converge`, as CSV or Parquet where `--out` says; no part of a run directory.
 pub static CONVERGENCE: FileSchema = FileSchema {
     file: "convergence",

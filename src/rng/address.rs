@@ -43,6 +43,9 @@ pub enum Purpose {
     RevenueCampaigns = 15,
     /// Own flow of root stake in a step.
     RootStakeNormals = 16,
+    /// Parameters of a replicate, its number the path word. Step 0: the errors of estimated parameters, in fours by index;
+    /// step 1: how the flows of the subnets of the snapshot scale.
+    Parameters = 17,
 }
 
 /// Where a block of four random words lies under a seed.
