@@ -306,7 +306,7 @@ fn bad_files_are_refused_with_their_place() {
         (apex, "\"total_tao\": \"-5\"", "bad.json, record 2: tao_in = -0.000000005 (must be a finite number > 0)"),
         (apex, "\"total_tao\": \"0\"", "bad.json, record 2: tao_in = 0 (must be a finite number > 0)"),
         (apex, "\"total_tao\": \"many\"", "bad.json, record 2: total_tao = `many` (must be a number)"),
-        (apex, "\"total_tao\": \"NaN\"", "bad.json, record 2: tao_in = NaN (must be a whole number of rao"),
+        (apex, "\"total_tao\": \"NaN\"", "bad.json, record 2: tao_in = NaN (must be a finite number > 0)"),
         (apex, "\"total_tao\": NaN", "bad.json: not JSON: expected value at line"),
         (apex, "\"total_tao\": null", "bad.json: nothing gives tao_in (of netuid 1); price (of netuid 1)"),
         (
@@ -396,6 +396,25 @@ fn units_that_are_not_said_must_be_plain() {
             refused(&directory, "ingest s.json --out p.csv", expected);
         }
     }
+}
+
+/// One subnet in tokens among others in rao would be a pool of nothing at a right price.
+#[test]
+fn rows_in_different_units_are_refused() {
+    let directory = directory();
+    let rows = |last: &str| {
+        let header = "netuid,block,registration_block,tao_in,alpha_in,miner_burned_fraction,emission_enabled,\
+                      alpha_staked_by_wallets,alpha_protocol_owned,alpha_burned\n";
+        format!("{header}1,100,7,1000000000000,2000000000000,0,1,5000000000,0,0\n2,100,7,{last},0,1,5,0,0\n")
+    };
+    fs::write(directory.path().join("t.csv"), rows("1000.5,2000.25")).unwrap();
+    refused(&directory, "ingest t.csv", "t.csv:3: tao_in = 1000.5 (must be a whole number of rao, as the others are");
+    fs::write(directory.path().join("t.csv"), rows("NaN,2000.25")).unwrap();
+    refused(&directory, "ingest t.csv", "t.csv:3: tao_in = NaN (must be a finite number > 0)");
+    fs::write(directory.path().join("t.csv"), rows("1000500000000,2000250000000")).unwrap();
+    succeed(&directory, "ingest t.csv --out x.csv");
+    let made = snapshot(&directory, "x.csv");
+    assert_eq!((made.subnets[0].price, made.subnets[0].alpha_staked_by_wallets), (0.5, 5.0));
 }
 
 #[test]

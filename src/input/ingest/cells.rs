@@ -61,6 +61,9 @@ fn read_parquet(document: &Document) -> Result<Vec<Record>, InputError> {
 
 /// Numbers as numbers, what can be text as text; a column of lists or structures is as if it were empty.
 fn values(array: &dyn Array) -> Vec<Option<Value>> {
+    if array.data_type().is_nested() {
+        return vec![None; array.len()];
+    }
     let is_numeric = is_number(array.data_type());
     let wanted = if is_numeric { DataType::Float64 } else { DataType::Utf8 };
     match cast(array, &wanted) {
@@ -85,4 +88,39 @@ fn refuse_twice<'a>(document: &Document, names: impl Iterator<Item = &'a str>) -
 
 fn refused(document: &Document, problem: String) -> InputError {
     InputError::Table { file: document.name.clone(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use arrow::array::ArrayRef;
+    use arrow::array::BooleanArray;
+    use arrow::array::DictionaryArray;
+    use arrow::array::LargeStringArray;
+    use arrow::array::ListArray;
+    use arrow::array::NullArray;
+    use arrow::array::TimestampMillisecondArray;
+    use arrow::datatypes::Int32Type;
+
+    fn text(text: &str) -> Option<Value> {
+        Some(Value::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn columns_of_any_type_are_read_or_left_out() {
+        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)]), None]);
+        let columns: [(ArrayRef, [Option<Value>; 2]); 6] = [
+            (Arc::new(BooleanArray::from(vec![Some(true), None])), [Some(Value::Number(1.0)), None]),
+            (Arc::new(LargeStringArray::from(vec![" a ", " "])), [text("a"), None]),
+            (Arc::new(DictionaryArray::<Int32Type>::from_iter(["x", "x"])), [text("x"), text("x")]),
+            (Arc::new(TimestampMillisecondArray::from(vec![Some(0), None])), [text("1970-01-01T00:00:00"), None]),
+            (Arc::new(NullArray::new(2)), [None, None]),
+            (Arc::new(lists), [None, None]),
+        ];
+        for (column, expected) in columns {
+            assert_eq!(values(column.as_ref()), expected, "{}", column.data_type());
+        }
+    }
 }

@@ -67,9 +67,12 @@ fn decide(rows: &[Row], column: &str, join: impl Fn(f64, f64) -> f64) -> Result<
         let of_unit = |row: &&Row| row.cells.get(column).is_some_and(|cell| cell.unit == said);
         let figures = || rows.iter().filter(of_unit).filter_map(|row| Some((row, row.number(column)?)));
         let Some((first, _)) = figures().next() else { continue };
+        if let Some((row, figure)) = figures().find(|(_, figure)| !figure.is_finite()) {
+            return Err(row.cell_problem(column, figure, "a finite number > 0"));
+        }
         let size = figures().map(|(_, figure)| figure).reduce(&join).unwrap_or(0.0);
         let found = unit_of_size(size);
-        if said == Unit::Rao {
+        if said == Unit::Rao || (said == Unit::Unknown && found == Some(Unit::Rao)) {
             whole(column, figures())?;
         }
         match (said, found) {
@@ -111,7 +114,9 @@ fn misfit(column: &str, size: f64, said: Unit) -> String {
 
 fn whole<'a>(column: &str, mut figures: impl Iterator<Item = (&'a Row, f64)>) -> Result<(), InputError> {
     match figures.find(|(_, figure)| figure.fract() != 0.0) {
-        Some((row, figure)) => Err(row.cell_problem(column, figure, "a whole number of rao; is it in tokens?")),
+        Some((row, figure)) => {
+            Err(row.cell_problem(column, figure, "a whole number of rao, as the others are; is it in tokens?"))
+        }
         None => Ok(()),
     }
 }
