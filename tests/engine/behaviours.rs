@@ -218,8 +218,8 @@ fn entrants_inherit_nothing() {
     let (mut entrants, mut incumbents) = (0, 0);
     for path in watch(&plan, 4, see).expect("sound paths") {
         for pair in path.windows(2) {
-            for slot in 0..128 {
-                let ((_, before, was_started, _), (incumbent, registered_at, _, flow)) = (pair[0][slot], pair[1][slot]);
+            for (slot, (open, close)) in pair[0].iter().zip(&pair[1]).enumerate() {
+                let ((_, before, was_started, _), (incumbent, registered_at, _, flow)) = (*open, *close);
                 // Who came in this step has not traded yet; the flow is that of who was there.
                 if before != registered_at || !was_started {
                     continue;
