@@ -25,13 +25,19 @@ pub struct Nature {
 }
 
 impl Nature {
-    /// What a snapshot's subnet is taken for: the median one (MODEL 2.1), but for what its `own` parameters say.
+    /// What a snapshot's subnet is taken for: the median one (MODEL 2.1).
+    pub fn median(flow: &FlowParams) -> Self {
+        Self { log_scale: math::ln(flow.scale_median), loading: flow.loading_mean, sector_loading: 0.0 }
+    }
+
+    /// The same, but for what its own parameters say.
     pub fn of_incumbent(flow: &FlowParams, own: Option<&SubnetParams>) -> Self {
-        let has_sector = own.is_some_and(|own| own.sector.is_some());
+        let median = Self::median(flow);
+        let Some(own) = own else { return median };
         Self {
-            log_scale: math::ln(own.and_then(|own| own.scale).unwrap_or(flow.scale_median)),
-            loading: own.and_then(|own| own.loading).unwrap_or(flow.loading_mean),
-            sector_loading: if has_sector { flow.sector_loading } else { 0.0 },
+            log_scale: own.scale.map_or(median.log_scale, math::ln),
+            loading: own.loading.unwrap_or(median.loading),
+            sector_loading: if own.sector.is_some() { flow.sector_loading } else { 0.0 },
         }
     }
 

@@ -357,7 +357,7 @@ fn with_extra_flows(input: &mut PlanInput) {
         netuid: NetUid(netuid),
         scale: Some(0.01 + 1e-4 * f64::from(netuid)),
         loading: Some(0.1),
-        drift_per_day: (netuid % 2 == 0).then_some(-0.5),
+        drift_per_day: netuid.is_multiple_of(2).then_some(-0.5),
         log_volatility: Some([0.2, -0.3]),
         sector: Some(netuid % 6),
     };
