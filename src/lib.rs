@@ -53,6 +53,8 @@
 //! | The same over eight slots at once and over many blocks | [`protocol::kernel`], [`protocol::share_kernel`], [`protocol::moving_price_kernel`] |
 //! | Flows of stake, volatility, jumps | [`model::kernel`], [`model::jumps`] |
 //! | TAO/USD, the common factor, willingness to pay for a slot | [`model::outside`] |
+//! | What answers to prices, strikes groups of subnets, or depends on the state of the market | [`model::feedback`], [`model::sectors`], [`model::clusters`], [`model::market_states`] |
+//! | How flows beside the organic law enter a step | [`model::extra`], [`engine::extras`] |
 //! | When subnets register, and what entrants are like | [`model::registration`], [`model::entrants`] |
 //! | Revenue of subnets: buybacks, pegged payouts; the own flow of root stake | [`model::revenue`], [`engine::revenue`], [`model::root_stake`] |
 //! | What the validator of a holder earns, and why; collusion | [`model::dividends`], [`model::validators`] |
@@ -129,7 +131,7 @@
 //!
 //! Each module lists what it leaves out of what it stands for, with the size of the effect where it is known; the list of
 //! the chain's rules is in [`protocol`]. Of the whole: books hold and do not trade; liquidity outside the subnet pools,
-//! market regimes and uncertainty of the parameters do not exist on a path.
+//! uncertainty of the parameters does not exist on a path.
 
 pub mod calibration;
 pub mod cli;

@@ -131,6 +131,25 @@ fn revenue() {
     assert!(files.contains_key("revenue.parquet"));
 }
 
+/// Everything that is off by default, at once.
+#[test]
+fn all_behaviours() {
+    let subnets: String = (1..=60)
+        .map(|netuid| {
+            format!(
+                "[[subnets]]\nnetuid = {netuid}\nscale = 0.02\ndrift_per_day = 0.001\nsector = \"{}\"\n",
+                netuid % 7
+            )
+        })
+        .collect();
+    assert_same_bytes(&format!(
+        "[run]\npaths = 100\nhorizon_days = 10\nblocks_per_step = 3600\nreport_days = [1]\n{RECORDS}[flow]\n\
+         sector_loading = 0.5\n[feedback]\nmomentum = 0.2\nyield = 0.1\nflight = 0.01\n[market_states]\nenabled = true\n\
+         mean_days = [3, 2, 1]\n[[clusters]]\nnetuids = [3, 39, 81]\nrate_per_day = 0.3\nlog_reserve_mean = -0.2\n\
+         log_reserve_sd = 0.1\n{subnets}"
+    ));
+}
+
 #[test]
 fn another_seed_gives_other_results() {
     let directory = TempDir::new().expect("a temporary directory");

@@ -53,6 +53,7 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
         ),
     ];
     lines.push(describe_rules(scenario));
+    lines.extend(describe_behaviour(scenario));
     lines.extend(scenario.books.iter().map(|book| describe_book(book, scenario)));
     lines.push(format!(
         "work      {} paths x {} steps of {} blocks x {slots} slots = {subnet_steps:.2e} subnet-steps over {} days",
@@ -110,6 +111,29 @@ fn describe_rules(scenario: &Scenario) -> String {
         rules.dissolve_rule.name(),
         rules.seed_rule.name(),
     )
+}
+
+/// What of the behaviour that is off by default is on, if any.
+fn describe_behaviour(scenario: &Scenario) -> Option<String> {
+    let model = &scenario.model;
+    let feedback = model.feedback;
+    let answers = [("momentum", feedback.momentum), ("yield", feedback.dividends), ("flight", feedback.flight)];
+    let mut parts: Vec<String> =
+        answers.iter().filter(|(_, size)| *size != 0.0).map(|(name, size)| format!("{name} {size}")).collect();
+    if let Some(market) = &model.market {
+        parts.push(format!(
+            "{} from {}",
+            counted(market.states.len(), "market state"),
+            market.states[market.start].name
+        ));
+    }
+    if !model.clusters.is_empty() {
+        parts.push(counted(model.clusters.len(), "cluster"));
+    }
+    if !model.subnets.is_empty() {
+        parts.push(format!("own parameters of {}", counted(model.subnets.len(), "subnet")));
+    }
+    (!parts.is_empty()).then(|| format!("behaviour {}", parts.join(", ")))
 }
 
 fn disk_bytes(scenario: &Scenario) -> f64 {
@@ -173,6 +197,14 @@ mod tests {
             "work      100,000 paths x 90 steps of 7,200 blocks x 128 slots = 1.15e9 subnet-steps over 90 days"
         );
         assert_eq!(lines[5], "estimate  about 17 s on 2 threads, about 116 MB of memory, about 31 MB of files");
+    }
+
+    #[test]
+    fn behaviour_is_named_where_it_is_on() {
+        let text = "[feedback]\nmomentum = 0.1\n[market_states]\nenabled = true\n[[subnets]]\nnetuid = 3\n";
+        let scenario = Scenario::from_text("my.toml", text, std::path::Path::new(""), &Overrides::default()).unwrap();
+        let expected = "behaviour momentum 0.1, 3 market states from calm, own parameters of 1 subnet";
+        assert_eq!(describe_behaviour(&scenario).as_deref(), Some(expected));
     }
 
     #[test]

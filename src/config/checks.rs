@@ -1,10 +1,10 @@
 //! Ranges of single keys, and the typed parameters that pass them.
 
 use crate::config::ConfigError;
+use crate::config::behaviour;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
 use crate::model::params::EntrantParams;
-use crate::model::params::FeedbackParams;
 use crate::model::params::FlowParams;
 use crate::model::params::JumpParams;
 use crate::model::params::ModelParams;
@@ -17,6 +17,9 @@ use crate::model::root_stake::RootStakeParams;
 
 /// Largest block number, and number of blocks, that is believed: 380 years of chain.
 const BLOCK_MAX: u64 = 1_000_000_000;
+
+/// Largest intensity of jumps (per day): they are drawn from tables that grow with it.
+pub(super) const JUMP_RATE_MAX: f64 = 100.0;
 
 /// A scenario as written, with where each key was set.
 #[derive(Clone, Copy)]
@@ -64,9 +67,10 @@ impl Checks<'_> {
         self.number(key, value, value.is_finite() && value >= 0.0, "a finite number >= 0")
     }
 
-    /// A number of jumps per day: drawn from tables that grow with it.
+    /// A number of jumps per day.
     pub fn jump_rate(&self, key: &str, value: f64) -> Result<f64, ConfigError> {
-        self.number(key, value, (0.0..=100.0).contains(&value), "from 0 to 100")
+        let is_allowed = (0.0..=JUMP_RATE_MAX).contains(&value);
+        self.number(key, value, is_allowed, &format!("from 0 to {JUMP_RATE_MAX}"))
     }
 
     /// A log move whose exponential single precision holds.
@@ -110,7 +114,7 @@ impl Checks<'_> {
     }
 }
 
-/// Parameters of chance and behaviour.
+/// Parameters of chance and behaviour that need no snapshot; [`behaviour::complete`] adds the others.
 pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigError> {
     Ok(ModelParams {
         flow: flow_params(checks)?,
@@ -158,7 +162,7 @@ pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigErr
             sd_log_per_sqrt_day: checked!(checks.not_negative(root_stake.sd_log_per_sqrt_day)),
             half_life_days: checked!(checks.not_negative(root_stake.half_life_days)),
         },
-        feedback: FeedbackParams::default(),
+        feedback: behaviour::feedback(checks)?,
         subnets: Vec::new(),
         clusters: Vec::new(),
         market: None,
@@ -198,7 +202,7 @@ fn flow_params(checks: &Checks<'_>) -> Result<FlowParams, ConfigError> {
         },
         loading_mean: checked!(checks.correlation(flow.loading_mean)),
         loading_sd: checked!(checks.not_negative(flow.loading_sd)),
-        sector_loading: 0.0,
+        sector_loading: checked!(checks.correlation(flow.sector_loading)),
         flow_cap: checked!(checks.log_cap(flow.flow_cap)),
     })
 }

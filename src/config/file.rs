@@ -15,6 +15,10 @@ use toml::de::DeValue;
 use toml::de::Deserializer;
 
 use crate::config::ConfigError;
+use crate::config::behaviour::ClusterSection;
+use crate::config::behaviour::FeedbackSection;
+use crate::config::behaviour::MarketStatesSection;
+use crate::config::behaviour::SubnetSection;
 use crate::config::revenue::RevenueSection;
 
 /// The built-in base scenario: every key with its default, unit and source.
@@ -43,6 +47,10 @@ pub(super) struct ScenarioFile {
     pub root_stake: RootStakeSection,
     pub switches: Vec<SwitchSection>,
     pub revenue: Vec<RevenueSection>,
+    pub feedback: FeedbackSection,
+    pub market_states: MarketStatesSection,
+    pub subnets: Vec<SubnetSection>,
+    pub clusters: Vec<ClusterSection>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -156,6 +164,7 @@ pub(super) struct FlowSection {
     pub volatility_cap: f64,
     pub loading_mean: f64,
     pub loading_sd: f64,
+    pub sector_loading: f64,
     pub flow_cap: f64,
     pub volatility_fast: VolatilitySection,
     pub volatility_slow: VolatilitySection,

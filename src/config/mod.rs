@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::input::InputError;
 
+mod behaviour;
 mod checks;
 pub mod file;
 mod revenue;

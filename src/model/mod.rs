@@ -1,5 +1,9 @@
-//! What chance and people decide: flows, sales, registrations, TAO/USD; revenue of subnets and flows of root stake where a
-//! scenario has them. [`facts`] compares what is modelled with the data.
+//! What chance and people decide: flows, sales, registrations, TAO/USD.
+//!
+//! Off by default, since no data tell it from nothing: [`feedback`] of prices and dividends on flows, [`sectors`], [`clusters`] of
+//! subnets with one operator, [`market_states`], [`revenue`] of subnets, own flows of [`root_stake`].
+//!
+//! [`facts`] compares what is modelled with the data.
 
 pub mod clusters;
 pub mod dividends;

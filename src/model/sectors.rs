@@ -9,17 +9,13 @@ pub const SECTORS_MAX: usize = 64;
 /// Sectors drawn together: the normals of a block of words.
 const DRAWN_TOGETHER: usize = 4;
 
+/// Factors by sector, as they are drawn.
+pub type SectorFactors = [[f64; DRAWN_TOGETHER]; SECTORS_MAX / DRAWN_TOGETHER];
+
 /// Standard normal factors of the first `sectors` sectors in a step made of `draws` drawn steps; independent of each other, of the
 /// common factor and in time.
 #[inline(always)]
-pub fn draw_factors(
-    seed: u64,
-    path: u32,
-    step: u32,
-    draws: u32,
-    sectors: usize,
-    factors: &mut [[f64; DRAWN_TOGETHER]; SECTORS_MAX / DRAWN_TOGETHER],
-) {
+pub fn draw_factors(seed: u64, path: u32, step: u32, draws: u32, sectors: usize, factors: &mut SectorFactors) {
     let weight = 1.0 / f64::from(draws).sqrt();
     for (block, factors) in factors.iter_mut().enumerate().take(sectors.div_ceil(DRAWN_TOGETHER)) {
         *factors = [0.0; DRAWN_TOGETHER];

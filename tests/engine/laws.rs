@@ -16,18 +16,18 @@ use crate::drive::watch;
 
 const SEED: u64 = 20_260_930;
 
-fn assert_near(name: &str, found: f64, truth: f64, standard_error: f64) {
+pub fn assert_near(name: &str, found: f64, truth: f64, standard_error: f64) {
     let errors = (found - truth) / standard_error;
     println!("{name}: {found:.6e}, truth {truth:.6e}, {errors:+.2} standard errors of {standard_error:.1e}");
     assert!(errors.abs() < 4.0, "{name}: {found} is {errors:.1} standard errors from {truth}");
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Central moments of orders 2 and 4.
-fn central(values: &[f64]) -> (f64, f64) {
+pub fn central(values: &[f64]) -> (f64, f64) {
     let centre = mean(values);
     let moment =
         |order: i32| values.iter().map(|value| (value - centre).powi(order)).sum::<f64>() / values.len() as f64;

@@ -1,5 +1,6 @@
 //! The engine: step against block, conservation, limits, faults, laws of what chance decides, paired runs and coupled levels.
 
+mod behaviours;
 mod conservation;
 mod coupled;
 mod dividends;
