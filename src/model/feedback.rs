@@ -11,6 +11,8 @@
 //! # Not modelled
 //! - A gap that closes by more than about itself in a substep: the substeps are wrong there. It takes an average below a tenth of
 //!   the price after months; an entrant's first days are no such case, since its average hardly moves.
+//! - What the coinbase does to the price within the step: 3 to 5 % of the feedback of a day's steps (momentum -0.5, drift 0.02 a
+//!   day, emission on).
 //! - Root's part of dividends where the rules of the time give it back to validators: the yield is without it.
 
 use crate::model::extra::ExtraFlows;

@@ -168,13 +168,13 @@ fn members_of_a_sector_share_its_factor() {
     }
 }
 
-/// n = 30,000 days at 0.05 jumps a day: a frequency that is off by a tenth fails.
+/// n = 30,000 days at 0.05 jumps a day: a frequency that is off by a tenth fails. Jumps so small that no sale meets its limit.
 #[test]
 fn a_cluster_jumps_together_as_often_as_it_says() {
     let slots = [2, 38, 80];
     let plan = plan(7_200, 60, |input| {
         pure_diffusion(input, 1e-30);
-        input.model.clusters = vec![cluster(&slots, 0.05, -0.1, 0.03), cluster(&[3], 0.0, -1.0, 0.0)];
+        input.model.clusters = vec![cluster(&slots, 0.05, -0.01, 0.003), cluster(&[3], 0.0, -1.0, 0.0)];
     });
     let flows = flows_of(&plan, 500, &[2, 38, 80, 3]);
     assert!(flows[3].iter().all(|flow| flow.abs() < 1e-12), "the rest stands still");
@@ -183,8 +183,8 @@ fn a_cluster_jumps_together_as_often_as_it_says() {
     let (days, struck) = (flows[0].len() as f64, flows[0].iter().filter(|flow| flow.abs() > 1e-12).count() as f64);
     let chance = -(-0.05_f64).exp_m1();
     assert_near("days with a jump", struck / days, chance, (chance * (1.0 - chance) / days).sqrt());
-    let second = 0.1 * 0.1 + 0.03 * 0.03;
-    assert_near("mean move", mean(&flows[0]), -0.05 * 0.1, (0.05 * second / days).sqrt());
+    let second = 0.01 * 0.01 + 0.003 * 0.003;
+    assert_near("mean move", mean(&flows[0]), -0.05 * 0.01, (0.05 * second / days).sqrt());
 }
 
 /// What belongs to a subnet ends with it: its netuid's next owner has neither its drift nor its sector nor its cluster.
@@ -195,6 +195,8 @@ fn entrants_inherit_nothing() {
         pure_diffusion(input, 1e-30);
         input.protocol.registration_rate_limit_blocks = 7_200;
         input.protocol.immunity_period_blocks = 7_200;
+        // Locks stay cheap, so that no flow runs out of free TAO.
+        input.protocol.lock_reduction_interval_blocks = 100;
         (input.model.registration.hazard_per_day, input.model.registration.elasticity) = (2.0, 0.0);
         input.model.entrants.never_start_probability = 0.0;
         input.model.entrants.start_delay_mean_days = days(10.0);
@@ -343,8 +345,17 @@ fn states_at_common_times_do_not_depend_on_the_step() {
     assert!(fine.iter().flatten().any(|state| *state == 1) && fine.iter().all(|path| path[0] == 0));
 }
 
-/// Share of emission, gap of price and moving price, and flow of each started slot, in the first step.
-fn first_flows(change: impl FnOnce(&mut PlanInput)) -> Vec<(usize, f64, f64, f64)> {
+/// A started slot before and in the first step.
+struct Answer {
+    slot: usize,
+    is_enabled: bool,
+    /// `ln(min(p, 1) / m)` at the opening.
+    gap: f64,
+    share: f64,
+    flow: f64,
+}
+
+fn first_answers(change: impl FnOnce(&mut PlanInput)) -> Vec<Answer> {
     let plan = plan(7_200, 1, |input| {
         pure_diffusion(input, 1e-30);
         change(input);
@@ -354,43 +365,47 @@ fn first_flows(change: impl FnOnce(&mut PlanInput)) -> Vec<(usize, f64, f64, f64
             let (chunk, lane) = locate(slot);
             let chain = &view.path.chain[chunk];
             let gap = (chain.price(lane).min(1.0) / chain.moving_price[lane]).ln();
-            (chain.started[lane] * chain.enabled[lane], gap, view.buffers.share.get(slot), view.buffers.flow(slot))
+            let (share, flow) = (view.buffers.share.get(slot), view.buffers.flow(slot));
+            (chain.started[lane] > 0.0, Answer { slot, is_enabled: chain.enabled[lane] > 0.0, gap, share, flow })
         };
         (0..128).map(of).collect::<Vec<_>>()
     });
-    let seen = &seen.expect("a sound path")[0];
-    let first = seen[0].iter().zip(&seen[1]).enumerate();
-    first.filter(|(_, (open, _))| open.0 > 0.0).map(|(slot, (open, after))| (slot, open.1, after.2, after.3)).collect()
+    let mut seen = seen.expect("a sound path");
+    let [opened, closed] = &mut seen[0][..] else { panic!("one step") };
+    let pairs = opened.drain(..).zip(closed.drain(..)).filter(|((is_started, _), _)| *is_started);
+    pairs.map(|((_, open), (_, after))| Answer { share: after.share, flow: after.flow, ..open }).collect()
 }
 
 #[test]
 fn feedback_has_the_sign_that_it_says() {
-    let flight = first_flows(|input| input.model.feedback.flight = 0.002_3);
-    for (slot, _, share, flow) in &flight {
-        let expected = if *share == 0.0 { -0.002_3 } else { 0.0 };
-        assert!((flow - expected).abs() < 1e-9, "slot {slot}: {flow}, not {expected}");
+    let flight = first_answers(|input| input.model.feedback.flight = 0.002_3);
+    let gets_none = |answer: &&Answer| answer.is_enabled && answer.share == 0.0;
+    for answer in &flight {
+        let expected = if gets_none(&answer) { -0.002_3 } else { 0.0 };
+        assert!((answer.flow - expected).abs() < 1e-9, "slot {}: {}, not {expected}", answer.slot, answer.flow);
     }
-    let left = flight.iter().filter(|(_, _, share, _)| *share == 0.0).count();
+    let left = flight.iter().filter(gets_none).count();
     assert!(left > 5 && left < flight.len() - 5, "{left} of {} get nothing", flight.len());
 
-    // The snapshot's averages are its prices: half of them are put off.
-    let momentum = first_flows(|input| {
+    // The snapshot's averages are its prices: they are put off, by turns up and down.
+    let momentum = first_answers(|input| {
         input.model.feedback.momentum = 0.1;
-        let apart = |(index, subnet): (usize, &mut taorisk::protocol::state::SubnetState)| {
+        for (index, subnet) in input.start.subnets.iter_mut().enumerate() {
             subnet.moving_price *= if index % 2 == 0 { 0.8 } else { 1.2 };
-        };
-        input.start.subnets.iter_mut().enumerate().for_each(apart);
+        }
     });
-    for (slot, gap, _, flow) in &momentum {
-        // The gap closes at most by its decay in a day, and by what the chain's own price move is.
-        assert!(flow * gap > 0.0 && flow.abs() < 0.1 * gap.abs() * 1.1, "slot {slot}: {flow} for a gap of {gap}");
+    for Answer { slot, gap, flow, .. } in &momentum {
+        // The gap closes, and its answer keeps it open a little: 0.1 / w1 a day.
+        assert!(flow * gap > 0.0 && flow.abs() < 0.1 * gap.abs() * 1.15, "slot {slot}: {flow} for a gap of {gap}");
     }
-    let yields = first_flows(|input| input.model.feedback.dividends = 0.1);
-    let sum = yields.iter().map(|(.., flow)| flow).sum::<f64>();
-    assert!(yields.iter().any(|(.., flow)| *flow > 1e-4) && yields.iter().any(|(.., flow)| *flow < -1e-4), "{sum}");
+    let yields = first_answers(|input| input.model.feedback.dividends = 0.01);
+    let sum = yields.iter().map(|answer| answer.flow).sum::<f64>();
+    let size = yields.iter().map(|answer| answer.flow.abs()).sum::<f64>();
+    assert!(size > 1e-3 && sum.abs() < 1e-4 * size, "flows of {size} that sum to {sum}");
 }
 
-/// The feedback of a day's step against that of 120 steps a day, with a drift that opens the gap.
+/// The feedback of a day's step against that of 120 steps a day, with a drift that opens the gap; no emission into pools, so that
+/// prices move by the flow alone.
 #[test]
 fn momentum_of_long_steps_is_that_of_short_ones() {
     let reserves = |blocks: u64, momentum: f64| {
@@ -398,6 +413,7 @@ fn momentum_of_long_steps_is_that_of_short_ones() {
             pure_diffusion(input, 1e-30);
             input.model.flow.drift_per_day = 0.02;
             input.model.feedback = FeedbackParams { momentum, ..FeedbackParams::default() };
+            input.start.subnets.iter_mut().for_each(|subnet| subnet.emission_enabled = false);
         });
         let seen =
             watch(&plan, 1, |view, _| STARTED.map(|slot| view.path.chain[locate(slot).0].reserve_tao[locate(slot).1]));
@@ -412,7 +428,7 @@ fn momentum_of_long_steps_is_that_of_short_ones() {
             let middle_off = ((middle[i] / middle_off[i]).ln() / effect - 1.0).abs();
             println!("{momentum}: feedback {effect:.4}, off by {off:.1e} in a day's steps, {middle_off:.1e} in sixths");
             assert!(effect * momentum > 0.0 && effect.abs() > 0.005);
-            assert!(off < 0.03 && middle_off < 0.01, "slot {}: {off}, {middle_off}", STARTED[i]);
+            assert!(off < 0.01 && middle_off < 0.5 * off.max(0.004), "slot {}: {off}, {middle_off}", STARTED[i]);
         }
     }
 }
