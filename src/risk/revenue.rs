@@ -5,6 +5,9 @@ use crate::risk::estimate::Estimate;
 use crate::risk::moments::Moments;
 use crate::units::SubnetId;
 
+/// Relative errors below this are rounding.
+const ROUNDING: f64 = 1e-7;
+
 /// What is said of a subnet with revenue at a horizon; sums run from the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevenueMeasure {
@@ -147,6 +150,8 @@ impl Ratio {
         let sum = self.squares[0] - 2.0 * ratio * self.products + ratio * ratio * self.squares[1];
         let n = self.samples as f64;
         let error = if self.samples > 1 { (sum.max(0.0) / (n - 1.0) / n).sqrt() / self.mean[1] } else { f64::INFINITY };
+        // Where the ratio is the same on every path, what is left is rounding.
+        let error = if error > ROUNDING * ratio { error } else { 0.0 };
         (self.mean[1] > 0.0).then(|| Estimate::normal(ratio, error, self.samples))
     }
 }
@@ -181,6 +186,14 @@ mod tests {
         let error = estimates[4].expect("a figure").standard_error;
         assert!((error - (14.0_f64 / 3.0 / 6.0).sqrt() / 3.0).abs() < 1e-15, "{error}");
         assert_eq!((figures[3].estimate, figures[4].estimate), (None, None), "nothing was minted");
+    }
+
+    #[test]
+    fn a_ratio_that_is_the_same_on_every_path_is_known() {
+        let mut ratio = Ratio::default();
+        (1..100).for_each(|path| ratio.push(0.1 * 1.1_f64.powi(path), 0.7 * 1.1_f64.powi(path)));
+        let estimate = ratio.estimate().expect("a positive mean");
+        assert!((estimate.value - 1.0 / 7.0).abs() < 1e-12 && estimate.standard_error == 0.0, "{estimate:?}");
     }
 
     /// Interval of the ratio of means of two correlated exponential variables: covers in 95 of 100 samples.
