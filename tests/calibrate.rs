@@ -295,7 +295,7 @@ fn a_calibration_is_written_once_and_read_by_scenarios() {
     {
         assert!(keys.contains(&key), "{key}");
     }
-    assert_eq!(json["provenance"]["flows"], serde_json::json!(["2026-02-01", "2026-05-20"]));
+    assert_eq!(json["provenance"]["flows"], serde_json::json!(["2026-02-01", "2026-05-19"]));
     let text = std::fs::read_to_string(here.join("found/calibrated.toml")).unwrap();
     let file: toml::Table = text.parse().unwrap();
     assert!(file["flow"]["scale_median"].as_float().unwrap() > 0.005);

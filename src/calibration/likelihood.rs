@@ -17,9 +17,10 @@ const EVALUATIONS_MAX: usize = 4_000;
 const SEARCHES: usize = 2;
 /// Spread of values over the simplex at which a search stops.
 const TOLERANCE: f64 = 1e-8;
-/// First steps, and steps of second derivatives, in prior standard deviations.
+/// First steps, and steps of second derivatives, in prior standard deviations: the longer where the shorter do not see a
+/// maximum.
 const FIRST_STEP: f64 = 0.3;
-const HESSIAN_STEP: f64 = 0.01;
+const HESSIAN_STEPS: [f64; 2] = [0.01, 0.1];
 
 /// A parameter to be found, with its prior: normal on its scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,7 +115,7 @@ pub fn find(unknowns: &[Unknown], log_likelihood: impl Fn(&[f64]) -> f64) -> Opt
     for _ in 0..SEARCHES {
         at = nelder_mead(&objective, &at, FIRST_STEP);
     }
-    let covariance = linear::inverse(&hessian(&objective, &at, HESSIAN_STEP))?;
+    let covariance = HESSIAN_STEPS.into_iter().find_map(|step| linear::inverse(&hessian(&objective, &at, step)))?;
     let found = values(&at);
     Some(Found { log_likelihood: log_likelihood(&found), law: law(unknowns, &covariance), values: found })
 }
