@@ -7,6 +7,7 @@
 use crate::calibration::common_jumps;
 use crate::calibration::common_jumps::CommonDays;
 use crate::calibration::layout::Layout;
+use crate::calibration::layout::Place;
 use crate::calibration::linear;
 use crate::calibration::linear::Matrix;
 use crate::calibration::loadings;
@@ -65,13 +66,15 @@ pub(crate) struct FlowEstimate {
 }
 
 /// Estimates all of `flows`, more than half of which are not zero, with `prior` where the data are silent.
-pub(crate) fn estimate(layout: &Layout, flows: &[f64], prior: &FlowParams) -> FlowEstimate {
+///
+/// The search for the law of sizes starts at `near`, if given: where it ends does not depend on it, when it ends does.
+pub(crate) fn estimate(layout: &Layout, flows: &[f64], prior: &FlowParams, near: Option<&LawOfSizes>) -> FlowEstimate {
     let exponents = size_age::exponents(layout, flows, [prior.size_exponent, prior.age_exponent]);
     let logs: Vec<f64> = layout.places.iter().map(|place| log_size(layout, place, exponents)).collect();
     let drift = drift(layout, flows, &logs);
     let (standardized, unit) = standardize(layout, flows, &logs, drift);
     let clipped: Vec<f64> = standardized.iter().map(|flow| flow.clamp(-CLIP, CLIP)).collect();
-    let common = common_jumps::find(layout, &clipped);
+    let common = common_jumps::find(layout, &standardized);
     let counts: Vec<bool> = layout.places.iter().map(|place| !common.jumps.contains(&place.day)).collect();
     let start = prior_law(prior);
     let likelihood = PairLikelihood {
@@ -79,7 +82,7 @@ pub(crate) fn estimate(layout: &Layout, flows: &[f64], prior: &FlowParams) -> Fl
         center: start.coordinates(),
         volatility_cap: prior.volatility_cap,
     };
-    let fit = likelihood.maximize(start.coordinates());
+    let fit = likelihood.maximize(near.unwrap_or(&start).coordinates());
     let law = LawOfSizes::of_coordinates(&fit.at, prior.volatility_cap);
     let relative_spread = prior.loading_sd / prior.loading_mean;
     let loadings = loadings::fit(layout, &clipped, &counts, &law, relative_spread);
@@ -97,7 +100,7 @@ pub(crate) fn estimate(layout: &Layout, flows: &[f64], prior: &FlowParams) -> Fl
 }
 
 /// `ln g` against the middle of the panel.
-fn log_size(layout: &Layout, place: &crate::calibration::layout::Place, exponents: [f64; 2]) -> f64 {
+fn log_size(layout: &Layout, place: &Place, exponents: [f64; 2]) -> f64 {
     -exponents[0] * (place.size - layout.center[0]) - exponents[1] * (place.age - layout.center[1])
 }
 
@@ -115,9 +118,8 @@ fn drift(layout: &Layout, flows: &[f64], logs: &[f64]) -> f64 {
 /// Flows without drift over `g sqrt(D)`, in units of their median size, and the log of that unit.
 fn standardize(layout: &Layout, flows: &[f64], logs: &[f64], drift: f64) -> (Vec<f64>, f64) {
     let rows = layout.places.iter().zip(flows).zip(logs);
-    let mut standardized: Vec<f64> = rows
-        .map(|((place, flow), log)| (flow - drift * place.days) / (math::exp(*log) * place.root_days))
-        .collect();
+    let mut standardized: Vec<f64> =
+        rows.map(|((place, flow), log)| (flow - drift * place.days) / (math::exp(*log) * place.root_days)).collect();
     let unit = common_jumps::median(standardized.iter().map(|flow| flow.abs()).collect());
     standardized.iter_mut().for_each(|flow| *flow /= unit);
     (standardized, math::ln(unit))

@@ -15,6 +15,7 @@ use crate::calibration::flow_estimate::COORDINATES;
 use crate::calibration::flow_estimate::FlowEstimate;
 use crate::calibration::flow_estimate::SIZE;
 use crate::calibration::flow_estimate::WITH_PRIOR;
+use crate::calibration::jackknife;
 use crate::calibration::layout::Layout;
 use crate::calibration::linear;
 use crate::calibration::linear::Matrix;
@@ -100,7 +101,9 @@ pub struct SubnetBehaviour {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum FitError {
     /// Too little data.
-    #[error("{rows} rows of flows are too few to fit a flow law: at least {ROWS_MIN} are needed; leave the law as it is")]
+    #[error(
+        "{rows} rows of flows are too few to fit a flow law: at least {ROWS_MIN} are needed; leave the law as it is"
+    )]
     TooFewRows {
         /// Rows there are.
         rows: usize,
@@ -132,7 +135,9 @@ pub enum FitError {
         row: usize,
     },
     /// Too few simulated panels.
-    #[error("{simulations} simulations are too few for the errors of a flow law: at least {SIMULATIONS_MIN} are needed")]
+    #[error(
+        "{simulations} simulations are too few for the errors of a flow law: at least {SIMULATIONS_MIN} are needed"
+    )]
     TooFewSimulations {
         /// Number asked for.
         simulations: usize,
@@ -168,12 +173,13 @@ pub fn fit_flow(panel: &FlowPanel, prior: &FlowParams, options: &FitOptions) -> 
     }
     let layout = Layout::new(panel, prior);
     let flows: Vec<f64> = panel.rows.iter().map(|row| row.flow).collect();
-    let found = flow_estimate::estimate(&layout, &flows, prior);
+    let found = flow_estimate::estimate(&layout, &flows, prior, None);
     let (common_jump, common_errors) =
         common_jumps::law(&found.common, &layout, &found.standardized, &found.law, &prior.common_jump);
     let raw = flow_estimate::params_at(&found.at, prior, common_jump);
-    let repeats = repeat(&layout, &raw, prior, options)?;
-    let covariance = covariance(&repeats.estimates, &found);
+    let repeats = repeat(&layout, &raw, prior, &found, options)?;
+    let parts = leave_out(panel, prior, &found, options)?;
+    let covariance = covariance(&repeats.estimates, &parts, &found);
     let (at, covariance) = with_prior(&found, covariance, prior);
     let params = flow_estimate::params_at(&at, prior, common_jump);
     let data = flow_diagnostics::describe(&layout, &flows, &found);
@@ -257,11 +263,17 @@ struct Repeats {
     descriptions: Vec<flow_diagnostics::Description>,
 }
 
-fn repeat(layout: &Layout, raw: &FlowParams, prior: &FlowParams, options: &FitOptions) -> Result<Repeats, FitError> {
+fn repeat(
+    layout: &Layout,
+    raw: &FlowParams,
+    prior: &FlowParams,
+    near: &FlowEstimate,
+    options: &FitOptions,
+) -> Result<Repeats, FitError> {
     let mut repeats = Repeats { estimates: Vec::new(), descriptions: Vec::new() };
     let work = |_: &mut (), number: usize| {
         let flows = simulate::simulate(layout, raw, options.seed, number as u32);
-        let found = flow_estimate::estimate(layout, &flows, prior);
+        let found = flow_estimate::estimate(layout, &flows, prior, Some(&near.law));
         let description = (number < DESCRIBED).then(|| flow_diagnostics::describe(layout, &flows, &found));
         (found.at, description)
     };
@@ -270,17 +282,49 @@ fn repeat(layout: &Layout, raw: &FlowParams, prior: &FlowParams, options: &FitOp
         repeats.descriptions.extend(description);
         ControlFlow::Continue(())
     };
-    parallel::ordered(options.threads.max(1), options.simulations, || (), work, consume)
-        .map_err(|error| FitError::Threads(error.to_string()))?;
+    in_parallel(options, options.simulations, work, consume)?;
     Ok(repeats)
 }
 
-/// Covariance of the estimates' errors: what simulated estimates vary by, and what the prior's own error adds to those it pulls.
-fn covariance(repeats: &[Vec<f64>], found: &FlowEstimate) -> Matrix {
+/// Estimates of the panel with parts left out.
+fn leave_out(
+    panel: &FlowPanel,
+    prior: &FlowParams,
+    near: &FlowEstimate,
+    options: &FitOptions,
+) -> Result<Vec<[f64; SIZE]>, FitError> {
+    let mut estimates = Vec::new();
+    let work = |_: &mut (), number: usize| {
+        let part = jackknife::without(panel, number);
+        let flows: Vec<f64> = part.rows.iter().map(|row| row.flow).collect();
+        flow_estimate::estimate(&Layout::new(&part, prior), &flows, prior, Some(&near.law)).at
+    };
+    let consume = |at| {
+        estimates.push(at);
+        ControlFlow::Continue(())
+    };
+    in_parallel(options, jackknife::count(panel), work, consume)?;
+    Ok(estimates)
+}
+
+fn in_parallel<T: Send>(
+    options: &FitOptions,
+    tasks: usize,
+    work: impl Fn(&mut (), usize) -> T + Sync,
+    consume: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<(), FitError> {
+    let done = parallel::ordered(options.threads.max(1), tasks, || (), work, consume);
+    done.map(|_| ()).map_err(|error| FitError::Threads(error.to_string()))
+}
+
+/// Covariance of the estimates' errors: what simulated estimates vary by, more where leaving parts out says so, and what
+/// the prior's own error adds to those it pulls.
+fn covariance(repeats: &[Vec<f64>], parts: &[[f64; SIZE]], found: &FlowEstimate) -> Matrix {
     let mut covariance = linear::covariance(repeats);
+    let factors = jackknife::factors(parts, |i| covariance[i][i]);
     for i in 0..SIZE {
-        for j in (0..SIZE).filter(|&j| j != i) {
-            covariance[i][j] *= CORRELATION_KEPT;
+        for j in 0..SIZE {
+            covariance[i][j] *= factors[i] * factors[j] * if i == j { 1.0 } else { CORRELATION_KEPT };
         }
     }
     let prior_sd = |k: usize| volatility::PRIOR_SD.get(k).copied().unwrap_or(LOADING_SPREAD_PRIOR_SD);

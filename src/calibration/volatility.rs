@@ -11,7 +11,7 @@
 //!
 //! `w`: standard deviation of subnets' log scales, a part of log-volatility that never reverts (here it does not stretch the
 //! jumps; the fitted values differ by far less than their errors while `w` is below 0.5). The estimate maximizes the pairwise
-//! likelihood over all lags, each pair weighted so that a row counts about once, times the prior. A jump is told from volatility by
+//! likelihood over all lags, each pair with a weight of one half, times the prior. A jump is told from volatility by
 //! the days around it: it leaves them as they were. Cells bound the influence of any flow.
 //!
 //! Source: Varin, Reid & Firth (2011), An overview of composite likelihood methods, Statistica Sinica 21; Davis & Yau (2011),
@@ -223,8 +223,8 @@ fn pair_probabilities(coefficients: &[[f64; CELLS]; TERMS], correlation: f64) ->
 
 /// Step of numerical derivatives in the coordinates.
 const DERIVATIVE_STEP: f64 = 1e-4;
-/// Weight of a pair: a row stands in two pairs of each lag.
-const PAIR_WEIGHT: f64 = 0.5 / LAGS.len() as f64;
+/// Weight of a pair against the prior: a row stands in two pairs of each lag.
+const PAIR_WEIGHT: f64 = 0.5;
 const ITERATIONS: usize = 60;
 
 /// A fit: where, and what part of the prior is in each coordinate.
@@ -336,9 +336,10 @@ impl PairLikelihood<'_> {
             value = reached;
             (score, information) = self.score(&at);
         }
-        let pull = linear::inverse(&information).map_or_else(|| linear::zeros(SIZE), |inverse| {
-            inverse.iter().map(|row| (0..SIZE).map(|j| row[j] * PRIOR_SD[j].powi(-2)).collect()).collect()
-        });
+        let pull = linear::inverse(&information).map_or_else(
+            || linear::zeros(SIZE),
+            |inverse| inverse.iter().map(|row| (0..SIZE).map(|j| row[j] * PRIOR_SD[j].powi(-2)).collect()).collect(),
+        );
         PairFit { at, pull }
     }
 }
