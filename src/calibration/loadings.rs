@@ -20,7 +20,7 @@ const ROWS_MIN: usize = 20;
 /// Largest mean loading that is reported.
 const LOADING_MAX: f64 = 0.95;
 /// Prior standard deviation of the log of the spread of loadings.
-const SPREAD_PRIOR_SD: f64 = 0.5;
+pub(crate) const SPREAD_PRIOR_SD: f64 = 0.5;
 
 /// Loadings of a panel.
 pub(crate) struct Loadings {
