@@ -302,7 +302,7 @@ fn a_calibration_is_written_once_and_read_by_scenarios() {
     let size = file["uncertainty"]["parameters"].as_array().unwrap().len();
     assert_eq!(file["uncertainty"]["correlation"].as_array().unwrap().len(), size);
     assert_eq!(file["provenance"]["inputs"].as_array().unwrap().len(), 4);
-    // The same again gives the same, and does not go over what is there.
+    // What is there is not gone over.
     let again = taorisk(here, &calibrate);
     assert_eq!(again.status.code(), Some(2));
     assert!(

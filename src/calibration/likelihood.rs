@@ -196,17 +196,13 @@ fn hessian(objective: &impl Fn(&[f64]) -> f64, at: &[f64], step: f64) -> Matrix 
         at[j] += by_j * step;
         objective(&at)
     };
-    let mut second = linear::zeros(size);
-    for i in 0..size {
-        for j in 0..=i {
-            let corners =
-                moved(i, 1.0, j, 1.0) - moved(i, 1.0, j, -1.0) - moved(i, -1.0, j, 1.0) + moved(i, -1.0, j, -1.0);
-            let value = corners / (4.0 * step * step);
-            second[i][j] = value;
-            second[j][i] = value;
-        }
-    }
-    second
+    let cell = |i: usize, j: usize| {
+        let corners = moved(i, 1.0, j, 1.0) - moved(i, 1.0, j, -1.0) - moved(i, -1.0, j, 1.0) + moved(i, -1.0, j, -1.0);
+        corners / (4.0 * step * step)
+    };
+    // Of each pair once, so that the matrix is symmetric to the bit.
+    let lower: Matrix = (0..size).map(|i| (0..=i).map(|j| cell(i, j)).collect()).collect();
+    (0..size).map(|i| (0..size).map(|j| lower[i.max(j)][i.min(j)]).collect()).collect()
 }
 
 #[cfg(test)]
