@@ -138,7 +138,7 @@ fn simulated_registrations(params: &RegistrationParams, days: u64, random: &mut 
             registrations.push(came(block, cost));
             clock = Exp1.sample(random);
         }
-        if block.is_multiple_of(7_200) {
+        if step.is_multiple_of(7_200 / BLOCKS) {
             let innovation = params.willingness_sd_log * (1.0 - kept * kept).sqrt();
             log_willingness = kept * log_willingness + innovation * normal(random);
         }

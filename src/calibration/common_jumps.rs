@@ -13,13 +13,14 @@
 //! ```
 
 use crate::calibration::layout::Layout;
-use crate::calibration::loadings::CLIP;
 use crate::calibration::volatility::LawOfSizes;
 use crate::model::params::JumpParams;
 use crate::simd::math;
 
-/// Deviations beyond which a day is a common jump: 1 normal day in 150,000.
-const LIMIT: f64 = 4.5;
+/// Where standardized flows are clipped (medians of their size): a common jump moves most subnets by some, no single one decides.
+const CLIP: f64 = 4.0;
+/// Deviations beyond which a day is a common jump: 1 normal day in two million, since volatile days are not normal.
+const LIMIT: f64 = 5.0;
 /// Subnets that a day needs, and such days that the rule needs.
 const SUBNETS_MIN: usize = 10;
 const DAYS_MIN: usize = 30;
@@ -37,9 +38,10 @@ pub(crate) struct CommonDays {
     limit: f64,
 }
 
-/// Finds the days of common jumps.
-pub(crate) fn find(layout: &Layout, clipped: &[f64]) -> CommonDays {
-    let mean = |rows: &Vec<usize>| rows.iter().map(|&row| clipped[row]).sum::<f64>() / rows.len() as f64;
+/// Finds the days of common jumps among standardized flows.
+pub(crate) fn find(layout: &Layout, flows: &[f64]) -> CommonDays {
+    let clipped = |row: &usize| flows[*row].clamp(-CLIP, CLIP);
+    let mean = |rows: &Vec<usize>| rows.iter().map(clipped).sum::<f64>() / rows.len() as f64;
     let counted = layout.days.iter().enumerate().filter(|(_, rows)| rows.len() >= SUBNETS_MIN);
     let means: Vec<(usize, f64)> = counted.map(|(day, rows)| (day, mean(rows))).collect();
     if means.len() < DAYS_MIN {

@@ -8,12 +8,20 @@
 //! empirical Bayes estimate of the scale. The noise, a log of squared normals with jumps, has the variance that the data leave it;
 //! its long lower tail is cut by the least size.
 
+use std::ops::Range;
+
 use crate::calibration::layout::Layout;
+use crate::calibration::shrink;
+use crate::calibration::shrink::Noisy;
+use crate::calibration::shrink::Spread;
 use crate::calibration::volatility::LawOfSizes;
+use crate::model::params::VolatilityPart;
 use crate::simd::math;
 
 /// Least size of a flow, in units of the median: what is below says no more than this.
 const SIZE_MIN: f64 = 0.1;
+/// Prior standard deviation of the log of the spread of scales.
+pub(crate) const SCALE_PRIOR_SD: f64 = 0.5;
 /// Part of the variance of `ln |u|` that is noise at least.
 const NOISE_MIN: f64 = 0.3;
 
@@ -38,11 +46,7 @@ pub(crate) fn log_sizes(flows: &[f64]) -> Vec<f64> {
 
 /// Runs the filter over standardized flows.
 pub(crate) fn run(layout: &Layout, flows: &[f64], law: &LawOfSizes) -> Filtered {
-    let logs = log_sizes(flows);
-    let n = logs.len() as f64;
-    let mean = logs.iter().sum::<f64>() / n;
-    let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / n;
-    let noise = (variance - law.variance()).max(NOISE_MIN * variance);
+    let (logs, mean, noise) = measurements(flows, law);
     let mut expected = Vec::with_capacity(logs.len());
     let last = layout.subnets.iter().map(|rows| {
         let mut level = Level::start(law);
@@ -54,6 +58,38 @@ pub(crate) fn run(layout: &Layout, flows: &[f64], law: &LawOfSizes) -> Filtered 
         level
     });
     Filtered { last: last.collect(), expected }
+}
+
+/// Logs of sizes, their mean, and the variance of what is noise in them.
+fn measurements(flows: &[f64], law: &LawOfSizes) -> (Vec<f64>, f64, f64) {
+    let logs = log_sizes(flows);
+    let n = logs.len() as f64;
+    let mean = logs.iter().sum::<f64>() / n;
+    let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / n;
+    let noise = (variance - law.volatility_variance() - law.scale_sd_log.powi(2)).max(NOISE_MIN * variance);
+    (logs, mean, noise)
+}
+
+/// Spread of subnets' log scales: of their mean log sizes, less what volatility and noise let a mean vary by.
+///
+/// ```text
+/// Var(mean of n) = sum over parts of xi^2 ((1 + rho)/(1 - rho)/n - 2 rho (1 - rho^n)/(n (1 - rho))^2) + noise/n
+/// ```
+pub(crate) fn scale_spread(layout: &Layout, flows: &[f64], law: &LawOfSizes, prior_sd: f64) -> Spread {
+    let (logs, mean, noise) = measurements(flows, law);
+    let of_subnet = |rows: &Range<usize>| {
+        let n = rows.len() as f64;
+        let of_part = |part: &VolatilityPart| {
+            let kept = math::exp(-std::f64::consts::LN_2 / part.half_life_days);
+            let beyond = 2.0 * kept * (1.0 - math::exp(n * math::ln(kept))) / (n * (1.0 - kept)).powi(2);
+            part.sd_log * part.sd_log * ((1.0 + kept) / (1.0 - kept) / n - beyond)
+        };
+        let variance = law.volatility.iter().map(of_part).sum::<f64>() + noise / n;
+        let level = logs[rows.clone()].iter().sum::<f64>() / n - mean;
+        Noisy { value: level, error: variance.sqrt() }
+    };
+    let levels: Vec<Noisy> = layout.subnets.iter().map(of_subnet).collect();
+    shrink::fit_spread(&levels, prior_sd, SCALE_PRIOR_SD)
 }
 
 impl Level {

@@ -4,6 +4,9 @@ use crate::calibration::filter;
 use crate::calibration::flow_estimate::FlowEstimate;
 use crate::calibration::layout::LAGS;
 use crate::calibration::layout::Layout;
+use crate::model::kernel::REFERENCE_AGE_DAYS;
+use crate::model::kernel::REFERENCE_RESERVE_TAO;
+use crate::simd::math;
 
 /// Probabilities of the quantiles of standardized residuals.
 const PROBABILITIES: [f64; 15] =
@@ -51,7 +54,7 @@ pub(crate) struct Description([Vec<f64>; 4]);
 /// Describes flows and their estimate.
 pub(crate) fn describe(layout: &Layout, flows: &[f64], estimate: &FlowEstimate) -> Description {
     let filtered = filter::run(layout, &estimate.standardized, &estimate.law);
-    let residual = |(flow, log): (&f64, &f64)| flow * (-log).exp();
+    let residual = |(flow, log): (&f64, &f64)| flow * math::exp(-log);
     let mut residuals: Vec<f64> = estimate.standardized.iter().zip(&filtered.expected).map(residual).collect();
     residuals.sort_unstable_by(f64::total_cmp);
     let quantiles = PROBABILITIES.map(|p| residuals[((residuals.len() - 1) as f64 * p).round() as usize]);
@@ -96,14 +99,14 @@ pub(crate) fn compare(
     common_days: &[usize],
 ) -> FlowDiagnostics {
     let geometric = |rows: &[usize], of: &dyn Fn(usize) -> f64, unit: f64| {
-        unit * (rows.iter().map(|&row| of(row)).sum::<f64>() / rows.len() as f64).exp()
+        unit * math::exp(rows.iter().map(|&row| of(row)).sum::<f64>() / rows.len() as f64)
     };
     let (size, age) = (|row: usize| layout.places[row].size, |row: usize| layout.places[row].age);
     let places = [
         PROBABILITIES.to_vec(),
         LAGS.map(f64::from).to_vec(),
-        bins(layout, size).iter().map(|rows| geometric(rows, &size, 5_000.0)).collect(),
-        bins(layout, age).iter().map(|rows| geometric(rows, &age, 200.0)).collect(),
+        bins(layout, size).iter().map(|rows| geometric(rows, &size, REFERENCE_RESERVE_TAO)).collect(),
+        bins(layout, age).iter().map(|rows| geometric(rows, &age, REFERENCE_AGE_DAYS)).collect(),
     ];
     let figures = |field: usize| -> Vec<Figure> {
         let of = |(i, (&at, &data)): (usize, (&f64, &f64))| {

@@ -6,7 +6,9 @@
 
 use crate::calibration::common_jumps;
 use crate::calibration::common_jumps::CommonDays;
+use crate::calibration::filter;
 use crate::calibration::layout::Layout;
+use crate::calibration::layout::Place;
 use crate::calibration::linear;
 use crate::calibration::linear::Matrix;
 use crate::calibration::loadings;
@@ -25,7 +27,6 @@ use crate::simd::math;
 /// Coordinates that are estimated together: scenario key and scale.
 pub(crate) const COORDINATES: [(&str, Scale); 15] = [
     ("flow.scale_median", Scale::Log),
-    ("flow.scale_sd_log", Scale::Log),
     ("flow.volatility_fast.sd_log", Scale::Log),
     ("flow.volatility_fast.half_life_days", Scale::Log),
     ("flow.volatility_slow.sd_log", Scale::Log),
@@ -34,6 +35,7 @@ pub(crate) const COORDINATES: [(&str, Scale); 15] = [
     ("flow.jumps.up_probability", Scale::Logit),
     ("flow.jumps.up_mean", Scale::Log),
     ("flow.jumps.down_mean", Scale::Log),
+    ("flow.scale_sd_log", Scale::Log),
     ("flow.loading_sd", Scale::Log),
     ("flow.size_exponent", Scale::Linear),
     ("flow.age_exponent", Scale::Linear),
@@ -43,10 +45,13 @@ pub(crate) const COORDINATES: [(&str, Scale); 15] = [
 /// Number of coordinates.
 pub(crate) const SIZE: usize = COORDINATES.len();
 /// The first so many hold their part of the prior already; the rest are free of it.
-pub(crate) const WITH_PRIOR: usize = volatility::SIZE + 1;
+pub(crate) const WITH_PRIOR: usize = volatility::SIZE + 2;
 
 /// The unit of standardized flows is the median size; what the median scale is in it, before any data.
 const SCALE_IN_MEDIANS: f64 = 1.5;
+
+/// Rounds of the law of sizes given the spread of scales, and of the spread given the law.
+const PASSES: usize = 2;
 
 /// A panel's estimates.
 pub(crate) struct FlowEstimate {
@@ -65,39 +70,54 @@ pub(crate) struct FlowEstimate {
 }
 
 /// Estimates all of `flows`, more than half of which are not zero, with `prior` where the data are silent.
-pub(crate) fn estimate(layout: &Layout, flows: &[f64], prior: &FlowParams) -> FlowEstimate {
+///
+/// The search for the law of sizes starts at `near`, if given: where it ends does not depend on it, when it ends does.
+pub(crate) fn estimate(layout: &Layout, flows: &[f64], prior: &FlowParams, near: Option<&LawOfSizes>) -> FlowEstimate {
     let exponents = size_age::exponents(layout, flows, [prior.size_exponent, prior.age_exponent]);
     let logs: Vec<f64> = layout.places.iter().map(|place| log_size(layout, place, exponents)).collect();
     let drift = drift(layout, flows, &logs);
     let (standardized, unit) = standardize(layout, flows, &logs, drift);
     let clipped: Vec<f64> = standardized.iter().map(|flow| flow.clamp(-CLIP, CLIP)).collect();
-    let common = common_jumps::find(layout, &clipped);
+    let common = common_jumps::find(layout, &standardized);
     let counts: Vec<bool> = layout.places.iter().map(|place| !common.jumps.contains(&place.day)).collect();
-    let start = prior_law(prior);
-    let likelihood = PairLikelihood {
-        counts: &PairCounts::new(layout, &standardized, |row| counts[row]),
-        center: start.coordinates(),
-        volatility_cap: prior.volatility_cap,
-    };
-    let fit = likelihood.maximize(start.coordinates());
-    let law = LawOfSizes::of_coordinates(&fit.at, prior.volatility_cap);
+    let counts_of_pairs = PairCounts::new(layout, &standardized, |row| counts[row]);
+    let center = prior_law(prior).coordinates();
+    let mut law = *near.unwrap_or(&prior_law(prior));
+    let (mut pair_pull, mut scale_pull) = (linear::zeros(volatility::SIZE), 1.0);
+    for _ in 0..PASSES {
+        let (scale_sd_log, volatility_cap) = (law.scale_sd_log, prior.volatility_cap);
+        let likelihood = PairLikelihood { counts: &counts_of_pairs, center, scale_sd_log, volatility_cap };
+        let fit = likelihood.maximize(law.coordinates());
+        law = LawOfSizes::of_coordinates(&fit.at, scale_sd_log, volatility_cap);
+        let spread = filter::scale_spread(layout, &standardized, &law, prior.scale_sd_log);
+        law.scale_sd_log = spread.sd;
+        (pair_pull, scale_pull) = (fit.pull, spread.pull);
+    }
     let relative_spread = prior.loading_sd / prior.loading_mean;
     let loadings = loadings::fit(layout, &clipped, &counts, &law, relative_spread);
     let mut pull = linear::zeros(WITH_PRIOR);
-    pull.iter_mut().zip(&fit.pull).for_each(|(row, of_fit)| row[..volatility::SIZE].copy_from_slice(of_fit));
-    pull[volatility::SIZE][volatility::SIZE] = loadings.relative.pull;
+    pull.iter_mut().zip(&pair_pull).for_each(|(row, of_fit)| row[..volatility::SIZE].copy_from_slice(of_fit));
+    pull[volatility::SIZE][volatility::SIZE] = scale_pull;
+    pull[volatility::SIZE + 1][volatility::SIZE + 1] = loadings.relative.pull;
     let mean = loadings.mean.unwrap_or(prior.loading_mean);
     let mut at = [0.0; SIZE];
-    at[..volatility::SIZE].copy_from_slice(&fit.at);
+    at[..volatility::SIZE].copy_from_slice(&law.coordinates());
     // From the panel's middle to the reference size and age.
     at[0] += unit + exponents[0] * layout.center[0] + exponents[1] * layout.center[1];
-    let rest = [math::ln(mean * loadings.relative.sd), exponents[0], exponents[1], drift, logit(mean)];
+    let rest = [
+        math::ln(law.scale_sd_log),
+        math::ln(mean * loadings.relative.sd),
+        exponents[0],
+        exponents[1],
+        drift,
+        logit(mean),
+    ];
     at[volatility::SIZE..].copy_from_slice(&rest);
     FlowEstimate { at, law, standardized, pull, loadings, common }
 }
 
 /// `ln g` against the middle of the panel.
-fn log_size(layout: &Layout, place: &crate::calibration::layout::Place, exponents: [f64; 2]) -> f64 {
+fn log_size(layout: &Layout, place: &Place, exponents: [f64; 2]) -> f64 {
     -exponents[0] * (place.size - layout.center[0]) - exponents[1] * (place.age - layout.center[1])
 }
 
@@ -144,7 +164,7 @@ fn inverse_logit(x: f64) -> f64 {
 pub(crate) fn params_at(at: &[f64], given: &FlowParams, common_jump: JumpParams) -> FlowParams {
     let exp = |i: usize| math::exp(at[i]);
     let law: [f64; volatility::SIZE] = std::array::from_fn(|i| at[i]);
-    let law = LawOfSizes::of_coordinates(&law, given.volatility_cap);
+    let law = LawOfSizes::of_coordinates(&law, exp(9), given.volatility_cap);
     FlowParams {
         scale_median: law.scale,
         scale_sd_log: law.scale_sd_log,

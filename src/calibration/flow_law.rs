@@ -15,9 +15,11 @@ use crate::calibration::flow_estimate::COORDINATES;
 use crate::calibration::flow_estimate::FlowEstimate;
 use crate::calibration::flow_estimate::SIZE;
 use crate::calibration::flow_estimate::WITH_PRIOR;
+use crate::calibration::jackknife;
 use crate::calibration::layout::Layout;
 use crate::calibration::linear;
 use crate::calibration::linear::Matrix;
+use crate::calibration::loadings;
 use crate::calibration::panel::FlowPanel;
 use crate::calibration::panel::FlowRow;
 use crate::calibration::simulate;
@@ -38,8 +40,6 @@ pub const SIMULATIONS_MIN: usize = 40;
 const DESCRIBED: usize = 20;
 /// Prior standard deviations of the coordinates after [`WITH_PRIOR`]: exponents, drift (per day), loading (logit).
 const PRIOR_SD: [f64; SIZE - WITH_PRIOR] = [0.2, 0.25, 0.005, 0.7];
-/// Prior standard deviation of the log spread of loadings.
-const LOADING_SPREAD_PRIOR_SD: f64 = 0.5;
 /// Part of the correlations of simulated estimates that is kept: the rest is chance of the simulations.
 const CORRELATION_KEPT: f64 = 0.95;
 
@@ -172,13 +172,15 @@ pub fn fit_flow(panel: &FlowPanel, prior: &FlowParams, options: &FitOptions) -> 
     }
     let layout = Layout::new(panel, prior);
     let flows: Vec<f64> = panel.rows.iter().map(|row| row.flow).collect();
-    let found = flow_estimate::estimate(&layout, &flows, prior);
+    let found = flow_estimate::estimate(&layout, &flows, prior, None);
     let (common_jump, common_errors) =
         common_jumps::law(&found.common, &layout, &found.standardized, &found.law, &prior.common_jump);
     let raw = flow_estimate::params_at(&found.at, prior, common_jump);
-    let repeats = repeat(&layout, &raw, prior, options)?;
-    let covariance = covariance(&repeats.estimates, &found);
-    let (at, covariance) = with_prior(&found, covariance, prior);
+    let repeats = repeat(&layout, &raw, prior, &found, options)?;
+    let parts = leave_out(panel, prior, &found, options)?;
+    let covariance = covariance(&repeats.estimates, &parts, &found);
+    let at = without_bias(&repeats.estimates, &found);
+    let (at, covariance) = with_prior(&found, at, covariance, prior);
     let params = flow_estimate::params_at(&at, prior, common_jump);
     let data = flow_diagnostics::describe(&layout, &flows, &found);
     Ok(FlowLaw {
@@ -261,11 +263,17 @@ struct Repeats {
     descriptions: Vec<flow_diagnostics::Description>,
 }
 
-fn repeat(layout: &Layout, raw: &FlowParams, prior: &FlowParams, options: &FitOptions) -> Result<Repeats, FitError> {
+fn repeat(
+    layout: &Layout,
+    raw: &FlowParams,
+    prior: &FlowParams,
+    near: &FlowEstimate,
+    options: &FitOptions,
+) -> Result<Repeats, FitError> {
     let mut repeats = Repeats { estimates: Vec::new(), descriptions: Vec::new() };
     let work = |_: &mut (), number: usize| {
         let flows = simulate::simulate(layout, raw, options.seed, number as u32);
-        let found = flow_estimate::estimate(layout, &flows, prior);
+        let found = flow_estimate::estimate(layout, &flows, prior, Some(&near.law));
         let description = (number < DESCRIBED).then(|| flow_diagnostics::describe(layout, &flows, &found));
         (found.at, description)
     };
@@ -274,35 +282,79 @@ fn repeat(layout: &Layout, raw: &FlowParams, prior: &FlowParams, options: &FitOp
         repeats.descriptions.extend(description);
         ControlFlow::Continue(())
     };
-    parallel::ordered(options.threads.max(1), options.simulations, || (), work, consume)
-        .map_err(|error| FitError::Threads(error.to_string()))?;
+    in_parallel(options, options.simulations, work, consume)?;
     Ok(repeats)
 }
 
-/// Covariance of the estimates' errors: what simulated estimates vary by, and what the prior's own error adds to those it pulls.
-fn covariance(repeats: &[Vec<f64>], found: &FlowEstimate) -> Matrix {
+/// Estimates of the panel with parts left out.
+fn leave_out(
+    panel: &FlowPanel,
+    prior: &FlowParams,
+    near: &FlowEstimate,
+    options: &FitOptions,
+) -> Result<Vec<[f64; SIZE]>, FitError> {
+    let mut estimates = Vec::new();
+    let work = |_: &mut (), number: usize| {
+        let part = jackknife::without(panel, number);
+        let flows: Vec<f64> = part.rows.iter().map(|row| row.flow).collect();
+        flow_estimate::estimate(&Layout::new(&part, prior), &flows, prior, Some(&near.law)).at
+    };
+    let consume = |at| {
+        estimates.push(at);
+        ControlFlow::Continue(())
+    };
+    in_parallel(options, jackknife::count(panel), work, consume)?;
+    Ok(estimates)
+}
+
+fn in_parallel<T: Send>(
+    options: &FitOptions,
+    tasks: usize,
+    work: impl Fn(&mut (), usize) -> T + Sync,
+    consume: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<(), FitError> {
+    let done = parallel::ordered(options.threads.max(1), tasks, || (), work, consume);
+    done.map(|_| ()).map_err(|error| FitError::Threads(error.to_string()))
+}
+
+/// Covariance of the estimates' errors: what simulated estimates vary by, more where leaving parts out says so, and what
+/// the prior's own error adds to those it pulls.
+fn covariance(repeats: &[Vec<f64>], parts: &[[f64; SIZE]], found: &FlowEstimate) -> Matrix {
     let mut covariance = linear::covariance(repeats);
+    let factors = jackknife::factors(parts, |i| covariance[i][i]);
     for i in 0..SIZE {
-        for j in (0..SIZE).filter(|&j| j != i) {
-            covariance[i][j] *= CORRELATION_KEPT;
+        for j in 0..SIZE {
+            covariance[i][j] *= factors[i] * factors[j] * if i == j { 1.0 } else { CORRELATION_KEPT };
         }
     }
-    let prior_sd = |k: usize| volatility::PRIOR_SD.get(k).copied().unwrap_or(LOADING_SPREAD_PRIOR_SD);
+    let spreads = [filter::SCALE_PRIOR_SD, loadings::SPREAD_PRIOR_SD];
+    let prior_sd: Vec<f64> = volatility::PRIOR_SD.into_iter().chain(spreads).collect();
     for i in 0..WITH_PRIOR {
         for j in 0..WITH_PRIOR {
-            let pulled = |k: usize| found.pull[i][k] * found.pull[j][k] * prior_sd(k).powi(2);
+            let pulled = |k: usize| found.pull[i][k] * found.pull[j][k] * prior_sd[k].powi(2);
             covariance[i][j] += (0..WITH_PRIOR).map(pulled).sum::<f64>();
         }
     }
     covariance
 }
 
+/// Estimates less what the same estimators err by on simulated panels, in the mean, at most one standard deviation (one step of
+/// indirect inference).
+fn without_bias(repeats: &[Vec<f64>], found: &FlowEstimate) -> Vec<f64> {
+    let n = repeats.len() as f64;
+    let corrected = |i: usize| {
+        let mean = repeats.iter().map(|at| at[i]).sum::<f64>() / n;
+        let deviation = (repeats.iter().map(|at| (at[i] - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+        found.at[i] - (mean - found.at[i]).clamp(-deviation, deviation)
+    };
+    (0..SIZE).map(corrected).collect()
+}
+
 /// Brings in the prior of the coordinates that have none yet: the normal law of all given what the prior says of these.
-fn with_prior(found: &FlowEstimate, covariance: Matrix, prior: &FlowParams) -> (Vec<f64>, Matrix) {
+fn with_prior(found: &FlowEstimate, at: Vec<f64>, covariance: Matrix, prior: &FlowParams) -> (Vec<f64>, Matrix) {
     let center =
         [prior.size_exponent, prior.age_exponent, prior.drift_per_day, flow_estimate::logit(prior.loading_mean)];
-    let mut at = found.at.to_vec();
-    let mut covariance = covariance;
+    let (mut at, mut covariance) = (at, covariance);
     // One coordinate after the other: the priors are independent.
     for (k, (center, sd)) in (WITH_PRIOR..SIZE).zip(center.into_iter().zip(PRIOR_SD)) {
         if k == SIZE - 1 && found.loadings.mean.is_none() {

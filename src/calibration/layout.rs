@@ -4,16 +4,13 @@ use std::ops::Range;
 
 use crate::calibration::panel::FlowPanel;
 use crate::calibration::panel::FlowRow;
+use crate::model::kernel::REFERENCE_AGE_DAYS;
+use crate::model::kernel::REFERENCE_RESERVE_TAO;
 use crate::model::params::FlowParams;
 use crate::simd::math;
 
 /// Distances of the pairs of days that the law of volatility is fitted to (days).
 pub(crate) const LAGS: [u32; 8] = [1, 2, 3, 5, 10, 20, 40, 80];
-
-/// Size of a pool that the flow scale refers to (TAO).
-const REFERENCE_RESERVE_TAO: f64 = 5_000.0;
-/// Age that the flow scale refers to (days).
-const REFERENCE_AGE_DAYS: f64 = 200.0;
 
 /// A row's place in the flow law.
 #[derive(Clone, Copy, Debug)]

@@ -17,9 +17,10 @@ const EVALUATIONS_MAX: usize = 4_000;
 const SEARCHES: usize = 2;
 /// Spread of values over the simplex at which a search stops.
 const TOLERANCE: f64 = 1e-8;
-/// First steps, and steps of second derivatives, in prior standard deviations.
+/// First steps, and steps of second derivatives, in prior standard deviations: the longer where the shorter do not see a
+/// maximum.
 const FIRST_STEP: f64 = 0.3;
-const HESSIAN_STEP: f64 = 0.01;
+const HESSIAN_STEPS: [f64; 2] = [0.01, 0.1];
 
 /// A parameter to be found, with its prior: normal on its scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,7 +115,7 @@ pub fn find(unknowns: &[Unknown], log_likelihood: impl Fn(&[f64]) -> f64) -> Opt
     for _ in 0..SEARCHES {
         at = nelder_mead(&objective, &at, FIRST_STEP);
     }
-    let covariance = linear::inverse(&hessian(&objective, &at, HESSIAN_STEP))?;
+    let covariance = HESSIAN_STEPS.into_iter().find_map(|step| linear::inverse(&hessian(&objective, &at, step)))?;
     let found = values(&at);
     Some(Found { log_likelihood: log_likelihood(&found), law: law(unknowns, &covariance), values: found })
 }
@@ -195,17 +196,13 @@ fn hessian(objective: &impl Fn(&[f64]) -> f64, at: &[f64], step: f64) -> Matrix 
         at[j] += by_j * step;
         objective(&at)
     };
-    let mut second = linear::zeros(size);
-    for i in 0..size {
-        for j in 0..=i {
-            let corners =
-                moved(i, 1.0, j, 1.0) - moved(i, 1.0, j, -1.0) - moved(i, -1.0, j, 1.0) + moved(i, -1.0, j, -1.0);
-            let value = corners / (4.0 * step * step);
-            second[i][j] = value;
-            second[j][i] = value;
-        }
-    }
-    second
+    let cell = |i: usize, j: usize| {
+        let corners = moved(i, 1.0, j, 1.0) - moved(i, 1.0, j, -1.0) - moved(i, -1.0, j, 1.0) + moved(i, -1.0, j, -1.0);
+        corners / (4.0 * step * step)
+    };
+    // Of each pair once, so that the matrix is symmetric to the bit.
+    let lower: Matrix = (0..size).map(|i| (0..=i).map(|j| cell(i, j)).collect()).collect();
+    (0..size).map(|i| (0..size).map(|j| lower[i.max(j)][i.min(j)]).collect()).collect()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const ROWS_MIN: usize = 20;
 /// Largest mean loading that is reported.
 const LOADING_MAX: f64 = 0.95;
 /// Prior standard deviation of the log of the spread of loadings.
-const SPREAD_PRIOR_SD: f64 = 0.5;
+pub(crate) const SPREAD_PRIOR_SD: f64 = 0.5;
 
 /// Loadings of a panel.
 pub(crate) struct Loadings {
@@ -53,7 +53,7 @@ pub(crate) fn fit(layout: &Layout, clipped: &[f64], counts: &[bool], law: &LawOf
         found.iter().map(|slope| slope.value * weight(slope)).sum::<f64>() / found.iter().map(weight).sum::<f64>();
     let relative = |slope: Noisy| Noisy { value: slope.value / common, error: slope.error / common };
     if mean.is_none() || !(common > 0.0) {
-        let relative = shrink::fit_spread(&[], prior, SPREAD_PRIOR_SD);
+        let relative = Spread { mean: 1.0, ..shrink::fit_spread(&[], prior, SPREAD_PRIOR_SD) };
         return Loadings { mean, relative, of_subnets: vec![None; slopes.len()] };
     }
     let of_subnets: Vec<Option<Noisy>> = slopes.into_iter().map(|slope| slope.map(relative)).collect();

@@ -13,6 +13,7 @@ pub mod flow_diagnostics;
 mod flow_estimate;
 pub mod flow_law;
 pub mod history;
+mod jackknife;
 mod jumps;
 mod layout;
 pub mod likelihood;

@@ -120,3 +120,122 @@ impl Subnet {
         flow.clamp(-cap, cap)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibration::panel::FlowRow;
+    use crate::model::entrants::Nature;
+    use crate::model::kernel;
+    use crate::model::kernel::BehaviourChunk;
+    use crate::model::kernel::CommonFlow;
+    use crate::model::kernel::Draw;
+    use crate::model::kernel::FlowBuffers;
+    use crate::model::kernel::FlowStep;
+    use crate::model::params::VolatilityPart;
+    use crate::protocol::slots::CHUNK_SLOTS;
+    use crate::protocol::slots::ChainChunk;
+    use crate::protocol::slots::SlotSingles;
+    use crate::simd::Backend;
+    use crate::simd::Kernel;
+    use crate::simd::Vector;
+    use crate::simd::dispatch;
+    use crate::units::BLOCKS_PER_DAY;
+
+    const SLOTS: usize = 256;
+    const DAYS: usize = 400;
+    const RESERVE: f64 = 900.0;
+    const AGE: f64 = 120.0;
+
+    /// No common part: then subnets are independent, and errors are those of independent rows of subnets.
+    fn params() -> FlowParams {
+        let part = |sd_log, half_life_days| VolatilityPart { sd_log, half_life_days };
+        let jumps = JumpParams { rate_per_day: 0.2, up_probability: 0.6, up_mean: 2.5, down_mean: 1.5 };
+        FlowParams {
+            scale_median: 0.02,
+            scale_sd_log: 0.0,
+            size_exponent: 0.2,
+            age_exponent: 0.3,
+            age_floor_days: 7.0,
+            reserve_floor_tao: 50.0,
+            drift_per_day: 0.002,
+            volatility: [part(0.5, 2.0), part(0.4, 10.0)],
+            volatility_cap: 3.0,
+            jumps,
+            common_jump: JumpParams { rate_per_day: 0.0, ..jumps },
+            loading_mean: 0.0,
+            loading_sd: 0.0,
+            flow_cap: 0.4,
+        }
+    }
+
+    /// Flows of the engine: every slot the same pool and age each day.
+    struct Engine<'a>(&'a FlowParams);
+
+    impl Kernel for Engine<'_> {
+        type Output = Vec<Vec<f64>>;
+
+        #[inline(always)]
+        fn run<V: Vector>(self) -> Vec<Vec<f64>> {
+            let step = FlowStep::new(self.0, BLOCKS_PER_DAY);
+            let mut pool = ChainChunk::empty();
+            (pool.reserve_tao, pool.started) = ([RESERVE; CHUNK_SLOTS], [1.0; CHUNK_SLOTS]);
+            let mut occupant = BehaviourChunk::empty();
+            (0..CHUNK_SLOTS).for_each(|lane| occupant.settle(lane, 0, &Nature::median(self.0)));
+            let (chain, mut behaviour) = (vec![pool; SLOTS / CHUNK_SLOTS], vec![occupant; SLOTS / CHUNK_SLOTS]);
+            step.draw_volatility::<V>(2, 0, &mut behaviour);
+            let (mut buffers, mut growth) = (FlowBuffers::default(), SlotSingles::zero());
+            let mut flows = vec![Vec::new(); SLOTS];
+            for day in 0..DAYS {
+                let draw = Draw { seed: 2, path: 0, step: day as u32, block: AGE * BLOCKS_PER_DAY as f64 };
+                let common = CommonFlow { factor: 0.0, jump: 0.0 };
+                kernel::flow_draws::<V>(&step, draw, common, &chain, &mut behaviour, &mut buffers, &mut growth);
+                flows.iter_mut().enumerate().for_each(|(slot, flows)| flows.push(f64::from(growth.get(slot)).ln_1p()));
+            }
+            flows
+        }
+    }
+
+    fn of_panel(params: &FlowParams) -> Vec<Vec<f64>> {
+        let row = |subnet: usize, day: usize| FlowRow {
+            subnet: subnet as u32,
+            day: day as u32,
+            days: 1.0,
+            reserve_tao: RESERVE,
+            age_days: AGE,
+            flow: 0.0,
+            known: 0.0,
+        };
+        let rows = (0..SLOTS).flat_map(|subnet| (0..DAYS).map(move |day| row(subnet, day))).collect();
+        let panel = FlowPanel { subnets: Vec::new(), rows };
+        simulate_flows(&panel, params, 3, 0).chunks(DAYS).map(<[f64]>::to_vec).collect()
+    }
+
+    /// Mean over subnets of a subnet's mean, and its error.
+    fn mean(flows: &[Vec<f64>], of: impl Fn(&[f64]) -> f64) -> (f64, f64) {
+        let means: Vec<f64> = flows.iter().map(|flows| of(flows)).collect();
+        let n = means.len() as f64;
+        let mean = means.iter().sum::<f64>() / n;
+        (mean, (means.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n * (n - 1.0))).sqrt())
+    }
+
+    #[test]
+    fn the_law_is_that_of_the_engine() {
+        let params = params();
+        let (engine, panel) = (dispatch(Backend::detect(), Engine(&params)), of_panel(&params));
+        let alike = |name: &str, of: &dyn Fn(&[f64]) -> f64| {
+            let ((a, a_error), (b, b_error)) = (mean(&engine, of), mean(&panel, of));
+            let distance = (a - b) / a_error.hypot(b_error);
+            assert!(distance.abs() < 4.0, "{name}: {a} and {b}, {distance} standard errors apart");
+        };
+        let share =
+            |flows: &[f64], is: &dyn Fn(f64) -> bool| flows.iter().filter(|f| is(**f)).count() as f64 / DAYS as f64;
+        for edge in [-0.3, -0.15, -0.08, -0.04, -0.02, -0.01, 0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.399] {
+            alike(&format!("share above {edge}"), &|flows| share(flows, &|f| f > edge));
+        }
+        for lag in [1, 4, 12] {
+            let product = |flows: &[f64]| flows.windows(lag + 1).map(|w| (w[0] * w[lag]).abs()).sum::<f64>();
+            alike(&format!("products at lag {lag}"), &|flows| product(flows) / (DAYS - lag) as f64);
+        }
+    }
+}

@@ -14,6 +14,7 @@ use crate::calibration::calibrate::Figure;
 use crate::calibration::flow_law::FitError;
 use crate::calibration::flow_law::FitOptions;
 use crate::calibration::flow_law::SIMULATIONS_MIN;
+use crate::calibration::flow_law::SubnetBehaviour;
 use crate::calibration::organic::DroppedIntervals;
 use crate::cli::error::BadInput;
 use crate::cli::print_result;
@@ -23,6 +24,7 @@ use crate::config::scenario::Scenario;
 use crate::input::document::Document;
 use crate::input::history::HistoryDocuments;
 use crate::input::history::HistoryReport;
+use crate::input::snapshot::Snapshot;
 use crate::output::calibration;
 use crate::output::calibration::CalibrationInput;
 use crate::output::calibration::Provenance;
@@ -84,9 +86,12 @@ pub struct CalibrateArgs {
     /// Directory for the parameter file and the diagnostics
     #[arg(long, value_name = "DIR", default_value = "calibration", help_heading = "Output")]
     pub out: PathBuf,
-    /// Write scale and loading of single subnets into the parameter file too
+    /// Write scale and loading of single subnets into the parameter file too: of those that the snapshot has
     #[arg(long, help_heading = "Output")]
     pub subnets: bool,
+    /// Chain snapshot whose subnets these are, CSV or Parquet [default: the built-in one]
+    #[arg(long, value_name = "FILE", requires = "subnets", help_heading = "Inputs")]
+    pub snapshot: Option<PathBuf>,
     /// Overwrite the files of an earlier calibration
     #[arg(long, help_heading = "Output")]
     pub force: bool,
@@ -145,6 +150,7 @@ pub fn calibrate(args: &CalibrateArgs) -> anyhow::Result<()> {
     let options = args.options()?;
     refuse_existing(&args.out, args.force)?;
     let scenario = Scenario::load(None, &Overrides { parameters: args.parameters.clone(), ..Overrides::default() })?;
+    let snapshot = Snapshot::read(&args.snapshot.as_deref().map_or(Ok(Snapshot::embedded()), Document::open)?)?;
     let documents = args.documents()?;
     let (history, report) = documents.read()?;
     let calibration = calibrate::calibrate(&history, &scenario.model, &options).map_err(|error| match error {
@@ -159,11 +165,21 @@ pub fn calibrate(args: &CalibrateArgs) -> anyhow::Result<()> {
         sha256: file.sha256.clone(),
     }));
     provenance.notes = notes(&calibration, &report);
-    calibration::write(&args.out, &calibration, &provenance, args.subnets)?;
+    let subnets = if args.subnets { present(&calibration, &snapshot) } else { Vec::new() };
+    calibration::write(&args.out, &calibration, &provenance, &subnets)?;
     let text = if args.json { calibration::json(&calibration, &provenance) } else { table(&calibration, &provenance) };
     print_result(text.as_bytes())?;
     run::remark(args.quiet, &format!("wrote {} to {}", calibration::FILES.join(", "), args.out.display()));
     Ok(())
+}
+
+/// What is known of the subnets that the snapshot has; of others a scenario could not be told.
+fn present(calibration: &Calibration, snapshot: &Snapshot) -> Vec<SubnetBehaviour> {
+    let is_present = |seen: &&SubnetBehaviour| {
+        let key = (seen.subnet.netuid.0, seen.subnet.registered_at);
+        snapshot.subnets.iter().any(|row| (row.netuid, row.registration_block) == key)
+    };
+    calibration.subnets.iter().filter(is_present).copied().collect()
 }
 
 fn refuse_existing(directory: &Path, force: bool) -> Result<(), BadInput> {

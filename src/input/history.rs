@@ -272,7 +272,7 @@ fn check(seen: &Observation, row: &Row<'_>) -> Result<(), InputError> {
         return Err(row.problem(format!("block {} is before the registration at block {registered_at}", seen.block)));
     }
     let ratio = seen.price * seen.reserve_alpha / seen.reserve_tao;
-    let agrees = ratio >= 1.0 / PRICE_RATIO_MAX && ratio <= PRICE_RATIO_MAX;
+    let agrees = (1.0 / PRICE_RATIO_MAX..=PRICE_RATIO_MAX).contains(&ratio);
     if !seen.is_startup && seen.reserve_tao >= CHECKED_RESERVE_TAO && !agrees {
         let problem = format!(
             "price = {} is {ratio:.3} times tao_in / alpha_in (must be within a factor of {PRICE_RATIO_MAX}): is it in TAO \

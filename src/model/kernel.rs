@@ -25,9 +25,9 @@ use crate::units::BLOCKS_PER_DAY;
 /// Chunks whose normals are drawn together.
 const GROUP_CHUNKS: usize = GROUP_SLOTS / CHUNK_SLOTS;
 /// Size of a pool that the flow scale refers to (TAO).
-const REFERENCE_RESERVE_TAO: f64 = 5_000.0;
+pub const REFERENCE_RESERVE_TAO: f64 = 5_000.0;
 /// Age that the flow scale refers to (days).
-const REFERENCE_AGE_DAYS: f64 = 200.0;
+pub const REFERENCE_AGE_DAYS: f64 = 200.0;
 
 /// What the model knows of eight slots, fields side by side.
 #[repr(C, align(64))]

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::calibration::calibrate::Calibration;
 use crate::calibration::calibrate::Figure;
 use crate::calibration::flow_diagnostics;
+use crate::calibration::flow_law::SubnetBehaviour;
 use crate::model::uncertainty::ParameterLaw;
 use crate::output::calibration_page;
 use crate::output::error::OutputError;
@@ -62,7 +63,8 @@ pub struct Provenance {
     pub notes: Vec<String>,
 }
 
-/// Writes all files to `directory`, over what is there; each appears whole or not at all.
+/// Writes all files to `directory`, over what is there; each appears whole or not at all. `subnets`: those that the parameter
+/// file names.
 ///
 /// # Errors
 /// If the directory or a file cannot be written.
@@ -70,10 +72,10 @@ pub fn write(
     directory: &Path,
     calibration: &Calibration,
     provenance: &Provenance,
-    with_subnets: bool,
+    subnets: &[SubnetBehaviour],
 ) -> Result<(), OutputError> {
     fs::create_dir_all(directory).map_err(|source| OutputError::NotWritable { path: directory.to_owned(), source })?;
-    let text = parameter_file(calibration, provenance, with_subnets);
+    let text = parameter_file(calibration, provenance, subnets);
     let page = calibration_page::page(calibration, provenance);
     write_whole(&directory.join(DIAGNOSTICS_FILE), |partial| write_diagnostics(partial, calibration, provenance))?;
     for (name, text) in [(PAGE_FILE, page), (PARAMETERS_FILE, text)] {
@@ -96,15 +98,15 @@ fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<(), OutputError>
     placed
 }
 
-/// The parameter file.
-pub fn parameter_file(calibration: &Calibration, provenance: &Provenance, with_subnets: bool) -> String {
+/// The parameter file; `subnets`: those that it names.
+pub fn parameter_file(calibration: &Calibration, provenance: &Provenance, subnets: &[SubnetBehaviour]) -> String {
     let mut text = String::from(
         "# Parameters estimated by `taorisk calibrate`. A scenario reads them with `parameters = \"calibrated.toml\"` in its\n\
          # [input]; its own keys go before these. What does not stand here was not estimated.\n",
     );
     push_values(&mut text, &calibration.figures);
-    if with_subnets {
-        push_subnets(&mut text, calibration);
+    if !subnets.is_empty() {
+        push_subnets(&mut text, subnets);
     }
     push_law(&mut text, &calibration.law);
     push_provenance(&mut text, provenance);
@@ -127,11 +129,11 @@ fn push_values(text: &mut String, figures: &[Figure]) {
     }
 }
 
-fn push_subnets(text: &mut String, calibration: &Calibration) {
+fn push_subnets(text: &mut String, subnets: &[SubnetBehaviour]) {
     text.push_str(
         "\n# Single subnets, shrunk towards the median and the mean: daily scale, loading on the common factor.\n",
     );
-    for seen in &calibration.subnets {
+    for seen in subnets {
         let (netuid, registered_at) = (seen.subnet.netuid.0, seen.subnet.registered_at);
         push(
             text,
