@@ -165,6 +165,7 @@ mod tests {
             common_jump: JumpParams { rate_per_day: 0.0, ..jumps },
             loading_mean: 0.0,
             loading_sd: 0.0,
+            sector_loading: 0.0,
             flow_cap: 0.4,
         }
     }
