@@ -196,7 +196,7 @@ fn check_panel(panel: &FlowPanel) -> Result<(), FitError> {
     let before = |a: &FlowRow, b: &FlowRow| (a.subnet, a.day) < (b.subnet, b.day);
     for (row, at) in rows.iter().enumerate() {
         let bad = |name, value, must| FitError::BadRow { row, name, value, must };
-        if !((at.subnet as usize) < panel.subnets.len()) {
+        if at.subnet as usize >= panel.subnets.len() {
             return Err(bad("subnet", f64::from(at.subnet), "an index of the panel's subnets"));
         }
         for (name, value) in [("days", at.days), ("reserve_tao", at.reserve_tao)] {
