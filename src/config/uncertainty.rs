@@ -114,8 +114,9 @@ fn check_scale(checks: &Checks<'_>, index: usize, key: &str, scale: Scale) -> Re
     let fits = match (scale, range) {
         (Scale::Linear, _) => true,
         (Scale::Log, Some((least, _))) => least >= 0.0,
-        (Scale::Logit, range) => range == Some((0.0, 1.0)),
-        (Scale::Log, None) => false,
+        // Loadings may be negative, and are estimated as what they mostly are: parts of one.
+        (Scale::Logit, Some((least, most))) => least <= 0.0 && most == 1.0,
+        (_, None) => false,
     };
     if fits {
         return Ok(());

@@ -36,11 +36,12 @@ impl Scale {
         }
     }
 
-    /// The value that lies `distance` from `value` on this scale. 0 stays 0 on the log scale, 0 and 1 on the logit scale.
+    /// The value that lies `distance` from `value` on this scale. 0 stays 0 on the log scale, 0 and 1 on the logit scale, and so do values below 0.
     pub fn shift(self, value: f64, distance: f64) -> f64 {
         match self {
             Self::Linear => value + distance,
             Self::Log => value * math::exp(distance),
+            Self::Logit if value < 0.0 => value,
             Self::Logit => 1.0 / (1.0 + (1.0 - value) / value * math::exp(-distance)),
         }
     }
