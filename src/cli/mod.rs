@@ -15,6 +15,7 @@ pub mod args;
 pub mod check;
 pub mod converge;
 pub mod error;
+mod error_split;
 pub mod init;
 pub mod replay;
 pub mod run;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::io;
 use std::io::IsTerminal;
 
+use crate::cli::error_split::split_text;
 use crate::output::read::DeregistrationRisk;
 use crate::risk::book::Basis;
 use crate::risk::book::Currency;
@@ -99,7 +100,7 @@ impl BookTable<'_> {
         if let Some(&last) = horizons.last() {
             text.push_str(&self.dollars_text(last));
         }
-        text
+        text + &split_text(&self.rows, self.style)
     }
 
     fn heading(&self) -> String {
@@ -223,7 +224,7 @@ fn holdings_table(deregistrations: &[DeregistrationRisk], style: Style) -> Strin
 }
 
 /// A label at the left and cells flush right.
-fn line(label: &str, cells: impl IntoIterator<Item = String>) -> String {
+pub(super) fn line(label: &str, cells: impl IntoIterator<Item = String>) -> String {
     line_of(CELL_WIDTH, label, cells)
 }
 
@@ -238,7 +239,7 @@ fn line_of(width: usize, label: &str, cells: impl IntoIterator<Item = String>) -
 }
 
 /// Value and half-width of the interval, to two digits of the latter.
-fn with_error(estimate: &Estimate, unit: &str) -> String {
+pub(super) fn with_error(estimate: &Estimate, unit: &str) -> String {
     let half_width = estimate.half_width();
     let decimals = decimals(half_width);
     let error = if half_width.is_finite() { grouped(half_width, decimals) + unit } else { "n/a".to_owned() };

@@ -11,6 +11,7 @@ pub mod path;
 pub mod plan;
 pub mod record;
 pub mod recorder;
+pub mod replicates;
 pub mod run;
 mod slot_search;
 pub mod step;

@@ -1,6 +1,7 @@
 //! What all paths of a run share: rules, parameters, the start, and constants of one step.
 
 use crate::engine::path::Occupant;
+use crate::engine::replicates::Replicates;
 use crate::model::dividends::DividendStep;
 use crate::model::entrants::Nature;
 use crate::model::kernel::BehaviourChunk;
@@ -8,6 +9,7 @@ use crate::model::kernel::FlowStep;
 use crate::model::outside::OutsideStep;
 use crate::model::params::ModelParams;
 use crate::model::switches::RuleSwitch;
+use crate::model::uncertainty;
 use crate::protocol::coinbase_step::EmissionSales;
 use crate::protocol::flow_kernel::FlowChunk;
 use crate::protocol::moving_price_table::AgeFactors;
@@ -37,6 +39,8 @@ pub struct PlanInput {
     pub switches: Vec<RuleSwitch>,
     /// Behaviour and chance.
     pub model: ModelParams,
+    /// How paths share parameters drawn around `model`; `None`: all have those.
+    pub replicates: Option<Replicates>,
     /// State that every path starts from.
     pub start: ChainState,
     /// USD per TAO at the start.
@@ -95,7 +99,7 @@ impl Plan {
         for subnet in &input.start.subnets {
             let (chunk, lane) = locate(subnet.netuid.slot());
             chain[chunk].set_lane(lane, subnet);
-            behaviour[chunk].settle(lane, subnet.registered_at, &Nature::median(&input.model.flow));
+            behaviour[chunk].settle(lane, subnet.registered_at, &nature(&input, subnet.netuid.slot()));
             occupants[subnet.netuid.slot()] = Some(incumbent(subnet));
             if let Some(first) = subnet.first_emission_block {
                 start_age_offset[chunk][lane] = first as f64 - 2.0;
@@ -128,6 +132,15 @@ impl Plan {
     /// Block after which step `step` (counted from 0) opens.
     pub fn opening_block(&self, step: u32) -> u64 {
         self.input.start.block + u64::from(step) * self.input.blocks_per_step
+    }
+}
+
+/// How the flow of the subnet of the snapshot in `slot` scales.
+fn nature(input: &PlanInput, slot: usize) -> Nature {
+    let flow = &input.model.flow;
+    match input.replicates.as_ref().and_then(|replicates| replicates.drawn) {
+        None => Nature::median(flow),
+        Some(replicate) => uncertainty::draw_nature(flow, input.seed, replicate, slot),
     }
 }
 

@@ -8,14 +8,18 @@
 //! | expected shortfall | [`tail`]: exact tail mean | asymptotic variance |
 //! | quantile of P&L, drawdown, price, share | [`histogram`]: stated relative error | ranks, widened to bucket edges |
 //! | hazard | [`subnet`]: deaths over exposure | Poisson |
+//! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
+//! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
 //! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
-//! on threads, and memory only on the tails that are kept exactly ([`tail`]).
+//! on threads, and memory only on the tails that are kept exactly ([`tail`]) and, with replicates, on the outcomes
+//! ([`clusters`]).
 //!
 //! Not modelled: likelihood weights other than 1 (refused, [`book`]); variance reduction.
 
 pub mod book;
+pub mod clusters;
 pub mod convergence;
 pub mod estimate;
 pub mod histogram;
