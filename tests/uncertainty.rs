@@ -352,7 +352,7 @@ const DENSITY_AT_Z: f64 = 0.103_135_640_375_375;
 
 /// Predictive variance is within + between, and the value at risk that of the predictive law.
 ///
-/// R = 4,000 replicates of 50: the error of the parameters' deviation is 1.2 %, of the VaR 0.8 %; four of them are let pass.
+/// R = 4,000 replicates of 50: the error of the parameters' deviation is 1.2 to 8 %; four of them are let pass.
 #[test]
 fn a_normal_parameter_and_a_normal_loss_have_known_answers() {
     for (spread, number) in [(0.5, 1), (0.2, 2)] {
@@ -380,12 +380,10 @@ fn a_normal_parameter_and_a_normal_loss_have_known_answers() {
         // Var Phi(T) = P(two losses of a replicate are above 0) - 1/4 = asin(spread^2 / total^2) / 2 pi.
         let arc = (spread * spread / (total * total)).asin() / std::f64::consts::TAU;
         near("probability", sample.loss_parameter_error().unwrap(), arc.sqrt());
-        // The method's own answers, by quadrature: 0.4742 and 0.4678 of 0.5, 0.2003 and 0.1972 of 0.2.
-        let [var_truth, shortfall_truth] = if spread == 0.5 { [0.4742, 0.4678] } else { [0.2003, 0.1972] };
-        let found = sample.value_at_risk_parameter_error(value_at_risk.value, 0.95).unwrap();
-        near("value at risk", found, var_truth);
-        let found = sample.shortfall_parameter_error(value_at_risk.value, shortfall.value).unwrap();
-        near("shortfall", found, shortfall_truth);
+        near("value at risk", sample.value_at_risk_parameter_error(0.95).unwrap(), spread);
+        near("shortfall", sample.shortfall_parameter_error(0.95).unwrap(), spread);
+        // Out of the reach of halves of 25 paths: the largest loss of each stands for it.
+        near("value at risk at 99 %", sample.value_at_risk_parameter_error(0.99).unwrap(), spread);
     }
 }
 

@@ -15,9 +15,9 @@ use crate::risk::estimate::Estimate;
 
 /// What no column holds.
 const REST: [&str; 3] = [
-    "Standard errors. Monte Carlo error falls with more paths, parameter error only with more data. Not",
-    "covered: what is assumed and not estimated, the form of the model, and the length of the step, whose",
-    "bias `taorisk converge` finds.",
+    "Standard errors. Monte Carlo error falls with more paths, parameter error only with more data.",
+    "Not covered: what is assumed and not estimated, the form of the model, and the length of the",
+    "step, whose bias `taorisk converge` finds.",
 ];
 
 /// A measure, the error that the parameters add to it, and its label.
@@ -38,12 +38,13 @@ pub(super) fn split_text(rows: &[&SummaryRow], style: Style) -> String {
     let title = format!("Errors at {}, TAO", days_label(share.horizon_days));
     let heads = ["value", "Monte Carlo error", "parameter error"].map(str::to_owned);
     let mut text = style.bold(&line(&title, heads));
-    for (measure, error, label) in MEASURES {
-        for parameters in rows.iter().filter(|row| row.measure == error) {
-            let key = (measure, parameters.level, parameters.horizon_days);
-            if let Some(row) = rows.iter().find(|row| (row.measure, row.level, row.horizon_days) == key) {
-                text.push_str(&measure_line(label, row, &parameters.estimate));
-            }
+    for parameters in &rows {
+        let Some((measure, _, label)) = MEASURES.iter().find(|(_, error, _)| *error == parameters.measure) else {
+            continue;
+        };
+        let key = (*measure, parameters.level, parameters.horizon_days);
+        if let Some(row) = rows.iter().find(|row| (row.measure, row.level, row.horizon_days) == key) {
+            text.push_str(&measure_line(label, row, &parameters.estimate));
         }
     }
     let share = with_error(&share.estimate.scaled(100.0), "%");

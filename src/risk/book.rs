@@ -323,9 +323,9 @@ impl Cell {
             }
         };
         for ((statistics, kind), sample) in self.pnl.into_iter().zip(PNL_KINDS).zip(&pnl) {
-            let found = statistics.finish(confidence, kind, sample.as_ref(), &mut rows);
+            statistics.finish(confidence, kind, sample.as_ref(), &mut rows);
             if let Some(sample) = sample.as_ref().filter(|_| is_last) {
-                push_parameter_errors(sample, &found, kind, &mut rows);
+                push_parameter_errors(sample, confidence, kind, &mut rows);
             }
         }
         let kind = (Basis::Mark, Currency::Tao);
@@ -352,22 +352,15 @@ fn corrected(
     }
 }
 
-/// Value at risk and expected shortfall at a level.
-struct TailValues {
-    level: f64,
-    value_at_risk: f64,
-    expected_shortfall: f64,
-}
-
 /// What the errors of the parameters add to the error of each headline measure.
-fn push_parameter_errors(sample: &ClusterSample, tails: &[TailValues], kind: (Basis, Currency), rows: &mut RowWriter) {
+fn push_parameter_errors(sample: &ClusterSample, confidence: &[f64], kind: (Basis, Currency), rows: &mut RowWriter) {
     rows.push(Measure::MeanPnlParameterError, kind, None, sample.mean_parameter_error());
     rows.push(Measure::LossProbabilityParameterError, kind, None, sample.loss_parameter_error());
-    for tail in tails {
-        let error = sample.value_at_risk_parameter_error(tail.value_at_risk, tail.level);
-        rows.push(Measure::ValueAtRiskParameterError, kind, Some(tail.level), error);
-        let error = sample.shortfall_parameter_error(tail.value_at_risk, tail.expected_shortfall);
-        rows.push(Measure::ExpectedShortfallParameterError, kind, Some(tail.level), error);
+    for &level in confidence {
+        let error = sample.value_at_risk_parameter_error(level);
+        rows.push(Measure::ValueAtRiskParameterError, kind, Some(level), error);
+        let error = sample.shortfall_parameter_error(level);
+        rows.push(Measure::ExpectedShortfallParameterError, kind, Some(level), error);
     }
     rows.push(Measure::ParameterVarianceShare, kind, None, sample.parameter_variance_share());
 }
@@ -399,13 +392,7 @@ impl PnlStatistics {
     }
 
     /// Leaves the rows of this P&L; errors are those of `sample` where there is one.
-    fn finish(
-        self,
-        confidence: &[f64],
-        kind: (Basis, Currency),
-        sample: Option<&ClusterSample>,
-        rows: &mut RowWriter,
-    ) -> Vec<TailValues> {
+    fn finish(self, confidence: &[f64], kind: (Basis, Currency), sample: Option<&ClusterSample>, rows: &mut RowWriter) {
         let samples = self.moments.samples();
         let probability = (samples > 0).then(|| Estimate::proportion(self.losses, samples));
         let deviation = corrected(sample, self.moments.standard_deviation(), ClusterSample::deviation);
@@ -413,7 +400,6 @@ impl PnlStatistics {
         rows.push(Measure::SdPnl, kind, None, deviation);
         rows.push(Measure::LossProbability, kind, None, corrected(sample, probability, ClusterSample::probability));
         let tail = self.tail.into_sorted();
-        let mut found = Vec::with_capacity(confidence.len());
         for &level in confidence {
             let plain = tail.value_at_risk(level);
             let value_at_risk = corrected(sample, plain, |sample, plain| sample.value_at_risk(plain, level));
@@ -423,15 +409,12 @@ impl PnlStatistics {
                 corrected(sample, plain, |sample, plain| sample.expected_shortfall(plain, at, level));
             rows.push(Measure::ValueAtRisk, kind, Some(level), value_at_risk);
             rows.push(Measure::ExpectedShortfall, kind, Some(level), expected_shortfall);
-            let expected_shortfall = plain.map_or(f64::NAN, |estimate| estimate.value);
-            found.push(TailValues { level, value_at_risk: at, expected_shortfall });
         }
         for level in PNL_QUANTILES {
             let plain = self.histogram.quantile(level);
             let quantile = corrected(sample, plain, |sample, plain| sample.quantile(plain, level));
             rows.push(Measure::PnlQuantile, kind, Some(level), quantile);
         }
-        found
     }
 }
 
