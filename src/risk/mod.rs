@@ -29,3 +29,6 @@ pub mod recorder;
 pub mod replay;
 pub mod subnet;
 pub mod tail;
+
+#[doc = include_str!("UNCERTAINTY.md")]
+pub mod uncertainty {}
