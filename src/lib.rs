@@ -63,6 +63,8 @@
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
 //! | Parameters from history, and their errors | [`calibration`], [`model::uncertainty`] |
+//! | A parameter by its key; draws of parameters, one for each replicate of paths | [`model::parameters`], [`engine::replicates`] |
+//! | What the errors of the parameters do to results, and to their errors | [`risk::uncertainty`], [`risk::clusters`] |
 //! | The estimator behind a number, and its error | [`risk`] |
 //! | One path again, step by step or block by block | [`risk::replay`], [`engine::unfold`] |
 //! | A column of a result file | [`output::schema`] |
@@ -70,8 +72,9 @@
 //!
 //! # The life of a run
 //!
-//! 1. [`config::scenario::Scenario::load`] lays the scenario file over `configs/base.toml`, reads snapshot and positions,
-//!    checks everything and hashes it. Bad input ends here, before anything is written.
+//! 1. [`config::scenario::Scenario::load`] lays the scenario file over the parameter file that it names and
+//!    `configs/base.toml` ([`mod@config::layers`]), reads snapshot and positions, checks everything and hashes it. Bad input
+//!    ends here, before anything is written.
 //! 2. [`engine::plan::Plan`] derives what all paths share; [`output::run_dir::RunDirectory`] opens partial files.
 //! 3. [`engine::run::run`] spreads batches of paths over threads. A batch goes step by step; [`engine::opening::open`] draws
 //!    what the slots of a path share, for eight paths at once, and [`engine::path::advance`] is one step of K blocks of one
@@ -132,8 +135,8 @@
 //! # Not modelled
 //!
 //! Each module lists what it leaves out of what it stands for, with the size of the effect where it is known; the list of
-//! the chain's rules is in [`protocol`]. Of the whole: books hold and do not trade; liquidity outside the subnet pools,
-//! uncertainty of the parameters does not exist on a path.
+//! the chain's rules is in [`protocol`]. Of the whole: books hold and do not trade; liquidity outside the subnet pools
+//! does not exist on a path.
 
 pub mod calibration;
 pub mod cli;

@@ -150,6 +150,17 @@ fn revenue() {
     assert!(files.contains_key("revenue.parquet"));
 }
 
+/// Replicates that batches do not divide, and one that the run cuts off.
+#[test]
+fn drawn_parameters() {
+    let files = assert_same_bytes(&format!(
+        "[run]\npaths = 170\nhorizon_days = 10\nreport_days = [1]\nparameter_uncertainty = true\n\
+         paths_per_replicate = 20\n{RECORDS}"
+    ));
+    let summary = String::from_utf8_lossy(&files["summary.json"]);
+    assert!(summary.contains("mean_pnl_parameter_error"), "{summary}");
+}
+
 #[test]
 fn another_seed_gives_other_results() {
     let directory = TempDir::new().expect("a temporary directory");

@@ -18,6 +18,8 @@ const SLOTS_PER_GROUP: usize = 16;
 const MEMORY_BASE: f64 = 100e6;
 /// Memory of a worker: the state of its paths and the rows on their way to the writer (bytes).
 const MEMORY_PER_THREAD: f64 = 8e6;
+/// Memory of a path, book and report day where parameters are drawn: outcomes kept for errors (bytes).
+const BYTES_PER_CLUSTERED_ROW: f64 = 24.0;
 /// Bytes on disk of a row of paths.parquet (one per path, book and report day), compressed.
 const BYTES_PER_PATH_ROW: f64 = 60.0;
 /// Bytes on disk of a row of samples.parquet (one per sampled path, step and subnet), compressed.
@@ -42,7 +44,8 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
     let slots = padded_slots(scenario);
     let subnet_steps = scenario.paths as f64 * f64::from(scenario.horizon_steps) * slots as f64;
     let seconds = subnet_steps * NS_PER_SUBNET_STEP * 1e-9 / threads as f64;
-    let memory = MEMORY_BASE + MEMORY_PER_THREAD * threads as f64;
+    let clustered = scenario.replication.as_ref().map_or(0.0, |_| path_rows(scenario) * BYTES_PER_CLUSTERED_ROW);
+    let memory = MEMORY_BASE + MEMORY_PER_THREAD * threads as f64 + clustered;
     let mut lines = vec![
         format!("scenario  {}, seed {}, hash {}", scenario.name, scenario.seed, scenario.hash()),
         format!(
@@ -54,6 +57,13 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
     ];
     lines.push(describe_rules(scenario));
     lines.extend(describe_behaviour(scenario));
+    lines.extend(scenario.replication.as_ref().map(|replication| {
+        format!(
+            "law       {} drawn for every {} paths",
+            counted(replication.law.parameters.len(), "parameter"),
+            replication.paths
+        )
+    }));
     lines.extend(scenario.books.iter().map(|book| describe_book(book, scenario)));
     lines.push(format!(
         "work      {} paths x {} steps of {} blocks x {slots} slots = {subnet_steps:.2e} subnet-steps over {} days",
@@ -136,11 +146,14 @@ fn describe_behaviour(scenario: &Scenario) -> Option<String> {
     (!parts.is_empty()).then(|| format!("behaviour {}", parts.join(", ")))
 }
 
+fn path_rows(scenario: &Scenario) -> f64 {
+    scenario.paths as f64 * scenario.books.len() as f64 * scenario.report_horizons.len() as f64
+}
+
 fn disk_bytes(scenario: &Scenario) -> f64 {
-    let path_rows = scenario.paths as f64 * scenario.books.len() as f64 * scenario.report_horizons.len() as f64;
     let sampled_states = scenario.sample_paths.min(scenario.paths) as f64 * (f64::from(scenario.horizon_steps) + 1.0);
     let sample_rows = sampled_states * scenario.start.subnets.len() as f64;
-    path_rows * BYTES_PER_PATH_ROW + sample_rows * BYTES_PER_SAMPLE_ROW
+    path_rows(scenario) * BYTES_PER_PATH_ROW + sample_rows * BYTES_PER_SAMPLE_ROW
 }
 
 fn duration(seconds: f64) -> String {

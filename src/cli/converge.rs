@@ -89,6 +89,13 @@ impl Study {
         check_levels(&args.levels)?;
         let paths = paths_of_pairs(&args.paths, args.levels.len() - 1)?;
         let scenario = Scenario::load(args.scenario.as_deref(), &args.overrides())?;
+        if scenario.replication.is_some() {
+            Err(BadInput(format!(
+                "{}: converge compares independent paths; set run.parameter_uncertainty = false (the bias of a step is that \
+                 of the scenario's own parameters)",
+                scenario.name
+            )))?;
+        }
         let blocks = u64::from(scenario.horizon_steps) * scenario.blocks_per_step;
         if let Some(level) = args.levels.iter().find(|&&level| !blocks.is_multiple_of(level)) {
             Err(BadInput(format!("--levels: {level} does not divide the horizon of {blocks} blocks")))?;

@@ -16,6 +16,7 @@ pub mod calibrate;
 pub mod check;
 pub mod converge;
 pub mod error;
+mod error_split;
 pub mod ingest;
 pub mod init;
 pub mod replay;

@@ -22,11 +22,14 @@ use crate::cli::error::BadInput;
 use crate::cli::error::Interrupted;
 use crate::cli::summarize::summarize;
 use crate::config::scenario::Scenario;
+use crate::config::uncertainty::Replication;
 use crate::engine::plan::Plan;
 use crate::engine::plan::PlanInput;
+use crate::engine::replicates::Replicates;
 use crate::engine::run;
 use crate::engine::run::RunError;
 use crate::engine::run::RunOptions;
+use crate::model::uncertainty::ParameterSampler;
 use crate::output::error::OutputError;
 use crate::output::hash::ResultHash;
 use crate::output::manifest;
@@ -207,12 +210,18 @@ pub fn plan_of(scenario: &Scenario) -> Plan {
         protocol: scenario.protocol,
         switches: scenario.switches.clone(),
         model: scenario.model.clone(),
+        replicates: scenario.replication.as_ref().map(replicates_of),
         start: scenario.start.clone(),
         tao_usd: scenario.tao_usd_start,
         blocks_per_step: scenario.blocks_per_step,
         draw_refinement: 1,
         steps: scenario.horizon_steps,
     })
+}
+
+fn replicates_of(replication: &Replication) -> Replicates {
+    let sampler = ParameterSampler::new(&replication.law).expect("a law that the scenario's checks let pass");
+    Replicates::new(replication.paths, sampler)
 }
 
 /// What the numbers of books and horizons stand for.
@@ -257,7 +266,7 @@ pub fn simulate(
     let labels = labels(scenario);
     let openings = book_openings(scenario);
     let mut books = BookStatistics::new(&openings, &labels.horizons_days, &scenario.confidence, options.paths);
-    let mut subnets = SubnetStatistics::new(
+    let subnets = SubnetStatistics::new(
         &subnet_openings(scenario),
         scenario.start.block,
         &labels.horizons_days,
@@ -266,6 +275,13 @@ pub fn simulate(
     );
     let earners = scenario.model.revenue.iter().map(|revenue| revenue.subnet).collect();
     let mut revenue = RevenueStatistics::new(earners, &labels.horizons_days);
+    let mut subnets = match &scenario.replication {
+        None => subnets,
+        Some(Replication { paths, .. }) => {
+            books = books.in_replicates(*paths);
+            subnets.in_replicates(*paths)
+        }
+    };
     let mut writer = ResultWriter::start(target, labels, identity(scenario))?;
     let mut refused = None;
     let consume = |batch: BatchRecord| {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::io;
 use std::io::IsTerminal;
 
+use crate::cli::error_split::split_text;
 use crate::output::read::DeregistrationRisk;
 use crate::risk::book::Basis;
 use crate::risk::book::Currency;
@@ -99,7 +100,7 @@ impl BookTable<'_> {
         if let Some(&last) = horizons.last() {
             text.push_str(&self.dollars_text(last));
         }
-        text
+        text + &split_text(&self.rows, self.style)
     }
 
     fn heading(&self) -> String {

@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn message(parameters: &str, scenario: &str) -> String {
-        merge(&layers(parameters, scenario)).map(drop).expect_err("the layers must be refused").to_string()
+        merge(&layers(parameters, scenario)).expect_err("the layers must be refused").to_string()
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod path;
 pub mod plan;
 pub mod record;
 pub mod recorder;
+pub mod replicates;
 pub mod revenue;
 pub mod run;
 mod slot_search;

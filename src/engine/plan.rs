@@ -3,6 +3,7 @@
 use crate::engine::extras::Extras;
 use crate::engine::path::Occupant;
 use crate::engine::path::PathState;
+use crate::engine::replicates::Replicates;
 use crate::engine::revenue::RevenuePlan;
 use crate::model::dividends::DividendStep;
 use crate::model::entrants::Nature;
@@ -15,6 +16,7 @@ use crate::model::revenue::RevenueParams;
 use crate::model::revenue::RevenueStep;
 use crate::model::root_stake::RootStakeStep;
 use crate::model::switches::RuleSwitch;
+use crate::model::uncertainty;
 use crate::protocol::coinbase_step::EmissionSales;
 use crate::protocol::flow_kernel::FlowChunk;
 use crate::protocol::moving_price_table::AgeFactors;
@@ -44,6 +46,8 @@ pub struct PlanInput {
     pub switches: Vec<RuleSwitch>,
     /// Behaviour and chance.
     pub model: ModelParams,
+    /// How paths share parameters drawn around `model`; `None`: all have those.
+    pub replicates: Option<Replicates>,
     /// State that every path starts from.
     pub start: ChainState,
     /// USD per TAO at the start.
@@ -112,8 +116,7 @@ impl Plan {
         for subnet in &input.start.subnets {
             let (chunk, lane) = locate(subnet.netuid.slot());
             chain[chunk].set_lane(lane, subnet);
-            let own = input.model.subnets.iter().find(|own| own.netuid == subnet.netuid);
-            behaviour[chunk].settle(lane, subnet.registered_at, &Nature::of_incumbent(&input.model.flow, own));
+            behaviour[chunk].settle(lane, subnet.registered_at, &nature(&input, subnet));
             occupants[subnet.netuid.slot()] = Some(incumbent(subnet));
             if let Some(first) = subnet.first_emission_block {
                 start_age_offset[chunk][lane] = first as f64 - 2.0;
@@ -160,6 +163,22 @@ impl Plan {
     /// Block after which step `step` (counted from 0) opens.
     pub fn opening_block(&self, step: u32) -> u64 {
         self.input.start.block + u64::from(step) * self.input.blocks_per_step
+    }
+}
+
+/// How the flow of a subnet of the snapshot scales. Where parameters are drawn, so is what is not known of the single subnet.
+fn nature(input: &PlanInput, subnet: &SubnetState) -> Nature {
+    let flow = &input.model.flow;
+    let own = input.model.subnets.iter().find(|own| own.netuid == subnet.netuid);
+    let known = Nature::of_incumbent(flow, own);
+    let Some(replicate) = input.replicates.as_ref().and_then(|replicates| replicates.drawn) else { return known };
+    let drawn = uncertainty::draw_nature(flow, input.seed, replicate, subnet.netuid.slot());
+    let loading_max = (1.0 - known.sector_loading * known.sector_loading).sqrt();
+    Nature {
+        log_scale: if own.is_some_and(|own| own.scale.is_some()) { known.log_scale } else { drawn.log_scale },
+        loading: if own.is_some_and(|own| own.loading.is_some()) { known.loading } else { drawn.loading }
+            .clamp(-loading_max, loading_max),
+        ..known
     }
 }
 

@@ -13,6 +13,8 @@ use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::recorder::Recorder;
 use crate::engine::recorder::StepView;
+use crate::engine::replicates::Batches;
+use crate::engine::replicates::ReplicatePlan;
 use crate::engine::step;
 use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::slots::MAX_CHUNKS;
@@ -84,20 +86,22 @@ pub fn run<R: Recorder>(
     mut consume: impl FnMut(R::Batch) -> ControlFlow<()>,
     stop: &AtomicBool,
 ) -> Result<Vec<R>, RunError> {
-    let batch = options.batch_paths.max(1) as u64;
-    let tasks = options.paths.div_ceil(batch) as usize;
+    let replicates = plan.input.replicates.as_ref();
+    let batches = Batches::new(replicates, options.first_path, options.paths, options.batch_paths.max(1) as u64);
     let mut outcome = Ok(());
     let workers = parallel::ordered(
         options.threads.max(1),
-        tasks,
+        batches.len(),
         || Worker::new(plan, options.batch_paths, make_recorder()),
         |worker, task| {
             if stop.load(Ordering::Relaxed) {
                 return Err(RunError::Interrupted);
             }
-            let offset = task as u64 * batch;
-            let count = batch.min(options.paths - offset) as usize;
-            Batch { plan, worker, backend: options.backend, first: options.first_path + offset, count }.run()
+            let (first, count) = batches.at(task);
+            let mut own = std::mem::take(&mut worker.replicate);
+            let batch = Batch { plan: own.of(plan, first), worker, backend: options.backend, first, count }.run();
+            worker.replicate = own;
+            batch
         },
         |result| match result {
             Ok(record) => {
@@ -123,6 +127,7 @@ struct Worker<R> {
     work: Workspace,
     ages: AgeRows,
     audit: Audit,
+    replicate: ReplicatePlan,
     recorder: R,
 }
 
@@ -134,12 +139,13 @@ impl<R: Recorder> Worker<R> {
             work: Workspace::default(),
             ages: AgeRows(Vec::new()),
             audit: Audit::default(),
+            replicate: ReplicatePlan::default(),
             recorder,
         }
     }
 }
 
-/// Age factors of incumbents by step: the same for every batch. The row of the first later step serves all later ones.
+/// Age factors of incumbents by step: the same for every batch, whatever the parameters of its paths. The row of the first later step serves all later ones.
 struct AgeRows(Vec<[AgeChunk; MAX_CHUNKS]>);
 
 impl AgeRows {

@@ -125,7 +125,10 @@ pub static SUMMARY: FileSchema = FileSchema {
                 positive), pnl_quantile, max_drawdown_mean, max_drawdown_quantile (fraction of the running \
                 peak), deregistered_holdings (mean count). P&L is against the opening mark value. Quantiles \
                 come from a histogram within 0.4 % of the value; value_at_risk and expected_shortfall are \
-                exact",
+                exact. With run.parameter_uncertainty, at the last horizon also mean_pnl_parameter_error, \
+                loss_probability_parameter_error, value_at_risk_parameter_error, expected_shortfall_parameter_error \
+                (standard deviation of the measure over the law of the parameters, were there paths without end) and \
+                parameter_variance_share (fraction of the variance of P&L)",
         ),
         column("currency", Kind::Text, "TAO or USD; says nothing for deregistered_holdings"),
         column(
@@ -137,7 +140,11 @@ pub static SUMMARY: FileSchema = FileSchema {
             .null("for measures without a level"),
         number("horizon_days", "days from the start; 0 for opening_value"),
         number("value", "the estimate"),
-        number("standard_error", "its standard error; 0 only for what is known, infinite where the sample gives none"),
+        number(
+            "standard_error",
+            "its standard error; 0 only for what is known, infinite where the sample gives none. With \
+                run.parameter_uncertainty that of a sample of replicates",
+        ),
         number("ci_low", "lower end of the 95 % interval; -infinity where the sample gives none"),
         number("ci_high", "upper end of the 95 % interval; infinity where the sample gives none"),
         column("samples", Kind::U64, "paths that the value rests on"),
@@ -221,7 +228,8 @@ pub static QUANTILES: FileSchema = FileSchema {
         number(
             "value",
             "the quantile: middle of a bucket, relative error at most 1/64 for prices in 1.9e-6 to \
-            16 and shares in 1.5e-5 to 1; outside them the edge",
+            16 and shares in 1.5e-5 to 1; outside them the edge. With run.parameter_uncertainty its error, alone in \
+            the run's files, is still that of independent paths, and so too small",
         )
         .null(NONE_ALIVE),
         number("standard_error", "width of the interval over 2 * 1.96").null(NONE_ALIVE),

@@ -3,6 +3,8 @@
 //! Not modelled: likelihood weights other than 1; a row that carries one is refused.
 
 use crate::engine::record::PathRow;
+use crate::risk::clusters::ClusterSample;
+use crate::risk::clusters::Clusters;
 use crate::risk::estimate::Estimate;
 use crate::risk::histogram::Buckets;
 use crate::risk::histogram::Histogram;
@@ -37,11 +39,21 @@ pub enum Measure {
     MaxDrawdownQuantile,
     /// Mean number of holdings deregistered.
     DeregisteredHoldings,
+    /// Standard deviation of the mean P&L over the law of the parameters, were there paths without end.
+    MeanPnlParameterError,
+    /// The same of the probability of a loss.
+    LossProbabilityParameterError,
+    /// The same of the value at risk.
+    ValueAtRiskParameterError,
+    /// The same of the expected shortfall.
+    ExpectedShortfallParameterError,
+    /// Share of the variance of P&L that the parameters make.
+    ParameterVarianceShare,
 }
 
 impl Measure {
     /// All measures, in the order of files.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::OpeningValue,
         Self::MeanPnl,
         Self::SdPnl,
@@ -52,6 +64,11 @@ impl Measure {
         Self::MaxDrawdownMean,
         Self::MaxDrawdownQuantile,
         Self::DeregisteredHoldings,
+        Self::MeanPnlParameterError,
+        Self::LossProbabilityParameterError,
+        Self::ValueAtRiskParameterError,
+        Self::ExpectedShortfallParameterError,
+        Self::ParameterVarianceShare,
     ];
 
     /// Name in files.
@@ -67,6 +84,11 @@ impl Measure {
             Self::MaxDrawdownMean => "max_drawdown_mean",
             Self::MaxDrawdownQuantile => "max_drawdown_quantile",
             Self::DeregisteredHoldings => "deregistered_holdings",
+            Self::MeanPnlParameterError => "mean_pnl_parameter_error",
+            Self::LossProbabilityParameterError => "loss_probability_parameter_error",
+            Self::ValueAtRiskParameterError => "value_at_risk_parameter_error",
+            Self::ExpectedShortfallParameterError => "expected_shortfall_parameter_error",
+            Self::ParameterVarianceShare => "parameter_variance_share",
         }
     }
 }
@@ -193,6 +215,13 @@ impl BookStatistics {
         }
     }
 
+    /// The same for paths of which each `replicate_paths` share parameters drawn for them: errors are those of replicates, and
+    /// the last horizon has what the parameters' errors add ([`crate::risk::clusters`]).
+    pub fn in_replicates(mut self, replicate_paths: u64) -> Self {
+        self.cells.iter_mut().for_each(|cell| cell.clusters = Some(CellClusters::new(replicate_paths)));
+        self
+    }
+
     /// Adds a row; rows come in path order.
     ///
     /// # Panics
@@ -214,9 +243,10 @@ impl BookStatistics {
                 let mut opening = RowWriter { book: &book.name, horizon_days: 0.0, rows: &mut rows };
                 opening.push(Measure::OpeningValue, (basis, currency), None, Some(estimate));
             }
-            for &horizon_days in &self.horizons_days {
+            for (index, &horizon_days) in self.horizons_days.iter().enumerate() {
                 let cell = cells.next().expect("a cell for every book and horizon");
-                cell.finish(&self.confidence, RowWriter { book: &book.name, horizon_days, rows: &mut rows });
+                let is_last = index + 1 == self.horizons_days.len();
+                cell.finish(&self.confidence, is_last, RowWriter { book: &book.name, horizon_days, rows: &mut rows });
             }
         }
         rows
@@ -230,6 +260,35 @@ struct Cell {
     drawdown: Moments,
     drawdown_histogram: Histogram,
     deregistered: Moments,
+    clusters: Option<CellClusters>,
+}
+
+/// The same outcomes in replicates.
+#[derive(Clone, Debug)]
+struct CellClusters {
+    pnl: [Clusters; 4],
+    drawdown: Clusters,
+    deregistered: Clusters,
+}
+
+impl CellClusters {
+    fn new(replicate_paths: u64) -> Self {
+        let empty = || Clusters::new(replicate_paths);
+        Self { pnl: PNL_KINDS.map(|_| empty()), drawdown: empty(), deregistered: empty() }
+    }
+
+    fn push(&mut self, row: &PathRow) {
+        for (clusters, value) in self.pnl.iter_mut().zip(pnl_values(row)) {
+            clusters.push(row.path, value);
+        }
+        self.drawdown.push(row.path, row.max_drawdown);
+        self.deregistered.push(row.path, f64::from(row.deregistered_holdings));
+    }
+}
+
+/// P&L in the order of [`PNL_KINDS`].
+fn pnl_values(row: &PathRow) -> [f64; 4] {
+    [row.pnl_mark_tao, row.pnl_liquidation_tao, row.pnl_mark_usd, row.pnl_liquidation_usd]
 }
 
 impl Cell {
@@ -239,29 +298,71 @@ impl Cell {
             drawdown: Moments::default(),
             drawdown_histogram: Histogram::new(Buckets::AMOUNT),
             deregistered: Moments::default(),
+            clusters: None,
         }
     }
 
     fn push(&mut self, row: &PathRow) {
-        let values = [row.pnl_mark_tao, row.pnl_liquidation_tao, row.pnl_mark_usd, row.pnl_liquidation_usd];
-        for (statistics, value) in self.pnl.iter_mut().zip(values) {
+        for (statistics, value) in self.pnl.iter_mut().zip(pnl_values(row)) {
             statistics.push(value);
+        }
+        if let Some(clusters) = &mut self.clusters {
+            clusters.push(row);
         }
         self.drawdown.push(row.max_drawdown);
         self.drawdown_histogram.push(row.max_drawdown);
         self.deregistered.push(f64::from(row.deregistered_holdings));
     }
 
-    fn finish(self, confidence: &[f64], mut rows: RowWriter) {
-        for (statistics, kind) in self.pnl.into_iter().zip(PNL_KINDS) {
-            statistics.finish(confidence, kind, &mut rows);
+    fn finish(self, confidence: &[f64], is_last: bool, mut rows: RowWriter) {
+        let (pnl, drawdown, deregistered) = match self.clusters {
+            None => ([None, None, None, None], None, None),
+            Some(clusters) => {
+                let sample = |clusters: Clusters| Some(clusters.into_sample());
+                (clusters.pnl.map(sample), sample(clusters.drawdown), sample(clusters.deregistered))
+            }
+        };
+        for ((statistics, kind), sample) in self.pnl.into_iter().zip(PNL_KINDS).zip(&pnl) {
+            statistics.finish(confidence, kind, sample.as_ref(), &mut rows);
+            if let Some(sample) = sample.as_ref().filter(|_| is_last) {
+                push_parameter_errors(sample, confidence, kind, &mut rows);
+            }
         }
         let kind = (Basis::Mark, Currency::Tao);
-        rows.push(Measure::MaxDrawdownMean, kind, None, self.drawdown.mean());
-        let quantile = self.drawdown_histogram.quantile(DRAWDOWN_QUANTILE);
+        let (drawdown, deregistered) = (drawdown.as_ref(), deregistered.as_ref());
+        rows.push(Measure::MaxDrawdownMean, kind, None, corrected(drawdown, self.drawdown.mean(), ClusterSample::mean));
+        let quantile = corrected(drawdown, self.drawdown_histogram.quantile(DRAWDOWN_QUANTILE), |sample, plain| {
+            sample.quantile(plain, DRAWDOWN_QUANTILE)
+        });
         rows.push(Measure::MaxDrawdownQuantile, kind, Some(DRAWDOWN_QUANTILE), quantile);
-        rows.push(Measure::DeregisteredHoldings, kind, None, self.deregistered.mean());
+        let mean = corrected(deregistered, self.deregistered.mean(), ClusterSample::mean);
+        rows.push(Measure::DeregisteredHoldings, kind, None, mean);
     }
+}
+
+/// An estimate with the error of replicates, where there are any.
+fn corrected(
+    sample: Option<&ClusterSample>,
+    plain: Option<Estimate>,
+    correct: impl Fn(&ClusterSample, Estimate) -> Estimate,
+) -> Option<Estimate> {
+    match sample {
+        None => plain,
+        Some(sample) => plain.map(|plain| correct(sample, plain)),
+    }
+}
+
+/// What the errors of the parameters add to the error of each headline measure.
+fn push_parameter_errors(sample: &ClusterSample, confidence: &[f64], kind: (Basis, Currency), rows: &mut RowWriter) {
+    rows.push(Measure::MeanPnlParameterError, kind, None, sample.mean_parameter_error());
+    rows.push(Measure::LossProbabilityParameterError, kind, None, sample.loss_parameter_error());
+    for &level in confidence {
+        let error = sample.value_at_risk_parameter_error(level);
+        rows.push(Measure::ValueAtRiskParameterError, kind, Some(level), error);
+        let error = sample.shortfall_parameter_error(level);
+        rows.push(Measure::ExpectedShortfallParameterError, kind, Some(level), error);
+    }
+    rows.push(Measure::ParameterVarianceShare, kind, None, sample.parameter_variance_share());
 }
 
 /// Statistics of one P&L.
@@ -290,19 +391,29 @@ impl PnlStatistics {
         self.histogram.push(pnl);
     }
 
-    fn finish(self, confidence: &[f64], kind: (Basis, Currency), rows: &mut RowWriter) {
+    /// Leaves the rows of this P&L; errors are those of `sample` where there is one.
+    fn finish(self, confidence: &[f64], kind: (Basis, Currency), sample: Option<&ClusterSample>, rows: &mut RowWriter) {
         let samples = self.moments.samples();
         let probability = (samples > 0).then(|| Estimate::proportion(self.losses, samples));
-        rows.push(Measure::MeanPnl, kind, None, self.moments.mean());
-        rows.push(Measure::SdPnl, kind, None, self.moments.standard_deviation());
-        rows.push(Measure::LossProbability, kind, None, probability);
+        let deviation = corrected(sample, self.moments.standard_deviation(), ClusterSample::deviation);
+        rows.push(Measure::MeanPnl, kind, None, corrected(sample, self.moments.mean(), ClusterSample::mean));
+        rows.push(Measure::SdPnl, kind, None, deviation);
+        rows.push(Measure::LossProbability, kind, None, corrected(sample, probability, ClusterSample::probability));
         let tail = self.tail.into_sorted();
         for &level in confidence {
-            rows.push(Measure::ValueAtRisk, kind, Some(level), tail.value_at_risk(level));
-            rows.push(Measure::ExpectedShortfall, kind, Some(level), tail.expected_shortfall(level));
+            let plain = tail.value_at_risk(level);
+            let value_at_risk = corrected(sample, plain, |sample, plain| sample.value_at_risk(plain, level));
+            let at = plain.map_or(f64::NAN, |estimate| estimate.value);
+            let plain = tail.expected_shortfall(level);
+            let expected_shortfall =
+                corrected(sample, plain, |sample, plain| sample.expected_shortfall(plain, at, level));
+            rows.push(Measure::ValueAtRisk, kind, Some(level), value_at_risk);
+            rows.push(Measure::ExpectedShortfall, kind, Some(level), expected_shortfall);
         }
         for level in PNL_QUANTILES {
-            rows.push(Measure::PnlQuantile, kind, Some(level), self.histogram.quantile(level));
+            let plain = self.histogram.quantile(level);
+            let quantile = corrected(sample, plain, |sample, plain| sample.quantile(plain, level));
+            rows.push(Measure::PnlQuantile, kind, Some(level), quantile);
         }
     }
 }

@@ -54,18 +54,53 @@ impl Estimate {
     pub fn proportion(hits: u64, samples: u64) -> Self {
         assert!(samples > 0 && hits <= samples, "{hits} hits in {samples} samples");
         let n = samples as f64;
-        let value = hits as f64 / n;
+        let plain = Self::wilson(hits as f64 / n, n, samples);
+        let far = one_sided_bound(n);
+        match hits {
+            0 => Self { ci_low: 0.0, ci_high: far, ..plain },
+            _ if hits == samples => Self { ci_low: 1.0 - far, ci_high: 1.0, ..plain },
+            _ => plain,
+        }
+    }
+
+    /// Wilson's interval of a probability seen in `n` outcomes.
+    fn wilson(value: f64, n: f64, samples: u64) -> Self {
         let z_squared = Z95 * Z95;
         let shrink = 1.0 / (1.0 + z_squared / n);
         let centre = (value + z_squared / (2.0 * n)) * shrink;
         let standard_error = (value * (1.0 - value) / n + z_squared / (4.0 * n * n)).sqrt() * shrink;
-        let far = one_sided_bound(n);
-        let (ci_low, ci_high) = match hits {
-            0 => (0.0, far),
-            _ if hits == samples => (1.0 - far, 1.0),
-            _ => (centre - Z95 * standard_error, centre + Z95 * standard_error),
-        };
-        Self { value, standard_error, ci_low, ci_high, samples }
+        Self {
+            value,
+            standard_error,
+            ci_low: centre - Z95 * standard_error,
+            ci_high: centre + Z95 * standard_error,
+            samples,
+        }
+    }
+
+    /// This probability from outcomes that depend on each other, so that its variance is `variance`: the Wilson interval of
+    /// as many independent outcomes as have that variance, at most all.
+    ///
+    /// With no hit, or nothing but hits, it stays: what dependence does to an event vanishes with its probability.
+    pub fn dependent(&self, variance: f64) -> Self {
+        let spread = self.value * (1.0 - self.value);
+        if spread == 0.0 {
+            return *self;
+        }
+        if variance == f64::INFINITY {
+            return Self { standard_error: f64::INFINITY, ci_low: 0.0, ci_high: 1.0, ..*self };
+        }
+        Self::wilson(self.value, (spread / variance).min(self.samples as f64), self.samples)
+    }
+
+    /// The same value with its error and both sides of its interval times `factor >= 1`, none of it below 0.
+    pub fn widened(&self, factor: f64) -> Self {
+        Self {
+            standard_error: self.standard_error * factor,
+            ci_low: (self.value - factor * (self.value - self.ci_low)).max(0.0),
+            ci_high: self.value + factor * (self.ci_high - self.value),
+            ..*self
+        }
     }
 
     /// A rate from `events` over an `exposure > 0`, seen on `samples` paths, with a Poisson interval.
@@ -181,6 +216,21 @@ mod tests {
         let all = Estimate::proportion(1000, 1000);
         assert_eq!((all.value, all.ci_high), (1.0, 1.0));
         assert_eq!(all.ci_low, 1.0 - none.ci_high);
+    }
+
+    #[test]
+    fn dependent_outcomes_count_less() {
+        let plain = Estimate::proportion(81, 263);
+        let (p, n) = (plain.value, 263.0);
+        let same = plain.dependent(p * (1.0 - p) / n);
+        assert!((same.ci_low - plain.ci_low).abs() < 1e-12 && (same.ci_high - plain.ci_high).abs() < 1e-12);
+        assert_eq!(plain.dependent(1e-9 * p), plain.dependent(p * (1.0 - p) / n), "never more than there are");
+        let quarter = plain.dependent(4.0 * p * (1.0 - p) / n);
+        assert!((quarter.standard_error / plain.standard_error / 2.0 - 1.0).abs() < 0.02, "{quarter:?}");
+        assert_eq!(Estimate::proportion(0, 10).dependent(0.0), Estimate::proportion(0, 10));
+        assert_eq!(plain.dependent(f64::INFINITY).ci_high, 1.0);
+        let wide = Estimate::rate(10, 2.0, 100).widened(2.0);
+        assert!(wide.value == 5.0 && wide.ci_low == 0.0 && wide.ci_high > 13.0, "{wide:?}");
     }
 
     #[test]

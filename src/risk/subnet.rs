@@ -1,6 +1,7 @@
 //! Deregistration of each subnet of the snapshot read as credit, and quantiles of its price and emission share.
 
 use crate::engine::record::DeregistrationRow;
+use crate::risk::clusters::ReplicateSums;
 use crate::risk::estimate::Estimate;
 use crate::risk::histogram::Metric;
 use crate::risk::histogram::Ranks;
@@ -70,6 +71,8 @@ pub struct SubnetStatistics {
     probabilities: Vec<f64>,
     start_block: u64,
     paths: u64,
+    /// Paths of a replicate, whose outcomes depend on each other; `None`: all are independent.
+    replicate_paths: Option<u64>,
     /// Index in `openings` of the subnet in each slot.
     index_of_slot: Vec<Option<usize>>,
     /// Indexed `subnet * horizons + horizon`.
@@ -84,6 +87,20 @@ struct Cell {
     blocks_alive: u64,
     payout: Moments,
     loss: Moments,
+    /// By replicate: deaths of the interval; payouts and losses up to its end.
+    replicates: [ReplicateSums; 3],
+}
+
+impl Cell {
+    /// Mean payout and mean loss, with the error of replicates where paths come in them.
+    fn means(&self, in_replicates: bool) -> [Option<Estimate>; 2] {
+        let [_, payouts, losses] = &self.replicates;
+        [(&self.payout, payouts), (&self.loss, losses)].map(|(moments, sums)| {
+            let plain = moments.mean()?;
+            let error = if in_replicates { sums.mean_variance().sqrt() } else { plain.standard_error };
+            Some(Estimate::normal(plain.value, error, plain.samples))
+        })
+    }
 }
 
 impl SubnetStatistics {
@@ -107,9 +124,18 @@ impl SubnetStatistics {
             probabilities: probabilities.to_vec(),
             start_block,
             paths,
+            replicate_paths: None,
             index_of_slot,
             cells: vec![Cell::default(); openings.len() * horizons_days.len()],
         }
+    }
+
+    /// The same for paths of which each `replicate_paths` share parameters drawn for them: errors of probabilities, hazards,
+    /// payouts and losses are those of replicates. Quantiles of prices and shares, which are counted out of order, keep the
+    /// errors of independent paths.
+    pub fn in_replicates(mut self, replicate_paths: u64) -> Self {
+        self.replicate_paths = Some(replicate_paths);
+        self
     }
 
     /// Adds a deregistration; rows come in path order, at most one per path and subnet. Later than the last horizon
@@ -127,12 +153,17 @@ impl SubnetStatistics {
         }
         let interval_start = self.block_at(first);
         let cells = &mut self.cells[subnet * horizons..(subnet + 1) * horizons];
+        let replicate = row.path / self.replicate_paths.unwrap_or(1);
         cells[first].deaths += 1;
+        cells[first].replicates[0].push(replicate, 1.0);
         cells[first].blocks_alive += row.block.saturating_sub(interval_start);
         for cell in &mut cells[first..] {
             cell.payout.push(row.payout_tao_per_alpha);
+            cell.replicates[1].push(replicate, row.payout_tao_per_alpha);
             if row.price_before > 0.0 {
-                cell.loss.push(1.0 - row.payout_tao_per_alpha / row.price_before);
+                let loss = 1.0 - row.payout_tao_per_alpha / row.price_before;
+                cell.loss.push(loss);
+                cell.replicates[2].push(replicate, loss);
             }
         }
     }
@@ -158,6 +189,7 @@ impl SubnetStatistics {
         let cells = &self.cells[index * self.horizons_days.len()..][..horizon + 1];
         let cell = &cells[horizon];
         let slot = opening.id.netuid.slot();
+        let [payout_tao_per_alpha, loss_given_deregistration] = cell.means(self.replicate_paths.is_some());
         let main = |metric| {
             let [low, middle, high] =
                 MAIN_PROBABILITIES.map(|level| cube.quantile(slot, horizon, metric, level, ranks));
@@ -165,23 +197,42 @@ impl SubnetStatistics {
         };
         SubnetRow {
             horizon_days: self.horizons_days[horizon],
-            deregistration: Estimate::proportion(cells.iter().map(|cell| cell.deaths).sum(), self.paths),
+            deregistration: self.probability(cells),
             hazard_per_day: self.hazard(cells),
-            payout_tao_per_alpha: cell.payout.mean(),
-            loss_given_deregistration: cell.loss.mean(),
+            payout_tao_per_alpha,
+            loss_given_deregistration,
             price: main(Metric::Price),
             emission_share: main(Metric::EmissionShare),
             opening,
         }
     }
 
+    /// Probability of death up to the last of `cells`. Every death up to a horizon has a payout.
+    fn probability(&self, cells: &[Cell]) -> Estimate {
+        let plain = Estimate::proportion(cells.iter().map(|cell| cell.deaths).sum(), self.paths);
+        match (self.replicate_paths, cells.last()) {
+            (Some(length), Some(last)) => plain.dependent(self.share_variance(&last.replicates[1], length)),
+            _ => plain,
+        }
+    }
+
+    fn share_variance(&self, sums: &ReplicateSums, length: u64) -> f64 {
+        sums.share_variance(self.paths as f64, self.paths as f64 / length as f64)
+    }
+
     /// Deaths over time at risk in the interval of the last of `cells`.
+    ///
+    /// Where paths come in replicates, the Poisson interval is widened as the variance of the number of deaths is.
     fn hazard(&self, cells: &[Cell]) -> Option<Estimate> {
         let (last, earlier) = cells.split_last()?;
         let alive = self.paths - earlier.iter().map(|cell| cell.deaths).sum::<u64>();
         let interval = self.block_at(cells.len()) - self.block_at(earlier.len());
         let blocks = last.blocks_alive + (alive - last.deaths) * interval;
-        (blocks > 0).then(|| Estimate::rate(last.deaths, blocks as f64 / BLOCKS_PER_DAY as f64, alive))
+        let rate = (blocks > 0).then(|| Estimate::rate(last.deaths, blocks as f64 / BLOCKS_PER_DAY as f64, alive))?;
+        let share = last.deaths as f64 / self.paths as f64;
+        let plain = share * (1.0 - share) / self.paths as f64;
+        let Some(length) = self.replicate_paths.filter(|_| plain > 0.0) else { return Some(rate) };
+        Some(rate.widened((self.share_variance(&last.replicates[0], length) / plain).sqrt().max(1.0)))
     }
 
     fn quantile_rows(
