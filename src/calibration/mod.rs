@@ -2,5 +2,8 @@
 //!
 //! [`history`] is what was observed; [`panel`] the organic flows in it, what is known of the net flow taken out.
 
+pub mod coverage;
 pub mod history;
+pub mod logistic;
 pub mod panel;
+pub mod score;

@@ -31,6 +31,8 @@ pub enum Purpose {
     Validator = 9,
     /// Simulated validator sets; path word: the set, step word: the epoch, slot word: the validator.
     ValidatorSet = 10,
+    /// Chance of a backtest beside its paths: books, ties, resampled dates. 11 to 31 are left for what paths may still need.
+    Backtest = 32,
 }
 
 /// Where a block of four random words lies under a seed.
