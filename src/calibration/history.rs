@@ -2,6 +2,9 @@
 
 use crate::units::SubnetId;
 
+/// TAO staked on root where a history does not say: about its value from 2025-02 to 2026-09 (5.3 to 6.2 million).
+pub const ROOT_STAKE_TAO: f64 = 5.6e6;
+
 /// State of one subnet at one block. Amounts in TAO and alpha.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
@@ -23,6 +26,10 @@ pub struct Observation {
     pub injected_tao_per_block: Option<f64>,
     /// Whether the subnet had not started, or its price was not a market's.
     pub is_startup: bool,
+    /// The chain's average of the net flow of users (TAO per block), where observed and flows were counted.
+    pub flow_average_tao_per_block: Option<f64>,
+    /// Withheld part of miner emission (fraction), where observed.
+    pub miner_burned: Option<f64>,
     /// Net TAO that trades moved into the pool since the subnet's observation before, where known.
     pub net_flow_tao: Option<f64>,
 }
@@ -47,6 +54,15 @@ pub struct TaoUsdClose {
     pub close: f64,
 }
 
+/// TAO staked on root at a block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RootStake {
+    /// When (block).
+    pub block: u64,
+    /// How much (TAO).
+    pub stake_tao: f64,
+}
+
 /// All that was observed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
@@ -56,6 +72,8 @@ pub struct History {
     pub registrations: Vec<Registration>,
     /// By day, no day twice; may have gaps.
     pub tao_usd: Vec<TaoUsdClose>,
+    /// By block; few suffice, root stake is slow.
+    pub root_stake: Vec<RootStake>,
 }
 
 impl History {
@@ -70,6 +88,22 @@ impl History {
                 .copied()
                 .collect(),
             tao_usd: self.tao_usd.iter().filter(|seen| seen.day <= day).copied().collect(),
+            root_stake: self.root_stake.iter().filter(|seen| seen.block <= block).copied().collect(),
+        }
+    }
+
+    /// TAO staked on root at `block`: the straight line between the observations around it, else the nearest, and
+    /// [`ROOT_STAKE_TAO`] where there is none.
+    pub fn root_stake_at(&self, block: u64) -> f64 {
+        let next = self.root_stake.partition_point(|seen| seen.block < block);
+        match (next.checked_sub(1).map(|before| self.root_stake[before]), self.root_stake.get(next)) {
+            (Some(before), Some(after)) => {
+                let part = (block - before.block) as f64 / (after.block - before.block) as f64;
+                before.stake_tao + part * (after.stake_tao - before.stake_tao)
+            }
+            (Some(nearest), None) => nearest.stake_tao,
+            (None, Some(nearest)) => nearest.stake_tao,
+            (None, None) => ROOT_STAKE_TAO,
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Readers of what a user brings: chain snapshots, positions and weight matrices, from CSV or Parquet.
+//! Readers of what a user brings: chain snapshots, positions, histories and weight matrices, from CSV or Parquet.
 
 use std::io;
 
 use thiserror::Error;
 
 pub mod document;
+pub mod history;
 pub mod matrix;
 pub mod positions;
 pub mod snapshot;

@@ -1,6 +1,5 @@
 //! CSV or Parquet to named, typed columns, with the place of each row kept for messages.
 
-use std::fs::File;
 use std::panic;
 
 use arrow::array::Array;
@@ -10,6 +9,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Float64Type;
 use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
 use csv::ErrorKind;
 use csv::StringRecord;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -318,17 +318,16 @@ fn read_batch(document: &Document) -> Result<RecordBatch, InputError> {
     let not_whole = |problem: String| {
         refused(file, format!("not a whole Parquet file that can be read here (uncompressed or zstd): {problem}"))
     };
-    let path = document.path.as_ref().ok_or_else(|| not_whole("not a file".to_owned()))?;
-    let opened = File::open(path).map_err(|source| InputError::Unreadable { file: file.clone(), source })?;
+    let bytes = Bytes::from(document.bytes.to_vec());
     // The Parquet reader asserts on some damaged metadata where it should return an error.
-    match panic::catch_unwind(|| decode(opened)) {
+    match panic::catch_unwind(|| decode(bytes)) {
         Ok(decoded) => decoded.map_err(|error| not_whole(error.to_string())),
         Err(_) => Err(not_whole("its metadata is damaged".to_owned())),
     }
 }
 
-fn decode(file: File) -> Result<RecordBatch, ParquetError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+fn decode(bytes: Bytes) -> Result<RecordBatch, ParquetError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let schema = builder.schema().clone();
     let batches: Vec<RecordBatch> = builder.build()?.collect::<Result<_, _>>()?;
     Ok(concat_batches(&schema, &batches)?)

@@ -55,6 +55,7 @@
 //! - Single neuron registrations: [`neuron_burn`] is their flow. It is 0 unless given; up to 60 times the price per day.
 
 pub mod block;
+pub mod calendar;
 pub mod coinbase_step;
 pub mod dissolve;
 pub mod emission;

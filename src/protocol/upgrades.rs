@@ -10,6 +10,8 @@
 //! - Spec 342 to 344 (four days), in which unstarted subnets emitted too.
 //! - Liquidity of users and V3 scrap in the pools of A1.
 
+use crate::protocol::calendar::block_at_midnight;
+use crate::protocol::calendar::parse_date;
 use crate::protocol::dissolve::DissolveRule;
 use crate::protocol::emission::InjectionRule;
 use crate::protocol::ledger::schedule::EpochSchedule;
@@ -122,6 +124,9 @@ const fn seen(spec: u32, date: (i32, u32, u32), block: u64, changes: &'static [C
 const LAUNCH_SPEC: u32 = 233;
 const LAUNCH_DATE: (i32, u32, u32) = (2025, 2, 13);
 
+/// First block that pays 0.5 TAO (2025-12-15).
+const HALVING_BLOCK: u64 = 7_103_976;
+
 /// Rules at the launch of subnet tokens.
 pub const LAUNCH: ProtocolParams = ProtocolParams {
     share_rule: ShareRule::P0,
@@ -232,13 +237,9 @@ pub fn params_named(name: &str) -> Option<ProtocolParams> {
     Some(params_at_block(block_at_midnight(date) + BLOCKS_PER_DAY))
 }
 
-/// Year, month and day of a text such as `2025-11-20`.
-fn parse_date(text: &str) -> Option<(i32, u32, u32)> {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [year, month, day] = parts[..] else { return None };
-    let date = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
-    let is_date = (1..=12).contains(&date.1) && (1..=31).contains(&date.2) && date.0 < 10_000;
-    is_date.then_some(date)
+/// TAO emitted in `block`, before the second halving (about 2029).
+pub fn block_emission_tao(block: u64) -> f64 {
+    if block < HALVING_BLOCK { 1.0 } else { 0.5 }
 }
 
 fn params_after(is_in_force: impl Fn(&Upgrade) -> bool) -> ProtocolParams {
@@ -246,55 +247,6 @@ fn params_after(is_in_force: impl Fn(&Upgrade) -> bool) -> ProtocolParams {
     let in_force = UPGRADES.iter().filter(|upgrade| is_in_force(upgrade));
     in_force.flat_map(|upgrade| upgrade.changes).for_each(|change| change.apply(&mut params));
     params
-}
-
-/// Blocks, and the minutes from 2025-02-01, 00:00 UTC, to their end: observed (`tests/reference/block_times.csv`). Blocks take 12
-/// seconds but where the chain halted, as from 2025-05-20 to 22, or skipped some.
-const BLOCK_TIMES: &[(i64, i64)] = &[
-    (4_899_446, 14_400),
-    (5_611_658, 156_845),
-    (5_616_049, 159_630),
-    (5_717_815, 180_000),
-    (6_956_109, 427_680),
-    (7_063_917, 449_280),
-    (7_452_517, 527_040),
-    (7_459_289, 528_480),
-    (7_851_328, 606_960),
-    (7_901_589, 617_040),
-    (8_045_563, 645_840),
-    (8_110_147, 658_800),
-    (8_128_108, 662_451),
-    (8_404_076, 717_663),
-];
-const BLOCKS_PER_MINUTE: i64 = 5;
-
-/// First block of the day `(year, month, day)`, UTC: within a quarter of an hour from 2025-02-11 to 2026-06-14 (three hours in the
-/// halt of May 2025), five blocks a minute before and after.
-pub const fn block_at_midnight(date: (i32, u32, u32)) -> u64 {
-    block_at((day_number(date) - day_number((2025, 2, 1))) * 24 * 60) as u64
-}
-
-/// Block at so many minutes from 2025-02-01, 00:00 UTC.
-const fn block_at(minutes: i64) -> i64 {
-    let last = BLOCK_TIMES.len() - 1;
-    let mut next = 1;
-    while next < last && BLOCK_TIMES[next].1 < minutes {
-        next += 1;
-    }
-    let ((block, time), (next_block, next_time)) = (BLOCK_TIMES[next - 1], BLOCK_TIMES[next]);
-    if minutes < time {
-        return block - BLOCKS_PER_MINUTE * (time - minutes);
-    }
-    if minutes > next_time {
-        return next_block + BLOCKS_PER_MINUTE * (minutes - next_time);
-    }
-    block + (next_block - block) * (minutes - time) / (next_time - time)
-}
-
-/// Days since a fixed day, by the Gregorian calendar; the year begins in March.
-const fn day_number((year, month, day): (i32, u32, u32)) -> i64 {
-    let (year, month) = if month > 2 { (year as i64, month as i64 - 3) } else { (year as i64 - 1, month as i64 + 9) };
-    365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day as i64
 }
 
 #[cfg(test)]
@@ -306,36 +258,6 @@ mod tests {
         for pair in UPGRADES.windows(2) {
             assert!(pair[0].block <= pair[1].block && pair[0].spec <= pair[1].spec, "{:?}", pair[1]);
         }
-    }
-
-    #[test]
-    fn blocks_follow_the_calendar() {
-        // Beyond the observed times days have 7,200 blocks.
-        for (from, to, days) in [
-            ((2026, 12, 31), (2027, 1, 1), 1),
-            ((2027, 2, 28), (2027, 3, 1), 1),
-            ((2028, 2, 28), (2028, 3, 1), 2),
-            ((2027, 1, 1), (2028, 1, 1), 365),
-            ((2024, 2, 28), (2024, 3, 1), 2),
-        ] {
-            assert_eq!(block_at_midnight(to) - block_at_midnight(from), days * 7_200, "{from:?}");
-        }
-    }
-
-    /// The halting chain of 2025-05-21 and 22 aside.
-    #[test]
-    fn observed_times_give_their_blocks() {
-        let observed = include_str!("../../tests/reference/block_times.csv").lines().skip(1);
-        let mut worst = 0;
-        for line in observed.filter(|line| !line.contains("2025-05-21") && !line.contains("2025-05-22")) {
-            let (block, time) = line.split_once(',').expect("block,time");
-            let (day, clock) = time.split_once('T').expect("a date and a time");
-            let parts: Vec<i64> = clock.trim_end_matches('Z').split(':').map(|part| part.parse().unwrap()).collect();
-            let date = parse_date(day).expect("a date");
-            let minutes = (day_number(date) - day_number((2025, 2, 1))) * 1_440 + parts[0] * 60 + parts[1];
-            worst = worst.max((block_at(minutes) - block.parse::<i64>().unwrap()).abs());
-        }
-        assert!(worst <= 75, "off by {worst} blocks, a fifth of a minute each");
     }
 
     #[test]
@@ -374,6 +296,7 @@ mod tests {
         for name in ["", "spec", "spec 232", "2025-02-12", "2025-13-01", "2025-11", "yesterday"] {
             assert_eq!(params_named(name), None, "{name}");
         }
+        assert_eq!((block_emission_tao(7_103_975), block_emission_tao(7_103_976)), (1.0, 0.5));
         assert_eq!(params_at_block(0), LAUNCH);
         assert_eq!(params_at_block(u64::MAX), current_params());
     }
