@@ -5,6 +5,8 @@
 //! Files of one scenario and seed have the same bytes whatever the batches, threads or clock; what differs between
 //! runs stands in `runtime.json` alone.
 
+pub mod backtest;
+pub mod backtest_report;
 pub mod convergence;
 pub mod epoch;
 pub mod error;
