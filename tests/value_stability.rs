@@ -60,6 +60,7 @@ fn purposes_keep_their_numbers() {
         Purpose::RuleSwitch,
         Purpose::Validator,
         Purpose::ValidatorSet,
+        Purpose::Parameters,
     ];
     for (number, purpose) in purposes.into_iter().enumerate() {
         let counter = Address { path: 5, step: 6, slot: 7, purpose, index: 9 }.counter();

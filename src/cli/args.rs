@@ -219,6 +219,9 @@ pub struct ScenarioOptions {
     /// Chain snapshot, CSV or Parquet, one row per subnet [key: input.snapshot]
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
+    /// Parameter file, TOML; the scenario's own keys go before its [key: input.parameters]
+    #[arg(long, value_name = "FILE")]
+    pub parameters: Option<PathBuf>,
 }
 
 impl ScenarioOptions {
@@ -231,6 +234,7 @@ impl ScenarioOptions {
             blocks_per_step: self.blocks_per_step,
             snapshot: self.snapshot.clone(),
             positions: self.positions.clone(),
+            parameters: self.parameters.clone(),
         }
     }
 }

@@ -191,9 +191,12 @@ pub(super) fn identity(scenario: &Scenario) -> Identity {
 }
 
 fn inputs(scenario: &Scenario) -> BTreeMap<String, String> {
+    let parameters = scenario.parameters_file.as_ref().map(|file| ("parameters", file));
     [("snapshot", &scenario.snapshot_file), ("positions", &scenario.positions_file)]
+        .into_iter()
+        .chain(parameters)
         .map(|(role, file)| (role.to_owned(), file.sha256.clone()))
-        .into()
+        .collect()
 }
 
 /// The plan of a scenario.

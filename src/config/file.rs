@@ -1,4 +1,4 @@
-//! What was written: a scenario file laid over the built-in base, with the place of every key.
+//! What was written: the keys of a complete scenario, and the text and line in which each was set.
 //!
 //! The structs mirror the TOML and refuse unknown keys; meaning, unit and source of every key stand in
 //! `configs/base.toml`. Whole numbers are `i64` here, so that a negative one meets the range check of its key and not
@@ -12,7 +12,6 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::DeTable;
 use toml::de::DeValue;
-use toml::de::Deserializer;
 
 use crate::config::ConfigError;
 
@@ -20,7 +19,7 @@ use crate::config::ConfigError;
 pub const BASE: &str = include_str!("../../configs/base.toml");
 
 /// What messages call [`BASE`].
-const BASE_NAME: &str = "base.toml (built in)";
+pub(super) const BASE_NAME: &str = "base.toml (built in)";
 
 /// The word that selects a built-in snapshot or book in place of a path.
 pub(super) const EMBEDDED: &str = "embedded";
@@ -40,6 +39,7 @@ pub(super) struct ScenarioFile {
     pub entrants: EntrantsSection,
     pub validators: ValidatorsSection,
     pub switches: Vec<SwitchSection>,
+    pub uncertainty: UncertaintySection,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -55,6 +55,8 @@ pub(super) struct RunSection {
     pub quantile_probabilities: Vec<f64>,
     pub event_paths: i64,
     pub sample_paths: i64,
+    pub parameter_uncertainty: bool,
+    pub paths_per_replicate: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -62,6 +64,7 @@ pub(super) struct RunSection {
 pub(super) struct InputSection {
     pub snapshot: String,
     pub positions: String,
+    pub parameters: String,
     pub default_take: f64,
 }
 
@@ -228,6 +231,23 @@ pub(super) struct ValidatorsSection {
     pub dividend_factor_day: f64,
 }
 
+/// Errors of parameters and their correlations; a layer that has the table replaces it as a whole.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UncertaintySection {
+    #[serde(default)]
+    pub correlation: Vec<Vec<f64>>,
+    pub parameters: Vec<UncertainSection>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UncertainSection {
+    pub key: String,
+    pub scale: String,
+    pub standard_error: f64,
+}
+
 /// Where each key was set last: file and line, or a flag.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origins(BTreeMap<String, String>);
@@ -254,67 +274,37 @@ impl Origins {
     }
 }
 
-/// Lays the scenario `text`, which messages call `name`, over the base.
-///
-/// # Errors
-/// Not TOML, an unknown key, or a value of the wrong type.
-pub(super) fn parse_overlay(name: &str, text: &str) -> Result<(ScenarioFile, Origins), ConfigError> {
-    let own = Source { name, text };
-    let base = Source { name: BASE_NAME, text: BASE };
-    let (mut merged, base_keys) = base.parse()?;
-    let (table, own_keys) = own.parse()?;
-    let mut origins = Origins::default();
-    base.record(&base_keys, &mut origins);
-    own.record(&own_keys, &mut origins);
-    overlay(merged.get_mut(), table.into_inner());
-    // The base alone always fits, so that any error, and its span, is of the user's text.
-    let file = ScenarioFile::deserialize(Deserializer::from(merged))
-        .map_err(|error| own.explain(&error, &own_keys, &base_keys))?;
-    Ok((file, origins))
-}
-
-/// Replaces what `own` has in `base`, table by table.
-fn overlay<'a>(base: &mut DeTable<'a>, own: DeTable<'a>) {
-    for (key, value) in own {
-        match (base.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value.get_ref()) {
-            (Some(DeValue::Table(below)), DeValue::Table(_)) => {
-                if let DeValue::Table(above) = value.into_inner() {
-                    overlay(below, above);
-                }
-            }
-            _ => {
-                base.insert(key, value);
-            }
-        }
-    }
-}
-
 /// A key of a text: its path with tables, and the places of the key and of its value.
-struct Key {
-    path: String,
+pub(super) struct Key {
+    pub path: String,
     key: Range<usize>,
     value: Range<usize>,
 }
 
 /// A TOML text and what messages call it.
 #[derive(Clone, Copy)]
-struct Source<'a> {
-    name: &'a str,
-    text: &'a str,
+pub(super) struct Source<'a> {
+    pub name: &'a str,
+    pub text: &'a str,
 }
 
 impl<'a> Source<'a> {
-    fn parse(self) -> Result<(Spanned<DeTable<'a>>, Vec<Key>), ConfigError> {
+    pub fn parse(self) -> Result<(Spanned<DeTable<'a>>, Vec<Key>), ConfigError> {
         let table = DeTable::parse(self.text).map_err(|error| self.explain(&error, &[], &[]))?;
         let mut keys = Vec::new();
         collect_keys(table.get_ref(), "", &mut keys);
         Ok((table, keys))
     }
 
-    fn record(self, keys: &[Key], origins: &mut Origins) {
+    pub fn record(self, keys: &[Key], origins: &mut Origins) {
         for key in keys {
-            origins.0.insert(key.path.clone(), format!("{}:{}", self.name, self.line(key.key.start)));
+            origins.0.insert(key.path.clone(), format!("{}:{}", self.name, self.line_of(key)));
         }
+    }
+
+    /// The line of a key.
+    pub fn line_of(self, key: &Key) -> usize {
+        self.line(key.key.start)
     }
 
     fn line(self, offset: usize) -> usize {
@@ -322,7 +312,7 @@ impl<'a> Source<'a> {
     }
 
     /// The parser's error in our words: key, what is allowed, file and line.
-    fn explain(self, error: &toml::de::Error, keys: &[Key], known: &[Key]) -> ConfigError {
+    pub fn explain(self, error: &toml::de::Error, keys: &[Key], known: &[Key]) -> ConfigError {
         let span = error.span().unwrap_or(0..0);
         let message = error.message();
         let within = |place: &Range<usize>| place.start <= span.start && span.end <= place.end;
@@ -397,6 +387,13 @@ fn type_words(expected: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::layers::Content;
+    use crate::config::layers::Layer;
+    use crate::config::layers::merge;
+
+    fn parse_overlay(name: &str, text: &str) -> Result<(ScenarioFile, Origins), ConfigError> {
+        merge(&[Layer { name, text, content: Content::Scenario }])
+    }
 
     fn message(text: &str) -> String {
         parse_overlay("my.toml", text).expect_err("the scenario must be refused").to_string()

@@ -1,7 +1,8 @@
 //! Scenarios: what was written, and what is complete and valid.
 //!
-//! A scenario file is an overlay on the built-in `configs/base.toml`: [`mod@file`] merges the two and remembers the line
-//! of every key, [`mod@scenario`] checks ranges, reads the snapshot and the positions, and freezes the result.
+//! A scenario file is an overlay on the built-in `configs/base.toml` and on the parameter file that it may name:
+//! [`mod@layers`] merges them, [`mod@file`] remembers the line of every key, [`mod@scenario`] checks ranges, reads the
+//! snapshot and the positions, and freezes the result.
 
 use std::io;
 
@@ -11,9 +12,11 @@ use crate::input::InputError;
 
 mod checks;
 pub mod file;
+pub mod layers;
 mod rules;
 pub mod scenario;
 mod start;
+pub mod uncertainty;
 
 /// Why a scenario was refused. Every message names the key, what is allowed, and the file and line or the flag.
 #[derive(Debug, Error)]

@@ -17,12 +17,17 @@ use crate::config::checks::model_params;
 use crate::config::file::EMBEDDED;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
-use crate::config::file::parse_overlay;
+use crate::config::layers::Content;
+use crate::config::layers::Layer;
+use crate::config::layers::merge;
 use crate::config::rules::name_rules;
 use crate::config::rules::protocol_params;
 use crate::config::rules::switches;
 use crate::config::start::Globals;
 use crate::config::start::chain_start;
+use crate::config::uncertainty;
+use crate::config::uncertainty::ParameterFile;
+use crate::config::uncertainty::Replication;
 use crate::input::InputError;
 use crate::input::document::Document;
 use crate::input::positions;
@@ -77,6 +82,8 @@ pub struct Overrides {
     pub snapshot: Option<PathBuf>,
     /// `input.positions`.
     pub positions: Option<PathBuf>,
+    /// `input.parameters`.
+    pub parameters: Option<PathBuf>,
 }
 
 /// Everything that a run depends on.
@@ -108,6 +115,8 @@ pub struct Scenario {
     pub switches: Vec<RuleSwitch>,
     /// Parameters of chance and behaviour.
     pub model: ModelParams,
+    /// How paths share parameters that are drawn around those; `None`: all have those.
+    pub replication: Option<Replication>,
     /// State in which every path starts.
     pub start: ChainState,
     /// Names of the subnets, parallel to `start.subnets`; empty where none is known.
@@ -120,6 +129,9 @@ pub struct Scenario {
     pub snapshot_file: InputFile,
     /// The positions that `books` were read from.
     pub positions_file: InputFile,
+    /// The parameter file that stands below the scenario, if it names one. A scenario out of a manifest has its values and
+    /// does not read it again.
+    pub parameters_file: Option<InputFile>,
     file: ScenarioFile,
     hash: String,
 }
@@ -141,11 +153,15 @@ impl Scenario {
     /// # Errors
     /// As [`Scenario::load`].
     pub fn from_text(name: &str, text: &str, directory: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let (mut file, mut origins) = parse_overlay(name, text)?;
+        let own = Layer { name, text, content: Content::Scenario };
+        let parameters = parameter_file(own, directory, overrides)?;
+        let layers: Vec<Layer> = parameters.iter().map(ParameterFile::layer).chain([own]).collect();
+        let (mut file, mut origins) = merge(&layers)?;
         resolve_inputs(&mut file, directory);
         apply_overrides(&mut file, &mut origins, overrides);
         name_rules(&mut file, &mut origins)?;
-        build(file, &origins)
+        let parameters_file = parameters.map(|parameters| input_file(&parameters.document));
+        Ok(Self { parameters_file, ..build(file, &origins)? })
     }
 
     /// The scenario that the manifest `name` holds in full, as [`Scenario::to_json`] wrote it; inputs are read again, from
@@ -164,8 +180,9 @@ impl Scenario {
     /// SHA-256 (hex) of what decides the content of result files at a given seed and range of paths.
     ///
     /// In it: chain, rules, model, horizon, step, report days, levels, what is recorded, and the decoded snapshot and
-    /// books. Not in it: the scenario's name, the file names of inputs (their content is), the seed and the number of
-    /// paths, which shards and longer runs of one scenario differ in, nor anything about threads and output.
+    /// books; the law of parameters where they are drawn from it. Not in it: the scenario's name, the file names of inputs
+    /// (their content is), the seed and the number of paths, which shards and longer runs of one scenario differ in, nor
+    /// anything about threads and output.
     pub fn hash(&self) -> &str {
         &self.hash
     }
@@ -179,7 +196,12 @@ impl Scenario {
                 *input = absolute.display().to_string();
             }
         }
-        format!("# Complete taorisk scenario, hash {}\n{}", self.hash, to_toml_text(&file))
+        let parameters = self.parameters_file.as_ref().map_or(String::new(), |from| {
+            format!("# Parameters from {}, SHA-256 {}\n", from.name.escape_debug(), from.sha256)
+        });
+        // They are all here.
+        file.input.parameters = uncertainty::NONE.to_owned();
+        format!("# Complete taorisk scenario, hash {}\n{parameters}{}", self.hash, to_toml_text(&file))
     }
 
     /// The complete scenario as JSON for the manifest, inputs as they were named.
@@ -214,6 +236,24 @@ fn resolve_inputs(file: &mut ScenarioFile, directory: &Path) {
             *input = directory.join(&*input).display().to_string();
         }
     }
+    if let Some(path) = uncertainty::parameter_path(&file.input.parameters, directory) {
+        file.input.parameters = path.display().to_string();
+    }
+}
+
+/// The parameter file that a flag or the scenario `own` in `directory` names.
+fn parameter_file(
+    own: Layer<'_>,
+    directory: &Path,
+    overrides: &Overrides,
+) -> Result<Option<ParameterFile>, ConfigError> {
+    let (file, origins) = merge(&[own])?;
+    let key = "input.parameters";
+    let (path, origin) = match &overrides.parameters {
+        Some(path) => (uncertainty::parameter_path(&path.display().to_string(), Path::new("")), "--parameters"),
+        None => (uncertainty::parameter_path(&file.input.parameters, directory), origins.of(key)),
+    };
+    path.map(|path| ParameterFile::open(path, origin)).transpose()
 }
 
 fn apply_overrides(file: &mut ScenarioFile, origins: &mut Origins, overrides: &Overrides) {
@@ -233,6 +273,8 @@ fn apply_overrides(file: &mut ScenarioFile, origins: &mut Origins, overrides: &O
     override_key(&mut file.input.snapshot, snapshot, origins, "input.snapshot", "--snapshot");
     let positions = overrides.positions.as_ref().map(text);
     override_key(&mut file.input.positions, positions, origins, "input.positions", "--positions");
+    let parameters = overrides.parameters.as_ref().map(text);
+    override_key(&mut file.input.parameters, parameters, origins, "input.parameters", "--parameters");
 }
 
 fn override_key<T>(value: &mut T, flag_value: Option<T>, origins: &mut Origins, key: &str, flag: &str) {
@@ -249,6 +291,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
     }
     let protocol = protocol_params(checks)?;
     let model = model_params(checks)?;
+    let replication = uncertainty::replication(checks)?;
     let blocks_per_step = blocks_per_step(checks)?;
     let report_horizons = report_horizons(checks, blocks_per_step)?;
     let horizon_steps = report_horizons[report_horizons.len() - 1].step;
@@ -284,12 +327,14 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
         protocol,
         switches,
         model,
+        replication,
         start,
         subnet_names: snapshot.subnets.into_iter().map(|subnet| subnet.name).collect(),
         tao_usd_start,
         books,
         snapshot_file,
         positions_file,
+        parameters_file: None,
         file,
         hash,
     })
@@ -390,10 +435,24 @@ fn hash_scenario(file: &ScenarioFile, horizons: &[ReportHorizon], snapshot: &Sna
     file.run.report_days = horizons.iter().map(|horizon| horizon.days).collect();
     file.input.snapshot.clear();
     file.input.positions.clear();
+    file.input.parameters.clear();
     file.input.default_take = 0.0;
+    if !file.run.parameter_uncertainty {
+        file.run.paths_per_replicate = 0;
+        file.uncertainty.parameters.clear();
+    }
+    if !file.run.parameter_uncertainty || is_identity(&file.uncertainty.correlation) {
+        file.uncertainty.correlation.clear();
+    }
     let books: Vec<_> = books.iter().map(book_json).collect();
     let text = serde_json::to_string(&(file, snapshot, books)).expect("a scenario has only finite numbers");
     hex(&Sha256::digest(format!("{HASH_HEADER}\n{text}")))
+}
+
+/// Whether a correlation matrix says no more than one left out.
+fn is_identity(rows: &[Vec<f64>]) -> bool {
+    let is_unit = |(i, row): (usize, &Vec<f64>)| row.iter().enumerate().all(|(j, &r)| r == f64::from(u8::from(i == j)));
+    rows.iter().enumerate().all(is_unit)
 }
 
 fn book_json(book: &Book) -> serde_json::Value {
@@ -608,7 +667,7 @@ mod tests {
                 "[flow.volatility_slow]\nhalf_life_days = 0",
                 "flow.volatility_slow.half_life_days = 0 (must be a finite number > 0)",
             ),
-            ("[flow.jumps]\nrate_per_day = -0.1", "flow.jumps.rate_per_day = -0.1 (must be a finite number >= 0)"),
+            ("[flow.jumps]\nrate_per_day = -0.1", "flow.jumps.rate_per_day = -0.1 (must be from 0 to 100)"),
             (
                 "[validators]\nspread_sd_log = -0.1",
                 "validators.spread_sd_log = -0.1 (must be a finite number >= 0) in my.toml:2",

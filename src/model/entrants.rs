@@ -26,6 +26,16 @@ impl Nature {
     pub fn median(flow: &FlowParams) -> Self {
         Self { log_scale: math::ln(flow.scale_median), loading: flow.loading_mean }
     }
+
+    /// One of those that enter, from two standard normals.
+    #[inline(always)]
+    pub fn drawn(flow: &FlowParams, normals: [f64; 2]) -> Self {
+        let loading = flow.loading_mean + flow.loading_sd * normals[1];
+        Self {
+            log_scale: math::ln(flow.scale_median) + flow.scale_sd_log * normals[0],
+            loading: loading.clamp(-LOADING_MAX, LOADING_MAX),
+        }
+    }
 }
 
 /// When a subnet starts and is enabled.
@@ -57,12 +67,8 @@ pub fn draw_entrant(flow: &FlowParams, params: &EntrantParams, seed: u64, path: 
     let normals = rng::normals4(words(0));
     let uniforms = words(1).map(rng::open_unit);
     let burn = rng::open_unit(words(2)[0]);
-    let loading = flow.loading_mean + flow.loading_sd * normals[1];
     Character {
-        nature: Nature {
-            log_scale: math::ln(flow.scale_median) + flow.scale_sd_log * normals[0],
-            loading: loading.clamp(-LOADING_MAX, LOADING_MAX),
-        },
+        nature: Nature::drawn(flow, [normals[0], normals[1]]),
         miner_burned: if burn < params.burn_all_probability { 1.0 } else { 0.0 },
         log_volatility: [flow.volatility[0].sd_log * normals[2], flow.volatility[1].sd_log * normals[3]],
         delays: delays(params, params.never_start_probability, uniforms),

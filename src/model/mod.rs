@@ -8,6 +8,7 @@ pub mod entrants;
 pub mod jumps;
 pub mod kernel;
 pub mod outside;
+pub mod parameters;
 pub mod params;
 pub mod path_lanes;
 pub mod registration;

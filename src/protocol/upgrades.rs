@@ -125,7 +125,7 @@ const LAUNCH_SPEC: u32 = 233;
 const LAUNCH_DATE: (i32, u32, u32) = (2025, 2, 13);
 
 /// First block that pays 0.5 TAO (2025-12-15).
-const HALVING_BLOCK: u64 = 7_103_976;
+pub const HALVING_BLOCK: u64 = 7_103_976;
 
 /// Rules at the launch of subnet tokens.
 pub const LAUNCH: ProtocolParams = ProtocolParams {

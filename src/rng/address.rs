@@ -31,6 +31,9 @@ pub enum Purpose {
     Validator = 9,
     /// Simulated validator sets; path word: the set, step word: the epoch, slot word: the validator.
     ValidatorSet = 10,
+    /// Parameters of a replicate, its number the path word. Step 0: the errors of estimated parameters, in fours by index;
+    /// step 1: how the flows of the subnets of the snapshot scale.
+    Parameters = 11,
     /// Chance of a backtest beside its paths: books, ties, resampled dates. 11 to 31 are left for what paths may still need.
     Backtest = 32,
 }
