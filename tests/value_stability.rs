@@ -61,6 +61,9 @@ fn purposes_keep_their_numbers() {
         Purpose::Validator,
         Purpose::ValidatorSet,
         Purpose::Parameters,
+        Purpose::Sector,
+        Purpose::ClusterJump,
+        Purpose::MarketState,
     ];
     for (number, purpose) in purposes.into_iter().enumerate() {
         let counter = Address { path: 5, step: 6, slot: 7, purpose, index: 9 }.counter();

@@ -24,6 +24,7 @@ use crate::calibration::registration;
 use crate::calibration::registration::RegistrationRecord;
 use crate::calibration::root_claims;
 use crate::calibration::tao_usd;
+use crate::model::parameters::Parameter;
 use crate::model::params::ModelParams;
 use crate::model::uncertainty::ParameterLaw;
 use crate::model::uncertainty::Scale;
@@ -146,13 +147,7 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn new(prior: &'a ModelParams) -> Self {
-        Self {
-            prior,
-            model: prior.clone(),
-            law: ParameterLaw::default(),
-            figures: Vec::new(),
-            notes: Vec::new(),
-        }
+        Self { prior, model: prior.clone(), law: ParameterLaw::default(), figures: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds parameters that stand in the model already, with the law of their errors, independent of all before.
@@ -168,12 +163,12 @@ impl<'a> Work<'a> {
                 used: true,
             });
         }
-        self.law.append(law);
+        append(&mut self.law, law);
     }
 
     fn found(&mut self, found: Found, method: &str) {
         for (parameter, value) in found.law.parameters.iter().zip(&found.values) {
-            set_value(&mut self.model, &parameter.key, *value);
+            named(&parameter.key).set(&mut self.model, *value);
         }
         self.block(found.law, method);
     }
@@ -211,7 +206,7 @@ impl<'a> Work<'a> {
         for drift in drifts.iter().filter(|drift| drift.kind != kind) {
             self.told(key, drift.per_day, drift.standard_error, format!("mean under {}; not used", drift.kind.name()));
         }
-        self.law.remove(key);
+        remove(&mut self.law, key);
         match fitting {
             Some(drift) => {
                 let method = format!("mean of {} rows under {}", drift.rows, kind.name());
@@ -235,7 +230,8 @@ impl<'a> Work<'a> {
         let returns = tao_usd::day_returns(&history.tao_usd[first..]);
         let Some(law) = tao_usd::fit_tao_usd(&returns, &self.prior.tao_usd) else {
             let (count, min) = (returns.len(), tao_usd::RETURNS_MIN);
-            self.notes.push(format!("TAO/USD: {count} returns of one day (at least {min} are needed); it stays as it is"));
+            self.notes
+                .push(format!("TAO/USD: {count} returns of one day (at least {min} are needed); it stays as it is"));
             return;
         };
         self.found(law.found, &format!("likelihood of {} returns", law.returns));
@@ -277,5 +273,55 @@ impl<'a> Work<'a> {
                 self.notes.push(format!("entrants: {count} seen (at least {min} are needed); they stay as they are"));
             }
         }
+    }
+}
+
+fn value_of(model: &ModelParams, key: &str) -> f64 {
+    named(key).get(model)
+}
+
+fn named(key: &str) -> &'static Parameter {
+    Parameter::named(key).expect("estimators know the keys of parameters")
+}
+
+/// Adds errors that are independent of those before.
+fn append(law: &mut ParameterLaw, added: ParameterLaw) {
+    let (before, size) = (law.parameters.len(), added.parameters.len());
+    law.correlation.iter_mut().for_each(|row| row.resize(before + size, 0.0));
+    for row in added.correlation {
+        law.correlation.push([vec![0.0; before], row].concat());
+    }
+    law.parameters.extend(added.parameters);
+}
+
+fn remove(law: &mut ParameterLaw, key: &str) {
+    let Some(place) = law.parameters.iter().position(|parameter| parameter.key == key) else { return };
+    law.parameters.remove(place);
+    law.correlation.remove(place);
+    for row in &mut law.correlation {
+        row.remove(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn law(key: &str, correlation: Vec<Vec<f64>>) -> ParameterLaw {
+        let parameter =
+            |i: usize| UncertainParameter { key: format!("{key}{i}"), scale: Scale::Log, standard_error: 0.1 };
+        ParameterLaw { parameters: (0..correlation.len()).map(parameter).collect(), correlation }
+    }
+
+    #[test]
+    fn laws_stand_beside_each_other() {
+        let mut joint = law("a", vec![vec![1.0, 0.5], vec![0.5, 1.0]]);
+        append(&mut joint, law("b", vec![vec![1.0]]));
+        assert_eq!(joint.correlation, vec![vec![1.0, 0.5, 0.0], vec![0.5, 1.0, 0.0], vec![0.0, 0.0, 1.0]]);
+        remove(&mut joint, "a0");
+        remove(&mut joint, "c");
+        assert_eq!(joint.correlation, vec![vec![1.0, 0.0], vec![0.0, 1.0]]);
+        let keys: Vec<&str> = joint.parameters.iter().map(|parameter| parameter.key.as_str()).collect();
+        assert_eq!(keys, ["a1", "b0"]);
     }
 }

@@ -4,6 +4,7 @@ use crate::config::ConfigError;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
 use crate::model::params::EntrantParams;
+use crate::model::params::FeedbackParams;
 use crate::model::params::FlowParams;
 use crate::model::params::JumpParams;
 use crate::model::params::ModelParams;
@@ -149,6 +150,10 @@ pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigErr
             dividend_factor: checked!(checks.not_negative(validators.dividend_factor)),
             dividend_factor_day: checked!(checks.not_negative(validators.dividend_factor_day)),
         },
+        feedback: FeedbackParams::default(),
+        subnets: Vec::new(),
+        clusters: Vec::new(),
+        market: None,
     })
 }
 
@@ -185,6 +190,7 @@ fn flow_params(checks: &Checks<'_>) -> Result<FlowParams, ConfigError> {
         },
         loading_mean: checked!(checks.correlation(flow.loading_mean)),
         loading_sd: checked!(checks.not_negative(flow.loading_sd)),
+        sector_loading: 0.0,
         flow_cap: checked!(checks.log_cap(flow.flow_cap)),
     })
 }

@@ -3,6 +3,7 @@
 //! Mode `continuous`: real numbers, emission paid and sold every block, withheld parts fixed. Chance, behaviour and
 //! lifecycle are the step engine's own functions; everything the chain decides within a block is not.
 
+use crate::engine::extras::Buffers;
 use crate::engine::lifecycle;
 use crate::engine::opening;
 use crate::engine::path::PathState;
@@ -18,6 +19,7 @@ use crate::protocol::block::HillGate;
 use crate::protocol::block::SubnetReport;
 use crate::protocol::fixed::Rounding;
 use crate::protocol::kernel::SELLABLE_PART;
+use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::pool::Pool;
 use crate::protocol::slots::SlotValues;
@@ -65,12 +67,9 @@ pub fn advance_block<V: Vector>(
     if path.protocol != before {
         state.gate_interval = u64::MAX;
     }
-    let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
-    let common = path.common;
-    let growth = &mut work.growth;
-    model_kernel::flow_draws::<V>(&plan.flow, draw, common, &path.chain, &mut path.behaviour, &mut work.flow, growth);
     read_slots(plan, opening, path, &mut state.chain);
     run_coinbase(&path.protocol, opening, state);
+    draw_flows::<V>(plan, step, path, &state.report, work);
     path.issuance_tao = state.chain.issuance_tao;
     path.root_stake_tao = state.chain.root_stake_tao;
     for (subnet, report) in state.chain.subnets.iter_mut().zip(&state.report.subnets) {
@@ -88,6 +87,25 @@ pub fn advance_block<V: Vector>(
     }
     work.events.clear();
     lifecycle::end_step::<V>(plan, step, path, work);
+}
+
+/// Flows of the block, from the state at its opening; the coinbase is asked for the shares of emission alone.
+#[inline(always)]
+fn draw_flows<V: Vector>(plan: &Plan, step: u32, path: &mut PathState, report: &BlockReport, work: &mut Workspace) {
+    let draw = Draw { seed: plan.input.seed, path: path.path, step, block: plan.opening_block(step) as f64 };
+    let law = plan.flow_law(path);
+    let Workspace { buffers, flow, growth, extra, .. } = work;
+    let Some(extras) = &plan.extras else {
+        let PathState { common, chain, behaviour, .. } = path;
+        model_kernel::flow_draws::<V>(law, draw, *common, chain, behaviour, flow, growth);
+        return;
+    };
+    for subnet in &report.subnets {
+        buffers.share.set(subnet.netuid.slot(), subnet.emission_tao);
+    }
+    // At one block per step no answer of the flow depends on age.
+    let frozen = AgeChunk::frozen();
+    extras.draw_flows::<V>(law, draw, path, &buffers.share, |_| &frozen, Buffers { flow, extra, growth });
 }
 
 fn read_slots(plan: &Plan, opening: u64, path: &PathState, chain: &mut ChainState) {

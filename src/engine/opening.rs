@@ -6,8 +6,10 @@
 use crate::engine::path::PathState;
 use crate::engine::plan::Plan;
 use crate::model::kernel::CommonFlow;
+use crate::model::market_states::MarketStep;
 use crate::model::outside::LaneDraw;
 use crate::model::outside::Outside;
+use crate::model::outside::OutsideStep;
 use crate::model::path_lanes::PathLanes;
 use crate::model::registration::CostLine;
 use crate::model::registration::RegistrationHazard;
@@ -39,26 +41,41 @@ pub fn open<V: Vector>(plan: &Plan, step: u32, paths: &mut [PathState]) {
     for path in &mut *paths {
         path.switch_rules(plan, plan.opening_block(step) as f64);
     }
+    if let Some(market) = &plan.market {
+        open_in_states(plan, market, step, paths);
+        return;
+    }
     for group in paths.chunks_mut(LANES) {
         if group.len() >= VECTOR_PATHS {
-            open_group::<V>(plan, step, group);
+            open_group::<V>(plan, &plan.outside, step, group);
             continue;
         }
         for path in group {
-            open_group::<f64>(plan, step, std::slice::from_mut(path));
+            open_group::<f64>(plan, &plan.outside, step, std::slice::from_mut(path));
         }
+    }
+}
+
+/// [`open`] where each path has a market state of its own, and with it other constants: one path after the other.
+#[inline(always)]
+fn open_in_states(plan: &Plan, market: &MarketStep, step: u32, paths: &mut [PathState]) {
+    for path in paths {
+        if step > 0 {
+            path.market_state = market.draw_next(plan.input.seed, path.path, step - 1, path.market_state);
+        }
+        open_group::<f64>(plan, &market.outside[path.market_state], step, std::slice::from_mut(path));
     }
 }
 
 /// At most as many paths as there are lanes; lanes without a path stand still.
 #[inline(always)]
-fn open_group<L: PathLanes>(plan: &Plan, step: u32, group: &mut [PathState]) {
+fn open_group<L: PathLanes>(plan: &Plan, process: &OutsideStep, step: u32, group: &mut [PathState]) {
     let gathered = gather(plan, step, group);
     let mut outside =
         Outside { tao_usd: L::gather(&gathered.tao_usd), log_willingness: L::gather(&gathered.log_willingness) };
     let draw = LaneDraw { seed: plan.input.seed, paths: L::gather_words(&gathered.paths), step };
-    let common = plan.outside.advance_lanes(draw, &mut outside);
-    let clocks = run_clocks(plan, step, &gathered, plan.outside.willingness_tao(&outside));
+    let common = process.advance_lanes(draw, &mut outside);
+    let clocks = run_clocks(plan, step, &gathered, process.willingness_tao(&outside));
     scatter(group, &outside, common, &clocks);
 }
 

@@ -1,11 +1,13 @@
 //! One path: its state, and one step of K blocks forward.
 
+use crate::engine::extras::Buffers;
 use crate::engine::lifecycle;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::engine::record::EventKind;
 use crate::engine::slot_search::MedianPrices;
 use crate::model::entrants;
+use crate::model::extra::ExtraFlows;
 use crate::model::kernel as model_kernel;
 use crate::model::kernel::BehaviourChunk;
 use crate::model::kernel::CommonFlow;
@@ -135,6 +137,8 @@ pub struct PathState {
     pub outside: Outside,
     /// What the flows of the step share.
     pub common: CommonFlow,
+    /// State of the market in the step; 0 where it has but one.
+    pub market_state: usize,
     /// Clock of the next registration attempt.
     pub clock: RegistrationClock,
     /// Block of the registration attempt that the step brings, if it does.
@@ -172,6 +176,7 @@ impl PathState {
             last_lock_block: start.last_lock_block,
             outside: Outside { tao_usd: 0.0, log_willingness: 0.0 },
             common: CommonFlow { factor: 0.0, jump: 0.0 },
+            market_state: 0,
             clock: RegistrationClock { ordinal: 0, remaining: 0.0 },
             attempt: None,
             waiting: Vec::with_capacity(SLOT_CAPACITY),
@@ -216,6 +221,7 @@ impl PathState {
             tao_usd: input.tao_usd,
             log_willingness: math::ln(registration.willingness_start_tao / registration.willingness_median_tao),
         };
+        self.market_state = plan.market.as_ref().map_or(0, |market| market.start);
         self.clock = RegistrationClock::start(input.seed, path, 0);
         self.attempt = None;
         self.waiting.clear();
@@ -224,6 +230,10 @@ impl PathState {
         // Threshold and median price of the last path stay as first guesses: the searches are exact from any.
         self.gate_interval = u64::MAX;
         plan.flow.draw_volatility::<V>(input.seed, path, &mut self.behaviour);
+        for &(slot, parts) in &plan.start_volatility {
+            let (chunk, lane) = locate(usize::from(slot));
+            self.behaviour[chunk].set_volatility(lane, parts);
+        }
         for &slot in &plan.unsettled {
             self.settle_incumbent(plan, usize::from(slot));
         }
@@ -300,6 +310,15 @@ impl PathState {
         self.emission_level
     }
 
+    /// Whether the subnet of the snapshot still lives in `slot`.
+    #[inline(always)]
+    pub(crate) fn keeps_incumbent(&self, slot: usize) -> bool {
+        match self.occupants[slot] {
+            Some(occupant) => occupant.incumbent,
+            None => false,
+        }
+    }
+
     /// Spot price (TAO per alpha) in `slot`.
     #[inline]
     pub fn price(&self, slot: usize) -> f64 {
@@ -334,6 +353,7 @@ pub struct Workspace {
     pub(crate) flow: FlowBuffers,
     /// `e^f - 1` of the organic flow as drawn.
     pub(crate) growth: SlotSingles,
+    pub(crate) extra: ExtraFlows,
     pub(crate) prices: MedianPrices,
     ages: [AgeChunk; MAX_CHUNKS],
 }
@@ -346,6 +366,7 @@ impl Default for Workspace {
             keeps_rows: true,
             flow: FlowBuffers::default(),
             growth: SlotSingles::zero(),
+            extra: ExtraFlows::default(),
             prices: MedianPrices::default(),
             ages: [AgeChunk::frozen(); MAX_CHUNKS],
         }
@@ -397,13 +418,23 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
 ) -> Result<(), PathFault> {
     let opening = plan.opening_block(step);
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
-    let Workspace { buffers, flow, growth, ages, keeps_rows, .. } = work;
-    let inflow_tao =
-        model_kernel::flow_draws::<V>(&plan.flow, draw, path.common, &path.chain, &mut path.behaviour, flow, growth);
+    let Workspace { buffers, flow, growth, extra, ages, keeps_rows, .. } = work;
     let shares = shares::<V>(opening, path, buffers);
+    let ages = patch_ages(plan, step, row, path, ages);
+    let law = plan.flow_law(path);
+    let inflow_tao = match &plan.extras {
+        None => {
+            let PathState { common, chain, behaviour, .. } = path;
+            model_kernel::flow_draws::<V>(law, draw, *common, chain, behaviour, flow, growth)
+        }
+        Some(extras) => {
+            let of_flow = Buffers { flow, extra, growth };
+            extras.draw_flows::<V>(law, draw, path, &buffers.share, &ages, of_flow);
+            f64::INFINITY
+        }
+    };
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
     let input = StepInput { coinbase: &coinbase, share_factor: shares.factor, growth, held };
-    let ages = patch_ages(plan, step, row, path, ages);
     let is_affordable = costs_at_most(plan, &coinbase, inflow_tao) <= path.free_tao;
     let (sums, is_sound) = if is_affordable && !plan.keeps_flows {
         kernel::step_pass::<V, EQUAL>(&mut path.chain, input, ages, *keeps_rows, buffers)
@@ -417,6 +448,7 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
 }
 
 /// More than the organic flow can cost (TAO): all flows into pools, at reserves that the coinbase can have let grow by then.
+/// With extra flows nothing is known before they trade.
 fn costs_at_most(plan: &Plan, coinbase: &CoinbaseStep, inflow_tao: f64) -> f64 {
     1.01 * inflow_tao + coinbase.blocks * coinbase.emission_tao[0] * plan.growth_cap
 }

@@ -1,10 +1,13 @@
 //! What all paths of a run share: rules, parameters, the start, and constants of one step.
 
+use crate::engine::extras::Extras;
 use crate::engine::path::Occupant;
+use crate::engine::path::PathState;
 use crate::model::dividends::DividendStep;
 use crate::model::entrants::Nature;
 use crate::model::kernel::BehaviourChunk;
 use crate::model::kernel::FlowStep;
+use crate::model::market_states::MarketStep;
 use crate::model::outside::OutsideStep;
 use crate::model::params::ModelParams;
 use crate::model::switches::RuleSwitch;
@@ -61,12 +64,18 @@ pub struct Plan {
     pub keeps_flows: bool,
     /// How dividends of holders differ from the average; `None`: they do not.
     pub dividends: Option<DividendStep>,
+    /// Flows beside the organic law; `None`: there are none.
+    pub extras: Option<Extras>,
+    /// States of the market; `None`: it has but one.
+    pub market: Option<MarketStep>,
     pub(crate) chain: Vec<ChainChunk>,
     pub(crate) behaviour: Vec<BehaviourChunk>,
     pub(crate) flows: Vec<FlowChunk>,
     pub(crate) occupants: Vec<Option<Occupant>>,
     /// Slots not started or not enabled at the start.
     pub(crate) unsettled: Vec<u16>,
+    /// Log-volatilities that are known at the start.
+    pub(crate) start_volatility: Vec<(u16, [f64; 2])>,
     pub(crate) start_age_offset: Vec<Lanes8>,
     /// TAO in all pools at the start.
     pub(crate) start_pool_tao: f64,
@@ -95,7 +104,8 @@ impl Plan {
         for subnet in &input.start.subnets {
             let (chunk, lane) = locate(subnet.netuid.slot());
             chain[chunk].set_lane(lane, subnet);
-            behaviour[chunk].settle(lane, subnet.registered_at, &Nature::median(&input.model.flow));
+            let own = input.model.subnets.iter().find(|own| own.netuid == subnet.netuid);
+            behaviour[chunk].settle(lane, subnet.registered_at, &Nature::of_incumbent(&input.model.flow, own));
             occupants[subnet.netuid.slot()] = Some(incumbent(subnet));
             if let Some(first) = subnet.first_emission_block {
                 start_age_offset[chunk][lane] = first as f64 - 2.0;
@@ -108,11 +118,14 @@ impl Plan {
             equal_weights: input.start.subnets.iter().all(|s| s.weight_tao == 0.5) && !moves_weights(&input),
             keeps_flows,
             dividends: DividendStep::new(&input.model.validators, blocks),
+            extras: Extras::new(&input),
+            market: market_step(&input),
             flows: start_flows(&input, chunks),
             chain,
             behaviour,
             occupants,
             unsettled: unsettled.map(|s| s.netuid.slot() as u16).collect(),
+            start_volatility: start_volatility(&input),
             start_age_offset,
             start_pool_tao: input.start.subnets.iter().fold(0.0, |sum, subnet| sum + subnet.reserve_tao),
             flow: FlowStep::coupled(&input.model.flow, blocks, input.draw_refinement),
@@ -122,6 +135,15 @@ impl Plan {
             since_start: age_rule.since_start(input.steps as usize + 1),
             age_rule,
             input,
+        }
+    }
+
+    /// The law of a path's flows in the state of the market that it is in.
+    #[inline(always)]
+    pub(crate) fn flow_law(&self, path: &PathState) -> &FlowStep {
+        match &self.market {
+            None => &self.flow,
+            Some(market) => &market.flows[path.market_state],
         }
     }
 
@@ -145,6 +167,16 @@ fn possible_rules(input: &PlanInput) -> impl Iterator<Item = ProtocolParams> {
 fn moves_weights(input: &PlanInput) -> bool {
     possible_rules(input).any(|rules| !rules.injection_rule.keeps_price())
         && possible_rules(input).any(|rules| rules.pool_rule.is_weighted())
+}
+
+fn market_step(input: &PlanInput) -> Option<MarketStep> {
+    let market = input.model.market.as_ref()?;
+    Some(MarketStep::new(market, &input.model, input.blocks_per_step, input.draw_refinement))
+}
+
+fn start_volatility(input: &PlanInput) -> Vec<(u16, [f64; 2])> {
+    let known = input.model.subnets.iter();
+    known.filter_map(|subnet| Some((subnet.netuid.slot() as u16, subnet.log_volatility?))).collect()
 }
 
 /// Flow averages of the snapshot; those of a flow rule that has none yet start as it says.

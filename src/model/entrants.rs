@@ -2,6 +2,7 @@
 
 use crate::model::params::EntrantParams;
 use crate::model::params::FlowParams;
+use crate::model::params::SubnetParams;
 use crate::rng;
 use crate::rng::Address;
 use crate::rng::Purpose;
@@ -19,12 +20,19 @@ pub struct Nature {
     pub log_scale: f64,
     /// Loading on the common factor.
     pub loading: f64,
+    /// Loading on the factor of its sector; 0 where it has none.
+    pub sector_loading: f64,
 }
 
 impl Nature {
-    /// What a snapshot's subnet is taken for: the median one (MODEL 2.1).
-    pub fn median(flow: &FlowParams) -> Self {
-        Self { log_scale: math::ln(flow.scale_median), loading: flow.loading_mean }
+    /// What a snapshot's subnet is taken for: the median one (MODEL 2.1), but for what its `own` parameters say.
+    pub fn of_incumbent(flow: &FlowParams, own: Option<&SubnetParams>) -> Self {
+        let has_sector = own.is_some_and(|own| own.sector.is_some());
+        Self {
+            log_scale: math::ln(own.and_then(|own| own.scale).unwrap_or(flow.scale_median)),
+            loading: own.and_then(|own| own.loading).unwrap_or(flow.loading_mean),
+            sector_loading: if has_sector { flow.sector_loading } else { 0.0 },
+        }
     }
 
     /// One of those that enter, from two standard normals.
@@ -34,6 +42,7 @@ impl Nature {
         Self {
             log_scale: math::ln(flow.scale_median) + flow.scale_sd_log * normals[0],
             loading: loading.clamp(-LOADING_MAX, LOADING_MAX),
+            sector_loading: 0.0,
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct BehaviourChunk {
     pub log2_scale: [f32; CHUNK_SLOTS],
     /// Loading on the common factor.
     pub loading: [f32; CHUNK_SLOTS],
-    /// `sqrt(1 - loading^2)`.
+    /// `sqrt(1 - loading^2 - c^2)`, `c` the loading on the factor of the occupant's sector.
     pub own_loading: [f32; CHUNK_SLOTS],
 }
 
@@ -63,7 +63,8 @@ impl BehaviourChunk {
         self.registered_at[lane] = block as f64;
         self.log2_scale[lane] = (nature.log_scale * std::f64::consts::LOG2_E) as f32;
         self.loading[lane] = nature.loading as f32;
-        self.own_loading[lane] = (1.0 - nature.loading * nature.loading).sqrt() as f32;
+        let own = 1.0 - nature.loading * nature.loading - nature.sector_loading * nature.sector_loading;
+        self.own_loading[lane] = own.sqrt() as f32;
     }
 
     /// Puts both parts of the log-volatility into a lane.
@@ -149,6 +150,20 @@ impl FlowStep {
             draws,
             draw_weights: draw_weights(draws, persistence_over(draw_days), persistence),
         }
+    }
+
+    /// The same with all volatility, capped as it is, multiplied by `scale`.
+    pub fn with_volatility_scaled(mut self, scale: f64) -> Self {
+        let log2 = (math::ln(scale) * std::f64::consts::LOG2_E) as f32;
+        self.log2_volatility_shift += log2;
+        self.log2_volatility_cap += log2;
+        self
+    }
+
+    /// Cap of the absolute flow over the step.
+    #[inline(always)]
+    pub(super) fn flow_cap(&self) -> f32 {
+        self.flow_cap
     }
 
     /// Draws the log-volatility of every slot at a path's start from its stationary law.
@@ -269,7 +284,26 @@ pub fn flow_draws<V: Vector>(
     buffers: &mut FlowBuffers,
     growth: &mut SlotSingles,
 ) -> f64 {
-    let groups = chain.len().div_ceil(GROUP_CHUNKS);
+    draw_chance::<V>(step, draw, chain, behaviour, buffers);
+    flows::<V>(step, common, groups_of(chain), behaviour, buffers, growth)
+}
+
+/// Groups of slots that a path has.
+#[inline(always)]
+pub(super) fn groups_of(chain: &[ChainChunk]) -> usize {
+    chain.len().div_ceil(GROUP_CHUNKS)
+}
+
+/// All that the flows of a step are put together from: normals, jumps, volatilities moved on, scales.
+#[inline(always)]
+pub(super) fn draw_chance<V: Vector>(
+    step: &FlowStep,
+    draw: Draw,
+    chain: &[ChainChunk],
+    behaviour: &mut [BehaviourChunk],
+    buffers: &mut FlowBuffers,
+) {
+    let groups = groups_of(chain);
     buffers.jump = SlotSingles::zero();
     for number in 0..step.draws {
         let draw = Draw { step: draw.step * step.draws + number, ..draw };
@@ -283,7 +317,6 @@ pub fn flow_draws<V: Vector>(
     }
     move_volatilities::<V>(step, draw.block, chain, behaviour, buffers);
     scales::<V>(step, behaviour, buffers);
-    flows::<V>(step, common, groups, behaviour, buffers, growth)
 }
 
 /// Random words of every slot's normals.
@@ -413,6 +446,70 @@ fn scales<V: Vector>(step: &FlowStep, behaviour: &[BehaviourChunk], buffers: &mu
     }
 }
 
+/// 32 slots' single-precision values.
+pub(super) type Group<V> = Pair<<V as Vector>::Singles>;
+
+/// The values of a group's slots.
+#[inline(always)]
+pub(super) fn load_group<V: Vector>(values: &SlotSingles, group: usize) -> Group<V> {
+    Pair(V::load_singles(&values.0[2 * group]), V::load_singles(&values.0[2 * group + 1]))
+}
+
+/// The law of a step's flows on what all slots share, up to the cap.
+#[derive(Clone, Copy)]
+pub(super) struct FlowLaw {
+    factor: f32,
+    shared_jump: f32,
+    jump_mean: f32,
+    drift: f32,
+}
+
+impl FlowLaw {
+    #[inline(always)]
+    pub fn new(step: &FlowStep, common: CommonFlow) -> Self {
+        Self {
+            factor: common.factor as f32,
+            shared_jump: ((common.jump - step.common_jump_mean) * step.inverse_loading_mean) as f32,
+            jump_mean: step.jump_mean,
+            drift: step.drift,
+        }
+    }
+
+    /// Flows of a group's slots from their draws, volatilities and scales, before the cap. `shock`: besides the common factor and
+    /// the slots' own.
+    #[inline(always)]
+    pub fn flow<V: Vector>(
+        &self,
+        group: usize,
+        [c, d, e, f]: &[BehaviourChunk; GROUP_CHUNKS],
+        buffers: &FlowBuffers,
+        shock: Option<Group<V>>,
+    ) -> Group<V> {
+        let single = Group::<V>::splat;
+        let [first, last] = &buffers.normals[SLOT_NORMALS * group];
+        let normals = Pair(V::load_singles(first), V::load_singles(last));
+        let loading = Pair(V::load_single_pair(&c.loading, &d.loading), V::load_single_pair(&e.loading, &f.loading));
+        let own_loading = Pair(
+            V::load_single_pair(&c.own_loading, &d.own_loading),
+            V::load_single_pair(&e.own_loading, &f.own_loading),
+        );
+        let mut diffusion = loading.mul_add(single(self.factor), own_loading * normals);
+        if let Some(shock) = shock {
+            diffusion = diffusion + shock;
+        }
+        let own_jumps = load_group::<V>(&buffers.jump, group) - single(self.jump_mean);
+        let jumps = loading.mul_add(single(self.shared_jump), own_jumps);
+        let moves = load_group::<V>(&buffers.volatility, group).mul_add(diffusion, jumps);
+        load_group::<V>(&buffers.scale, group).mul_add(moves, single(self.drift))
+    }
+}
+
+/// Chunks of the groups of slots that a path has.
+#[inline(always)]
+pub(super) fn behaviour_groups(behaviour: &[BehaviourChunk]) -> &[[BehaviourChunk; GROUP_CHUNKS]] {
+    behaviour.as_chunks().0
+}
+
 /// Each slot's flow from its draws, volatility and scale.
 #[inline(always)]
 fn flows<V: Vector>(
@@ -423,28 +520,15 @@ fn flows<V: Vector>(
     buffers: &FlowBuffers,
     growth: &mut SlotSingles,
 ) -> f64 {
-    let single = Pair::<V::Singles>::splat;
+    let single = Group::<V>::splat;
     let mut inflow = single(0.0);
-    let shared_jump = ((common.jump - step.common_jump_mean) * step.inverse_loading_mean) as f32;
+    let law = FlowLaw::new(step, common);
     let (low, high) = (single(-step.flow_cap), single(step.flow_cap));
-    let groups = behaviour.as_chunks::<GROUP_CHUNKS>().0.iter().take(groups);
-    for (group, ([c, d, e, f], growth)) in groups.zip(growth.0.as_chunks_mut::<2>().0).enumerate() {
-        let rows = |values: &SlotSingles| {
-            Pair(V::load_singles(&values.0[2 * group]), V::load_singles(&values.0[2 * group + 1]))
-        };
-        let [first, last] = &buffers.normals[SLOT_NORMALS * group];
-        let normals = Pair(V::load_singles(first), V::load_singles(last));
-        let loading = Pair(V::load_single_pair(&c.loading, &d.loading), V::load_single_pair(&e.loading, &f.loading));
-        let own_loading = Pair(
-            V::load_single_pair(&c.own_loading, &d.own_loading),
-            V::load_single_pair(&e.own_loading, &f.own_loading),
-        );
-        let diffusion = loading.mul_add(single(common.factor as f32), own_loading * normals);
-        let jumps = loading.mul_add(single(shared_jump), rows(&buffers.jump) - single(step.jump_mean));
-        let moves = rows(&buffers.volatility).mul_add(diffusion, jumps);
-        let flow = high.min(low.max(rows(&buffers.scale).mul_add(moves, single(step.drift))));
+    let groups = behaviour_groups(behaviour).iter().take(groups);
+    for (group, (chunks, growth)) in groups.zip(growth.0.as_chunks_mut::<2>().0).enumerate() {
+        let flow = high.min(low.max(law.flow::<V>(group, chunks, buffers, None)));
         let grown = single::exp_m1(flow);
-        inflow = grown.max(single(0.0)).mul_add(rows(&buffers.reserve), inflow);
+        inflow = grown.max(single(0.0)).mul_add(load_group::<V>(&buffers.reserve, group), inflow);
         V::store_singles(grown.0, &mut growth[0]);
         V::store_singles(grown.1, &mut growth[1]);
     }
@@ -484,6 +568,7 @@ mod tests {
             common_jump: jumps,
             loading_mean: 0.4,
             loading_sd: 0.2,
+            sector_loading: 0.0,
             flow_cap: 1.5,
         }
     }
@@ -494,7 +579,7 @@ mod tests {
             let (i, lane) = (slot / CHUNK_SLOTS, slot % CHUNK_SLOTS);
             chain[i].reserve_tao[lane] = 50.0 + 90.0 * slot as f64;
             chain[i].started[lane] = 1.0;
-            let nature = Nature { log_scale: -4.0 + 0.01 * slot as f64, loading: 0.003 * slot as f64 };
+            let nature = Nature { log_scale: -4.0 + 0.01 * slot as f64, loading: 0.003 * slot as f64, sector_loading: 0.0 };
             behaviour[i].settle(lane, 7_000 * slot as u64, &nature);
             behaviour[i].set_volatility(lane, [0.1, -0.2]);
         }

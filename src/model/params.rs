@@ -1,5 +1,7 @@
 //! Parameters of everything that chance and people decide, shared and immutable.
 
+use crate::units::NetUid;
+
 /// One mean-reverting part of log-volatility.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VolatilityPart {
@@ -58,8 +60,75 @@ pub struct FlowParams {
     pub loading_mean: f64,
     /// Standard deviation of that loading over entrants.
     pub loading_sd: f64,
+    /// Loading on the factor of its sector of a subnet that is in one.
+    pub sector_loading: f64,
     /// Cap of the absolute flow (per day; scaled by the square root of the step above one day).
     pub flow_cap: f64,
+}
+
+/// What is known of one subnet of the snapshot, in place of what is taken for all (MODEL 4.1). It ends with the subnet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubnetParams {
+    /// Where it lives at the start.
+    pub netuid: NetUid,
+    /// Daily scale `s_i`.
+    pub scale: Option<f64>,
+    /// Loading on the common factor.
+    pub loading: Option<f64>,
+    /// Mean of the flow, jumps included (log reserve move per day).
+    pub drift_per_day: Option<f64>,
+    /// Fast and slow part of log-volatility at the start.
+    pub log_volatility: Option<[f64; 2]>,
+    /// Number of its sector.
+    pub sector: Option<u16>,
+}
+
+/// Jumps that strike the subnets of one operator together (MODEL 4.1), each while it lives where it did at the start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterParams {
+    /// Its subnets.
+    pub netuids: Vec<NetUid>,
+    /// Intensity (per day).
+    pub rate_per_day: f64,
+    /// Mean log move of the pools' TAO reserves; not compensated.
+    pub log_reserve_mean: f64,
+    /// Standard deviation of that move.
+    pub log_reserve_sd: f64,
+}
+
+/// A state of the market and how it is left (MODEL 4.4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarketState {
+    /// Name.
+    pub name: String,
+    /// Factor on the volatility of flows and of TAO/USD.
+    pub volatility_scale: f64,
+    /// Factor on the intensities of jumps: of single subnets, of all, of TAO/USD.
+    pub jump_scale: f64,
+    /// Mean time in it (days).
+    pub mean_days: f64,
+    /// Probability of each state to be the next; 0 of itself.
+    pub next_probability: Vec<f64>,
+}
+
+/// States of the market: a continuous-time Markov chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarketParams {
+    /// The states, at least two.
+    pub states: Vec<MarketState>,
+    /// Index of the state that a path starts in.
+    pub start: usize,
+}
+
+/// How flows answer to prices and dividends (MODEL 4.1, "Feedback"); all 0: they do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FeedbackParams {
+    /// Flow per day and unit of `clip(ln(min(p, 1) / m), +- 0.5)`.
+    pub momentum: f64,
+    /// Flow per unit of alpha dividends per staked alpha, above their mean over started subnets.
+    pub dividends: f64,
+    /// Outflow per day from a subnet that is enabled and gets no emission.
+    pub flight: f64,
 }
 
 /// Net fractions of received emission that are sold (MODEL 4.2).
@@ -156,4 +225,12 @@ pub struct ModelParams {
     pub entrants: EntrantParams,
     /// Validators of holders.
     pub validators: ValidatorParams,
+    /// Answers of flows to prices and dividends.
+    pub feedback: FeedbackParams,
+    /// Subnets of the snapshot of which more is known, at most one entry each.
+    pub subnets: Vec<SubnetParams>,
+    /// Groups of subnets that jump together.
+    pub clusters: Vec<ClusterParams>,
+    /// States of the market; `None`: it has but one.
+    pub market: Option<MarketParams>,
 }

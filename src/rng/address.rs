@@ -34,7 +34,13 @@ pub enum Purpose {
     /// Parameters of a replicate, its number the path word. Step 0: the errors of estimated parameters, in fours by index;
     /// step 1: how the flows of the subnets of the snapshot scale.
     Parameters = 11,
-    /// Chance of a backtest beside its paths: books, ties, resampled dates. 11 to 31 are left for what paths may still need.
+    /// Factors of sectors; slot word: four of them each.
+    Sector = 12,
+    /// Jumps of clusters; slot word: the cluster; index 0: how many, then their sizes, one each.
+    ClusterJump = 13,
+    /// The market state at the end of a step.
+    MarketState = 14,
+    /// Chance of a backtest beside its paths: books, ties, resampled dates. 15 to 31 are left for what paths may still need.
     Backtest = 32,
 }
 

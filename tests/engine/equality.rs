@@ -12,6 +12,9 @@ use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
 use taorisk::engine::record::EventKind;
 use taorisk::engine::step;
+use taorisk::model::params::ClusterParams;
+use taorisk::model::params::FeedbackParams;
+use taorisk::model::params::SubnetParams;
 use taorisk::model::switches::RuleSwitch;
 use taorisk::model::switches::SwitchTime;
 use taorisk::protocol::emission::InjectionRule;
@@ -23,6 +26,7 @@ use taorisk::protocol::slots::SlotValues;
 use taorisk::protocol::upgrades;
 use taorisk::protocol::upgrades::Change;
 use taorisk::simd::Backend;
+use taorisk::units::NetUid;
 use taorisk::units::SLOT_CAPACITY;
 
 use crate::drive::days;
@@ -130,6 +134,10 @@ impl Deviations {
 
 /// Runs both engines one block at a time and holds them to 1e-12; returns the events of all paths.
 fn assert_equal_at_one_block(title: &str, change: impl FnOnce(&mut PlanInput)) -> Vec<LifecycleEvent> {
+    assert_equal_within(1e-12, title, change)
+}
+
+fn assert_equal_within(tolerance: f64, title: &str, change: impl FnOnce(&mut PlanInput)) -> Vec<LifecycleEvent> {
     let plan = plan(1, BLOCKS, change);
     let steps = watch(&plan, PATHS.into(), |view, _| (view.path.clone(), view.events.to_vec())).expect("sound paths");
     let mut deviations = Deviations::default();
@@ -139,22 +147,22 @@ fn assert_equal_at_one_block(title: &str, change: impl FnOnce(&mut PlanInput)) -
         assert_eq!(blocks.len(), stepped.len());
         for ((a, events), (b, block_events)) in stepped.iter().zip(&blocks) {
             deviations.see_paths(a, b);
-            assert_same_events(events, block_events);
+            assert_same_events(tolerance, events, block_events);
             all.extend_from_slice(events);
         }
     }
     let largest = deviations.report(title);
-    assert!(largest <= 1e-12, "{title}: {largest:e}");
+    assert!(largest <= tolerance, "{title}: {largest:e}");
     all
 }
 
-fn assert_same_events(a: &[LifecycleEvent], b: &[LifecycleEvent]) {
+fn assert_same_events(tolerance: f64, a: &[LifecycleEvent], b: &[LifecycleEvent]) {
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {
         let bare = |event: &LifecycleEvent| LifecycleEvent { moving_price: 0.0, price: 0.0, paid_tao: 0.0, ..*event };
         assert_eq!(bare(a), bare(b));
         for (a, b) in [(a.moving_price, b.moving_price), (a.price, b.price), (a.paid_tao, b.paid_tao)] {
-            assert!(deviation(a, b) <= 1e-12, "{a} and {b}");
+            assert!(deviation(a, b) <= tolerance, "{a} and {b}");
         }
     }
 }
@@ -291,6 +299,51 @@ fn lively(input: &mut PlanInput) {
     model.entrants.never_start_probability_incumbent = 0.0;
     model.entrants.start_delay_mean_days = days(40.0);
     model.entrants.enable_delay_mean_days = days(80.0);
+}
+
+/// Every extra flow that does not depend on the state, on one network.
+fn with_extra_flows(input: &mut PlanInput) {
+    let model = &mut input.model;
+    model.flow.sector_loading = 0.5;
+    model.clusters = vec![
+        ClusterParams {
+            netuids: vec![NetUid(3), NetUid(39), NetUid(81)],
+            rate_per_day: 60.0,
+            log_reserve_mean: -0.02,
+            log_reserve_sd: 0.01,
+        },
+        ClusterParams { netuids: vec![NetUid(9)], rate_per_day: 30.0, log_reserve_mean: 0.01, log_reserve_sd: 0.0 },
+    ];
+    let subnet = |netuid: u16| SubnetParams {
+        netuid: NetUid(netuid),
+        scale: Some(0.01 + 1e-4 * f64::from(netuid)),
+        loading: Some(0.1),
+        drift_per_day: (netuid % 2 == 0).then_some(-0.5),
+        log_volatility: Some([0.2, -0.3]),
+        sector: Some(netuid % 6),
+    };
+    model.subnets = (1..=100).map(subnet).collect();
+}
+
+#[test]
+fn one_block_steps_are_blocks_with_extra_flows() {
+    assert_equal_at_one_block("extra flows", with_extra_flows);
+    let events = assert_equal_at_one_block("extra flows, lifecycle", |input| {
+        with_extra_flows(input);
+        lively(input);
+        input.protocol.share_rule = ShareRule::F1;
+    });
+    assert!(events.iter().any(|event| event.kind == EventKind::Deregistered && event.incumbent));
+}
+
+/// Answers are narrowed to single precision: where the engines' states differ in their last bits, one in a million is rounded the
+/// other way, by 6e-8 of a flow of some 1e-4.
+#[test]
+fn one_block_steps_are_blocks_with_feedback() {
+    assert_equal_within(1e-10, "feedback", |input| {
+        with_extra_flows(input);
+        input.model.feedback = FeedbackParams { momentum: 1.0, dividends: 0.5, flight: 0.5 };
+    });
 }
 
 /// A day's steps against their blocks, only the chain acting besides `change`; per day.
