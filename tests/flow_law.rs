@@ -171,7 +171,8 @@ fn a_known_law_is_recovered() {
 
 #[test]
 fn intervals_cover_the_truth_as_often_as_they_say() {
-    let replications = std::env::var("TAORISK_CALIBRATION_REPLICATIONS").map_or(4, |text| text.parse().expect("a number"));
+    let replications =
+        std::env::var("TAORISK_CALIBRATION_REPLICATIONS").map_or(4, |text| text.parse().expect("a number"));
     let truth = truth();
     let options = FitOptions { simulations: 60, ..FitOptions::default() };
     let mut all: Vec<Vec<f64>> = Vec::new();

@@ -115,9 +115,8 @@ fn drift(layout: &Layout, flows: &[f64], logs: &[f64]) -> f64 {
 /// Flows without drift over `g sqrt(D)`, in units of their median size, and the log of that unit.
 fn standardize(layout: &Layout, flows: &[f64], logs: &[f64], drift: f64) -> (Vec<f64>, f64) {
     let rows = layout.places.iter().zip(flows).zip(logs);
-    let mut standardized: Vec<f64> = rows
-        .map(|((place, flow), log)| (flow - drift * place.days) / (math::exp(*log) * place.root_days))
-        .collect();
+    let mut standardized: Vec<f64> =
+        rows.map(|((place, flow), log)| (flow - drift * place.days) / (math::exp(*log) * place.root_days)).collect();
     let unit = common_jumps::median(standardized.iter().map(|flow| flow.abs()).collect());
     standardized.iter_mut().for_each(|flow| *flow /= unit);
     (standardized, math::ln(unit))

@@ -100,7 +100,9 @@ pub struct SubnetBehaviour {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum FitError {
     /// Too little data.
-    #[error("{rows} rows of flows are too few to fit a flow law: at least {ROWS_MIN} are needed; leave the law as it is")]
+    #[error(
+        "{rows} rows of flows are too few to fit a flow law: at least {ROWS_MIN} are needed; leave the law as it is"
+    )]
     TooFewRows {
         /// Rows there are.
         rows: usize,
@@ -132,7 +134,9 @@ pub enum FitError {
         row: usize,
     },
     /// Too few simulated panels.
-    #[error("{simulations} simulations are too few for the errors of a flow law: at least {SIMULATIONS_MIN} are needed")]
+    #[error(
+        "{simulations} simulations are too few for the errors of a flow law: at least {SIMULATIONS_MIN} are needed"
+    )]
     TooFewSimulations {
         /// Number asked for.
         simulations: usize,

@@ -89,7 +89,10 @@ mod tests {
         for (sd, x) in [(0.5, 0.3), (0.5, -1.2), (1.5, 2.5), (0.2, 4.0), (6.0, -7.0)] {
             let expected: f64 = (0..3).map(|n| probabilities[n as usize] * drawn(x, sd, n, SAMPLES)).sum();
             let found = jumping_normal_cdf(x, sd, &LAW);
-            assert!((found - expected).abs() < 4.0 * (0.25 / f64::from(SAMPLES)).sqrt(), "{sd}, {x}: {found}, not {expected}");
+            assert!(
+                (found - expected).abs() < 4.0 * (0.25 / f64::from(SAMPLES)).sqrt(),
+                "{sd}, {x}: {found}, not {expected}"
+            );
         }
     }
 

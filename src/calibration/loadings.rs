@@ -45,10 +45,12 @@ pub(crate) fn fit(layout: &Layout, clipped: &[f64], counts: &[bool], law: &LawOf
     let product = products / pairs;
     let [slope, _] = law.clipped_slopes(CLIP);
     let mean = (product > 0.0).then(|| (product.sqrt() / slope).min(LOADING_MAX));
-    let slopes: Vec<Option<Noisy>> = layout.subnets.iter().map(|rows| regression(rows.clone(), clipped, &others)).collect();
+    let slopes: Vec<Option<Noisy>> =
+        layout.subnets.iter().map(|rows| regression(rows.clone(), clipped, &others)).collect();
     let found: Vec<Noisy> = slopes.iter().flatten().copied().collect();
     let weight = |slope: &Noisy| slope.error.powi(-2);
-    let common = found.iter().map(|slope| slope.value * weight(slope)).sum::<f64>() / found.iter().map(weight).sum::<f64>();
+    let common =
+        found.iter().map(|slope| slope.value * weight(slope)).sum::<f64>() / found.iter().map(weight).sum::<f64>();
     let relative = |slope: Noisy| Noisy { value: slope.value / common, error: slope.error / common };
     if mean.is_none() || !(common > 0.0) {
         let relative = shrink::fit_spread(&[], prior, SPREAD_PRIOR_SD);

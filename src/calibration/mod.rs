@@ -27,6 +27,7 @@ pub mod logistic;
 pub mod observed;
 pub mod organic;
 pub mod panel;
+pub mod past;
 pub mod registration;
 pub mod rivals;
 pub mod root_claims;

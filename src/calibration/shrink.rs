@@ -105,6 +105,8 @@ mod tests {
     fn a_thing_known_well_is_believed() {
         let sure = Noisy { value: 3.0, error: 1e-6 }.shrunk(2.0, 0.5);
         let vague = Noisy { value: 3.0, error: 1e6 }.shrunk(2.0, 0.5);
-        assert!((sure.value - 3.0).abs() < 1e-9 && (vague.value - 2.0).abs() < 1e-9 && (vague.error - 0.5).abs() < 1e-9);
+        assert!(
+            (sure.value - 3.0).abs() < 1e-9 && (vague.value - 2.0).abs() < 1e-9 && (vague.error - 0.5).abs() < 1e-9
+        );
     }
 }

@@ -336,9 +336,10 @@ impl PairLikelihood<'_> {
             value = reached;
             (score, information) = self.score(&at);
         }
-        let pull = linear::inverse(&information).map_or_else(|| linear::zeros(SIZE), |inverse| {
-            inverse.iter().map(|row| (0..SIZE).map(|j| row[j] * PRIOR_SD[j].powi(-2)).collect()).collect()
-        });
+        let pull = linear::inverse(&information).map_or_else(
+            || linear::zeros(SIZE),
+            |inverse| inverse.iter().map(|row| (0..SIZE).map(|j| row[j] * PRIOR_SD[j].powi(-2)).collect()).collect(),
+        );
         PairFit { at, pull }
     }
 }

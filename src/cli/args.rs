@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use clap::value_parser;
 use clap_complete::Shell;
 
+use crate::calibration::past::Depth;
 use crate::config::scenario::Overrides;
 
 const LONG_ABOUT: &str = "\
@@ -422,6 +423,18 @@ pub struct BacktestArgs {
     /// Days from one start to the next
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = value_parser!(u32).range(1..))]
     pub every: u32,
+    /// What of the parameters is estimated from each start's past; the rest is the scenario's
+    #[arg(long, value_name = "DEPTH", value_enum, default_value_t = Estimate::Drift)]
+    pub estimate: Estimate,
+    /// Days of flows before a start that are estimated from
+    #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = value_parser!(u32).range(30..))]
+    pub window: u32,
+    /// Sets of parameters that are drawn for each start, its paths shared out among them
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
+    pub sets: u32,
+    /// Scenario whose parameters are taken where nothing is estimated [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
     /// Paths from each start
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = value_parser!(u32).range(1..))]
     pub paths: u32,
@@ -443,6 +456,31 @@ pub struct BacktestArgs {
     /// Worker threads [default: one per core]; results do not depend on it
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// How much is estimated from the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Estimate {
+    /// Nothing
+    Given,
+    /// Laws of flows, registrations and entrants that all subnets share
+    Laws,
+    /// Scale, loading and volatility of each subnet too
+    Subnets,
+    /// And how far the drift of the days to come may be from that of the past
+    Drift,
+}
+
+impl Estimate {
+    /// The same for [`crate::calibration::past`].
+    pub fn depth(self) -> Depth {
+        match self {
+            Self::Given => Depth::Given,
+            Self::Laws => Depth::Laws,
+            Self::Subnets => Depth::Subnets,
+            Self::Drift => Depth::Drift,
+        }
+    }
 }
 
 /// Arguments of `yuma`.

@@ -8,6 +8,8 @@ use sha2::Sha256;
 use crate::calibration::backtest;
 use crate::calibration::backtest::BacktestOptions;
 use crate::calibration::history::History;
+use crate::calibration::past;
+use crate::calibration::past::PastOptions;
 use crate::calibration::verdict;
 use crate::cli::args::BacktestArgs;
 use crate::cli::error::BadInput;
@@ -24,6 +26,7 @@ use crate::output::backtest::BacktestDirectory;
 use crate::output::backtest_report::report;
 use crate::output::parquet::Identity;
 use crate::protocol::calendar;
+use crate::protocol::state::ChainState;
 use crate::protocol::upgrades;
 
 /// Horizons (days).
@@ -51,7 +54,7 @@ pub fn backtest(args: &BacktestArgs) -> anyhow::Result<()> {
         )))?;
     }
     let target = BacktestDirectory::create(&args.out, args.force)?;
-    let base = Scenario::load(None, &Overrides::default())?;
+    let base = Scenario::load(args.scenario.as_deref(), &Overrides::default())?;
     let announcement = format!(
         "taorisk: {} starts from {} to {}, {} paths each, seed {}, into {}",
         starts.len(),
@@ -63,7 +66,8 @@ pub fn backtest(args: &BacktestArgs) -> anyhow::Result<()> {
     );
     run::remark(args.quiet, &announcement);
     let (stop, progress) = (run::stop_flag()?, run::progress_bar(starts.len() as u64, "starts", args.quiet));
-    let mut calibrate = |_: &History, _: &_| vec![base.model.clone()];
+    let past = PastOptions { depth: args.estimate.depth(), window_days: args.window, sets: args.sets, seed: args.seed };
+    let mut calibrate = |known: &History, chain: &ChainState| past::parameters(known, chain, &base.model, &past);
     let forecasts = backtest::backtest(&history, &options, &mut calibrate, &stop, |_| progress.inc(1));
     progress.finish_and_clear();
     let forecasts = forecasts.map_err(run::explain)?;
@@ -111,7 +115,10 @@ fn options(args: &BacktestArgs, machine: &Machine) -> Result<BacktestOptions, Ba
 /// Hash of all that results depend on but the seed.
 fn inputs_hash(args: &BacktestArgs, documents: &HistoryDocuments, base: &str) -> String {
     let mut hash = Sha256::new();
-    hash.update(format!("taorisk-backtest/1 {base} {} {} {} {}", args.from, args.to, args.every, args.paths));
+    hash.update(format!(
+        "taorisk-backtest/1 {base} {} {} {} {} {:?} {} {}",
+        args.from, args.to, args.every, args.paths, args.estimate, args.window, args.sets
+    ));
     let optional = [&documents.registrations, &documents.tao_usd, &documents.root_stake];
     for document in [&documents.observations].into_iter().chain(optional.into_iter().flatten()) {
         hash.update(Sha256::digest(&document.bytes));

@@ -118,8 +118,8 @@ impl FeedbackStep {
     fn momentum_of<V: Vector>(&self, chunk: &ChainChunk, ages: &AgeChunk, flow: V) -> V {
         let (zero, one) = (V::splat(0.0), V::splat(1.0));
         let weight_alpha = one - V::load(&chunk.weight_tao);
-        let price = weight_alpha * V::load(&chunk.reserve_tao)
-            / (V::load(&chunk.weight_tao) * V::load(&chunk.reserve_alpha));
+        let price =
+            weight_alpha * V::load(&chunk.reserve_tao) / (V::load(&chunk.weight_tao) * V::load(&chunk.reserve_alpha));
         let moving_price = V::load(&chunk.moving_price);
         let answers = moving_price.gt(zero) & V::load(&chunk.started).gt(zero);
         let gap = math::ln(V::select(answers, V::splat(PRICE_CAP).min(price) / moving_price, one));
@@ -281,7 +281,11 @@ mod tests {
                 f += response * h;
                 // Far above its average a price is met at once: implicit in the closing, which plain Euler overshoots.
                 let other = (flow + response) * course.inverse_weight;
-                g = if g > 1.0 { -(1.0 - (1.0 - (-g).exp()) * (-th * h).exp()).ln() + other * h } else { g + (other - th * g.exp_m1()) * h };
+                g = if g > 1.0 {
+                    -(1.0 - (1.0 - (-g).exp()) * (-th * h).exp()).ln() + other * h
+                } else {
+                    g + (other - th * g.exp_m1()) * h
+                };
             }
             worst = worst.max((course.momentum(kappa, 1.0, flow) - f).abs() / (0.5 * kappa.abs()));
         }

@@ -579,7 +579,8 @@ mod tests {
             let (i, lane) = (slot / CHUNK_SLOTS, slot % CHUNK_SLOTS);
             chain[i].reserve_tao[lane] = 50.0 + 90.0 * slot as f64;
             chain[i].started[lane] = 1.0;
-            let nature = Nature { log_scale: -4.0 + 0.01 * slot as f64, loading: 0.003 * slot as f64, sector_loading: 0.0 };
+            let nature =
+                Nature { log_scale: -4.0 + 0.01 * slot as f64, loading: 0.003 * slot as f64, sector_loading: 0.0 };
             behaviour[i].settle(lane, 7_000 * slot as u64, &nature);
             behaviour[i].set_volatility(lane, [0.1, -0.2]);
         }
