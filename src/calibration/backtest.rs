@@ -27,6 +27,7 @@ use crate::protocol::calendar;
 use crate::protocol::dissolve;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::state::ChainState;
+use crate::protocol::state::SubnetState;
 use crate::rng;
 use crate::rng::Address;
 use crate::rng::Purpose;
@@ -219,6 +220,8 @@ struct Date<'a> {
     history: &'a History,
     options: &'a BacktestOptions,
     start: Start,
+    /// Last block at which anything was observed.
+    end_block: u64,
     chain: ChainState,
     judged: Vec<Judged<'a>>,
     books: Vec<Vec<usize>>,
@@ -251,7 +254,8 @@ impl<'a> Date<'a> {
             (0..options.rival_paths).map(path).collect()
         });
         let books = books(options, start, judged.len());
-        Ok(Self { history, options, start, chain, judged, books, fates, returns, bootstrapped })
+        let end_block = history.observations.iter().map(|seen| seen.block).max().unwrap_or(0);
+        Ok(Self { history, options, start, end_block, chain, judged, books, fates, returns, bootstrapped })
     }
 
     /// Adds this date's forecasts.
@@ -354,6 +358,12 @@ impl<'a> Date<'a> {
     /// What came of a subnet after so many days; `None` where that was not observed.
     fn outcome(&self, origin: &Observation, days: u32) -> Option<Fate> {
         let target = self.start.block + u64::from(days) * BLOCKS_PER_DAY;
+        let [low, high] = OUTCOME_DAYS;
+        let tolerance = (OUTCOME_PART * f64::from(days)).clamp(low, high) * BLOCKS_PER_DAY as f64;
+        // Of a horizon beyond the last observation only those would be known who died.
+        if target as f64 > self.end_block as f64 + tolerance {
+            return None;
+        }
         let own = observed::of_subnet(self.history, origin.subnet);
         if let Some(death) = self.death_block(origin.subnet).filter(|death| *death <= target) {
             let last = own.iter().rev().find(|seen| seen.block < death && !seen.is_startup)?;
@@ -361,8 +371,6 @@ impl<'a> Date<'a> {
             let is_known = last.block + LAST_SEEN_DAYS * BLOCKS_PER_DAY >= death && last.block >= origin.block;
             return is_known.then_some(Fate { value, reserve: f64::NAN });
         }
-        let [low, high] = OUTCOME_DAYS;
-        let tolerance = (OUTCOME_PART * f64::from(days)).clamp(low, high) * BLOCKS_PER_DAY as f64;
         let nearest = own.iter().min_by_key(|seen| seen.block.abs_diff(target))?;
         let is_near = nearest.block.abs_diff(target) as f64 <= tolerance && !nearest.is_startup;
         is_near.then(|| Fate { value: nearest.price / origin.price, reserve: nearest.reserve_tao / origin.reserve_tao })
@@ -381,7 +389,7 @@ impl<'a> Date<'a> {
         if target > last || !observed::registrations_are_open(self.start.block) {
             return Vec::new();
         }
-        let forecast = |(place, subnet): (usize, &crate::protocol::state::SubnetState)| {
+        let forecast = |(place, subnet): (usize, &SubnetState)| {
             let id = SubnetId { netuid: subnet.netuid, registered_at: subnet.registered_at };
             let dead = self.fates.of(place, horizon).filter(Fate::is_dead).count();
             let lower = subnets.iter().filter(|other| other.moving_price < subnet.moving_price).count();

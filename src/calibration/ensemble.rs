@@ -13,6 +13,7 @@ use crate::engine::run;
 use crate::engine::run::RunError;
 use crate::engine::run::RunOptions;
 use crate::protocol::slots::SlotValues;
+use crate::protocol::state::SubnetState;
 
 /// One subnet at one horizon of one path, against the start.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,7 +101,7 @@ const UNKNOWN: Fate = Fate { value: f64::NAN, reserve: f64::NAN };
 
 impl FateRecorder {
     fn new(plan: &Plan, horizon_steps: &[u32]) -> Self {
-        let origin = |subnet: &crate::protocol::state::SubnetState| Origin {
+        let origin = |subnet: &SubnetState| Origin {
             slot: subnet.netuid.slot(),
             price: f64::NAN,
             reserve_tao: subnet.reserve_tao,

@@ -5,6 +5,8 @@
 //! set of parameters, draws of what is least known: scale, loading and log-volatility of each subnet as its own flows show them,
 //! and the drift.
 
+use std::collections::BTreeMap;
+
 use crate::calibration::common_jumps;
 use crate::calibration::drift;
 use crate::calibration::drift::EmissionKind;
@@ -24,6 +26,7 @@ use crate::calibration::shrink::Noisy;
 use crate::model::parameters::Parameter;
 use crate::model::params::FlowParams;
 use crate::model::params::ModelParams;
+use crate::model::params::SaleParams;
 use crate::model::params::SubnetParams;
 use crate::protocol::calendar;
 use crate::protocol::state::ChainState;
@@ -39,6 +42,13 @@ const FROM_BLOCK: u64 = calendar::block_at_midnight((2025, 3, 15));
 /// Prior standard deviation of the drift about 0 (per day), and how far that of the days to come may be from that of the window:
 /// the drifts found under three ways of sharing the emission are 0.0014, 0.0014 and -0.0012.
 const DRIFT_SD: f64 = 0.001;
+/// Days of flows before a start whose mean is the drift.
+const DRIFT_WINDOW_DAYS: u32 = 90;
+/// Prior standard deviation of the factor on sale fractions about 1, and the largest factor.
+const SALES_FACTOR_SD: f64 = 1.0;
+const SALES_FACTOR_MAX: f64 = 1.5;
+/// Largest flow that counts where sales are looked for (log reserve move).
+const FLOW_CLIP: f64 = 0.3;
 /// Largest loading of a subnet: the own part keeps a third of the variance.
 const LOADING_MAX: f64 = 0.8;
 /// Registrations whose costs tell what a slot is worth where no law can be fitted.
@@ -80,18 +90,18 @@ pub fn parameters(known: &History, chain: &ChainState, given: &ModelParams, opti
     let mut model = given.clone();
     set_registrations(&mut model, known, chain.block);
     set_entrants(&mut model, known, chain);
-    let window = u64::from(options.window_days) * BLOCKS_PER_DAY;
-    let flows = organic::organic_flows(
-        known,
-        &OrganicOptions {
-            from_block: chain.block.saturating_sub(window).max(FROM_BLOCK),
-            to_block: chain.block,
-            ..OrganicOptions::new(given.sales.clone())
-        },
-    );
+    let since = |days: u32, sales: &SaleParams| {
+        let from_block = chain.block.saturating_sub(u64::from(days) * BLOCKS_PER_DAY).max(FROM_BLOCK);
+        organic::organic_flows(
+            known,
+            &OrganicOptions { from_block, to_block: chain.block, ..OrganicOptions::new(sales.clone()) },
+        )
+    };
+    scale_sales(&mut model.sales, &since(options.window_days, &given.sales));
+    let flows = since(options.window_days, &model.sales);
     let Some(fit) = Fit::new(&flows, &given.flow) else { return vec![model] };
     model.flow = fit.params.clone();
-    let drift = shrunk_drift(&flows, chain.block);
+    let drift = shrunk_drift(&since(DRIFT_WINDOW_DAYS, &model.sales), chain.block);
     model.flow.drift_per_day = drift.value;
     if options.depth == Depth::Laws {
         return vec![model];
@@ -203,6 +213,44 @@ fn correlated(mean: [f64; 3], covariance: [[f64; 3]; 3], normals: [f64; 3]) -> [
     std::array::from_fn(|i| mean[i] + (0..=i).map(|k| factor[i][k] * normals[k]).sum::<f64>())
 }
 
+/// Scales the fractions of emission that are sold to what flows show: where more is minted against the pool, more flows out.
+///
+/// Flows without chain buys are regressed, less the mean of their day, on the sales expected of them; the error counts rows of a
+/// subnet as one. The factor is shrunk towards 1.
+fn scale_sales(sales: &mut SaleParams, flows: &OrganicFlows) {
+    let rows = flows.panel.rows.iter().zip(&flows.known);
+    let pairs: Vec<(u32, u32, [f64; 2])> = rows
+        .map(|(row, known)| {
+            let expected = known.sales + known.root;
+            (row.day, row.subnet, [expected, (row.flow + expected).clamp(-FLOW_CLIP, FLOW_CLIP)])
+        })
+        .collect();
+    let mut days: BTreeMap<u32, ([f64; 2], f64)> = BTreeMap::new();
+    for (day, _, [x, y]) in &pairs {
+        let (sums, count) = days.entry(*day).or_default();
+        (sums[0], sums[1], *count) = (sums[0] + x, sums[1] + y, *count + 1.0);
+    }
+    let centred: Vec<(u32, f64, f64)> = pairs
+        .iter()
+        .map(|(day, subnet, [x, y])| {
+            let (sums, count) = days[day];
+            (*subnet, x - sums[0] / count, y - sums[1] / count)
+        })
+        .collect();
+    let squares: f64 = centred.iter().map(|(_, x, _)| x * x).sum();
+    if !(squares > 0.0) {
+        return;
+    }
+    let slope = centred.iter().map(|(_, x, y)| x * y).sum::<f64>() / squares;
+    let by_subnet = centred.chunk_by(|a, b| a.0 == b.0);
+    let scores = by_subnet.map(|rows| rows.iter().map(|(_, x, y)| x * (y - slope * x)).sum::<f64>());
+    let error = scores.map(|score| score * score).sum::<f64>().sqrt() / squares;
+    let factor = Noisy { value: slope, error }.shrunk(1.0, SALES_FACTOR_SD).value.clamp(0.0, SALES_FACTOR_MAX);
+    for fraction in [&mut sales.owner, &mut sales.miner, &mut sales.validator, &mut sales.root_swap_fraction] {
+        *fraction = (*fraction * factor).min(1.0);
+    }
+}
+
 /// The mean flow under the kind of emission in force, else under the latest that was, shrunk towards 0.
 fn shrunk_drift(flows: &OrganicFlows, block: u64) -> Noisy {
     let drifts = drift::drifts(flows);
@@ -231,7 +279,8 @@ fn set_registrations(model: &mut ModelParams, known: &History, block: u64) {
     }
 }
 
-/// The law of starts, and the chance that those who have not started yet never do.
+/// The law of starts, and the chance that those who have not started yet never do: by that law, but no more than given, since
+/// owners start late to keep their slots.
 fn set_entrants(model: &mut ModelParams, known: &History, chain: &ChainState) {
     if let Some(found) = entrants::fit_entrants(&entrants::start_delays(known), &model.entrants) {
         set_all(model, &found.law.parameters.iter().map(|found| &*found.key).zip(found.values).collect::<Vec<_>>());
@@ -246,7 +295,8 @@ fn set_entrants(model: &mut ModelParams, known: &History, chain: &ChainState) {
         })
         .collect();
     if !never.is_empty() {
-        model.entrants.never_start_probability_incumbent = never.iter().sum::<f64>() / never.len() as f64;
+        let mean = never.iter().sum::<f64>() / never.len() as f64;
+        model.entrants.never_start_probability_incumbent = mean.min(law.never_start_probability_incumbent);
     }
 }
 
@@ -259,6 +309,40 @@ fn set_all(model: &mut ModelParams, found: &[(&str, f64)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibration::organic::KnownFlows;
+    use crate::calibration::panel::FlowRow;
+
+    /// Flows of ten subnets whose sales are half of what was expected.
+    #[test]
+    fn sales_are_scaled_to_what_flows_show() {
+        let mut flows = OrganicFlows::default();
+        for subnet in 0..10 {
+            for day in 0..50 {
+                let expected = -0.001 * f64::from(subnet + 1);
+                let noise = 1e-4 * f64::from((day * 7 + subnet * 3) % 11 - 5) + 1e-3 * f64::from(day % 3);
+                let known = KnownFlows { sales: 0.75 * expected, root: 0.25 * expected, ..KnownFlows::default() };
+                flows.known.push(known);
+                let flow = 0.5 * expected + noise - expected;
+                let (subnet, day) = (subnet as u32, day as u32);
+                flows.panel.rows.push(FlowRow {
+                    subnet,
+                    day,
+                    days: 1.0,
+                    reserve_tao: 1e3,
+                    age_days: 1e2,
+                    flow,
+                    known: expected,
+                });
+            }
+        }
+        let mut sales =
+            SaleParams { owner: 0.1, miner: 0.2, validator: 0.05, root_swap_fraction: 0.5, root_claim_delay_days: 2.0 };
+        scale_sales(&mut sales, &flows);
+        assert!((sales.miner - 0.1).abs() < 0.002 && (sales.root_swap_fraction - 0.25).abs() < 0.005, "{sales:?}");
+        let before = sales.clone();
+        scale_sales(&mut sales, &OrganicFlows::default());
+        assert_eq!(sales, before);
+    }
 
     #[test]
     fn normals_get_their_covariance() {

@@ -115,6 +115,9 @@ fn horizons(forecasts: &Forecasts) -> Vec<u32> {
     days
 }
 
+/// A score of one forecast.
+type ScoreOf = fn(&Forecast) -> f64;
+
 struct Judge {
     every_days: u32,
     seed: u64,
@@ -168,7 +171,7 @@ impl Judge {
     }
 
     fn judge_crps(&mut self, score: Score, numbers: &[&Forecast]) {
-        let scored: [(&'static str, fn(&Forecast) -> f64); 3] = [
+        let scored: [(&str, ScoreOf); 3] = [
             ("", |seen| seen.crps),
             (RANDOM_WALK, |seen| seen.crps_random_walk),
             (BLOCK_BOOTSTRAP, |seen| seen.crps_bootstrap),

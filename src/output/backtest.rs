@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::calibration::backtest::DeregistrationForecast;
 use crate::calibration::backtest::Forecast;
 use crate::calibration::backtest::Forecasts;
+use crate::calibration::backtest::QUANTILES;
 use crate::calibration::verdict;
 use crate::calibration::verdict::DEREGISTRATION;
 use crate::calibration::verdict::EventRivals;
@@ -59,7 +60,7 @@ impl Row for Event<'_> {
         columns.u64(seen.subnet.registered_at);
         columns.u32(0);
         columns.f64(if seen.came { 1.0 } else { 0.0 });
-        (0..4 + crate::calibration::backtest::QUANTILES.len()).for_each(|_| columns.optional_f64(None));
+        (0..4 + QUANTILES.len()).for_each(|_| columns.optional_f64(None));
         columns.optional_f64(Some(seen.probability));
         columns.optional_f64(rivals.map(|rivals| rivals.by_rank));
         columns.optional_f64(rivals.map(|rivals| rivals.base_rate));

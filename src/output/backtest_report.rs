@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::calibration::backtest::Forecasts;
+use crate::calibration::backtest::Start;
 use crate::calibration::backtest::Subject;
 use crate::calibration::verdict::BASE_RATE;
 use crate::calibration::verdict::BLOCK_BOOTSTRAP;
@@ -30,9 +31,7 @@ pub fn report(forecasts: &Forecasts, scores: &[Score]) -> String {
 }
 
 fn opening(forecasts: &Forecasts) -> String {
-    let date = |start: Option<&crate::calibration::backtest::Start>| {
-        start.map_or_else(|| "none".to_owned(), |start| calendar::date_text(start.day))
-    };
+    let date = |start: Option<&Start>| start.map_or_else(|| "none".to_owned(), |start| calendar::date_text(start.day));
     format!(
         "# Backtest\n\n{} starts from {} to {}, {} forecasts of numbers and {} of deregistrations. Plus-minus: one standard \
          error, dates resampled in blocks as long as windows overlap; p: probability of a value as far from what is right.\n",
