@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use clap::value_parser;
 use clap_complete::Shell;
 
+use crate::calibration::past::Depth;
 use crate::cli::calibrate;
 use crate::cli::calibrate::CalibrateArgs;
 use crate::config::scenario::Overrides;
@@ -115,6 +116,16 @@ Examples:
   taorisk ingest export.parquet --kind positions --mapping my.toml --out book.csv
   taorisk run --snapshot now.csv --positions book.csv";
 
+const BACKTEST_EXAMPLES: &str = "\
+For each start the parameters are estimated on what was known by then, the network as observed is simulated 1, 7, 30 and \
+90 days on under the rules then in force, and prices, pools, random books and deregistrations are compared with what came. \
+Files: backtest.parquet (every forecast), scores.parquet, report.md.
+
+Examples:
+  taorisk backtest                                                  the built-in history, a start a week
+  taorisk backtest --from 2026-01-01 --to 2026-03-01 --paths 200    a first look
+  taorisk backtest panel.parquet --registrations registrations.csv --out my-backtest";
+
 /// The version, with the commit where the build knew it.
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("TAORISK_COMMIT"), ")");
 
@@ -159,6 +170,9 @@ pub enum Command {
     /// Compare results at several step lengths on the same chance
     #[command(after_help = CONVERGE_EXAMPLES)]
     Converge(ConvergeArgs),
+    /// Forecast from past dates with what was known then, and score the forecasts against what came
+    #[command(after_help = BACKTEST_EXAMPLES)]
+    Backtest(BacktestArgs),
     /// Run one epoch of Yuma consensus on a matrix of weights and print what each uid earns; or simulate validator sets
     #[command(after_help = YUMA_EXAMPLES)]
     Yuma(YumaArgs),
@@ -411,6 +425,89 @@ impl ConvergeArgs {
             snapshot: self.snapshot.clone(),
             positions: self.positions.clone(),
             ..Overrides::default()
+        }
+    }
+}
+
+/// Arguments of `backtest`.
+#[derive(Clone, Debug, Args)]
+pub struct BacktestArgs {
+    /// States of subnets day by day, CSV or Parquet; without it, the built-in history
+    pub history: Option<PathBuf>,
+    /// Registrations, CSV or Parquet
+    #[arg(long, value_name = "FILE", requires = "history")]
+    pub registrations: Option<PathBuf>,
+    /// Closing rates of TAO, CSV or Parquet
+    #[arg(long, value_name = "FILE", requires = "history")]
+    pub tao_usd: Option<PathBuf>,
+    /// TAO staked on root, CSV or Parquet
+    #[arg(long, value_name = "FILE", requires = "history")]
+    pub root_stake: Option<PathBuf>,
+    /// First day to start from (UTC)
+    #[arg(long, value_name = "DATE", default_value = "2025-07-01")]
+    pub from: String,
+    /// Last day to start from (UTC)
+    #[arg(long, value_name = "DATE", default_value = "2026-05-19")]
+    pub to: String,
+    /// Days from one start to the next
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = value_parser!(u32).range(1..))]
+    pub every: u32,
+    /// What of the parameters is estimated from each start's past; the rest is the scenario's
+    #[arg(long, value_name = "DEPTH", value_enum, default_value_t = Estimate::Drift)]
+    pub estimate: Estimate,
+    /// Days of flows before a start that are estimated from
+    #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = value_parser!(u32).range(30..))]
+    pub window: u32,
+    /// Sets of parameters that are drawn for each start, its paths shared out among them
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
+    pub sets: u32,
+    /// Scenario whose parameters are taken where nothing is estimated [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// Paths from each start
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = value_parser!(u32).range(1..))]
+    pub paths: u32,
+    /// Seed of all chance: same inputs and seed, same files
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Directory for the files
+    #[arg(long, value_name = "DIR", default_value = "backtest")]
+    pub out: PathBuf,
+    /// Replace another backtest that the directory holds
+    #[arg(long)]
+    pub force: bool,
+    /// Print the scores as JSON instead of the report
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bar and no remarks; results and errors only
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Worker threads [default: one per core]; results do not depend on it
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// How much is estimated from the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Estimate {
+    /// Nothing
+    Given,
+    /// Laws of flows, registrations and entrants that all subnets share
+    Laws,
+    /// Scale, loading and volatility of each subnet too
+    Subnets,
+    /// And how far the drift of the days to come may be from that of the past
+    Drift,
+}
+
+impl Estimate {
+    /// The same for [`crate::calibration::past`].
+    pub fn depth(self) -> Depth {
+        match self {
+            Self::Given => Depth::Given,
+            Self::Laws => Depth::Laws,
+            Self::Subnets => Depth::Subnets,
+            Self::Drift => Depth::Drift,
         }
     }
 }

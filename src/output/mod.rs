@@ -5,6 +5,8 @@
 //! Files of one scenario and seed have the same bytes whatever the batches, threads or clock; what differs between
 //! runs stands in `runtime.json` alone.
 
+pub mod backtest;
+pub mod backtest_report;
 pub mod calibration;
 mod calibration_page;
 pub mod convergence;

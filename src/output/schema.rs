@@ -372,6 +372,91 @@ pub static CONVERGENCE: FileSchema = FileSchema {
     ],
 };
 
+const NOT_A_NUMBER: &str = "for deregistrations";
+const NOT_AN_EVENT: &str = "for prices, pools and books";
+
+/// Forecasts of `taorisk backtest`, and what came; no part of a run directory.
+pub static BACKTEST: FileSchema = FileSchema {
+    file: "backtest.parquet",
+    rows: "forecast; numbers by start, horizon, subject, subnet or book, then deregistrations by start, horizon, subnet",
+    columns: &[
+        column("date", Kind::Text, "day (UTC) of the start"),
+        column("block", Kind::U64, "block after which paths start; nothing later was known"),
+        HORIZON_DAYS,
+        column(
+            "subject",
+            Kind::Text,
+            "price (log of the value of a unit of alpha, spot or the payout of its deregistration, over the spot price at \
+                the start), pool_tao (log of the pool's TAO over that at the start, where the subnet lives on), book (log of the \
+                value of a random book over that at the start), deregistration (1 or 0)",
+        ),
+        column("netuid", Kind::U32, "slot number of the subnet; 0 for books"),
+        column("registered_at", Kind::U64, "block of its registration; 0 for books"),
+        column("book", Kind::U32, "number of the book on its date, from 1; 0 for subnets"),
+        number("outcome", "what came"),
+        number("pit", "place of the outcome in the simulated law, 0 to 1, drawn among ties").null(NOT_A_NUMBER),
+        number("q005", "simulated quantile at 0.5 %").null(NOT_A_NUMBER),
+        number("q01", "at 1 %").null(NOT_A_NUMBER),
+        number("q025", "at 2.5 %").null(NOT_A_NUMBER),
+        number("q05", "at 5 %").null(NOT_A_NUMBER),
+        number("q25", "at 25 %").null(NOT_A_NUMBER),
+        number("q50", "at 50 %").null(NOT_A_NUMBER),
+        number("q75", "at 75 %").null(NOT_A_NUMBER),
+        number("q95", "at 95 %").null(NOT_A_NUMBER),
+        number("q975", "at 97.5 %").null(NOT_A_NUMBER),
+        number("q99", "at 99 %").null(NOT_A_NUMBER),
+        number("q995", "at 99.5 %").null(NOT_A_NUMBER),
+        number("crps", "continuous ranked probability score of the simulated law; less is better").null(NOT_A_NUMBER),
+        number("crps_random_walk", "that of a normal law with historical volatility").null(NOT_A_NUMBER),
+        number("crps_block_bootstrap", "that of a block bootstrap of past days").null(NOT_A_NUMBER),
+        number("probability", "simulated probability of deregistration").null(NOT_AN_EVENT),
+        number(
+            "probability_by_rank",
+            "that of a logistic law of the log rank by moving price, fitted on earlier dates",
+        )
+        .null("for prices, pools and books, and before earlier dates had ended with both outcomes"),
+        number("probability_base_rate", "how often it came on earlier dates").null("as probability_by_rank"),
+        column("rank", Kind::U32, "rank by moving price at the start, 1 the lowest; 0 for prices, pools and books"),
+    ],
+};
+
+/// Scores of `taorisk backtest`; no part of a run directory.
+pub static SCORES: FileSchema = FileSchema {
+    file: "scores.parquet",
+    rows: "score; by horizon, subject, measure, level",
+    columns: &[
+        column(
+            "measure",
+            Kind::Text,
+            "coverage (part of outcomes in the central interval), pit_histogram (part of places in a tenth), crps, \
+                crps_difference (ours less the rival's), exceedance_rate (part of losses beyond value at risk), kupiec, \
+                christoffersen_independence, christoffersen_conditional_coverage (likelihood ratios, of the first book of each of \
+                those dates whose windows do not overlap), kupiec_rejected (part of all books so tested that are rejected at \
+                5 %), brier, brier_reliability, brier_resolution, brier_uncertainty, brier_within, brier_difference (ours less \
+                the rival's), calibration_curve (part of forecasts near a probability that came true)",
+        ),
+        column("subject", Kind::Text, "as in backtest.parquet"),
+        HORIZON_DAYS,
+        column("rival", Kind::Text, "random_walk, block_bootstrap, moving_price_rank, base_rate; empty for our forecasts"),
+        number(
+            "level",
+            "level of coverage, confidence of value at risk, upper end of the tenth of pit_histogram, mean probability of a \
+                point of calibration_curve",
+        )
+        .null("for measures without a level"),
+        number("value", "the score"),
+        number("standard_error", "its standard error: dates resampled in blocks as long as windows overlap")
+            .null("for measures that are not resampled"),
+        number(
+            "p_value",
+            "probability of a value as far from the level of coverage, 1 less the confidence, or no difference; for \
+                likelihood ratios their asymptotic one",
+        )
+        .null("for measures without a test"),
+        column("samples", Kind::U64, "forecasts that it rests on; windows of a test of sequences, books of kupiec_rejected"),
+    ],
+};
+
 /// All Parquet files of a run, in the order of the result hash.
 pub static FILES: [&FileSchema; 6] = [&SUMMARY, &PATHS, &SUBNETS, &QUANTILES, &EVENTS, &SAMPLES];
 
@@ -381,7 +466,7 @@ pub static OPTIONAL_FILE: &FileSchema = &REVENUE;
 /// Every column of every file as Markdown tables, for the documentation.
 pub fn schema_markdown() -> String {
     let mut text = format!("Schema version {SCHEMA_VERSION}.\n");
-    for schema in FILES.into_iter().chain([OPTIONAL_FILE, &BLOCKS]) {
+    for schema in FILES.into_iter().chain([OPTIONAL_FILE, &BLOCKS, &BACKTEST, &SCORES]) {
         let _ = write!(
             text,
             "\n## {}\n\nA row is: {}.\n\n| column | type | meaning |\n|---|---|---|\n",
@@ -435,7 +520,8 @@ mod tests {
     #[test]
     fn markdown_has_a_line_for_each_column() {
         let text = schema_markdown();
-        let columns: usize = FILES.iter().chain(&[OPTIONAL_FILE, &BLOCKS]).map(|schema| schema.columns.len()).sum();
+        let columns: usize =
+            FILES.iter().chain(&[OPTIONAL_FILE, &BLOCKS, &BACKTEST, &SCORES]).map(|schema| schema.columns.len()).sum();
         assert_eq!(text.lines().filter(|line| line.starts_with("| `")).count(), columns);
         assert!(text.contains("| `level` | Float64 |"));
     }

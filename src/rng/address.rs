@@ -46,6 +46,8 @@ pub enum Purpose {
     /// Parameters of a replicate, its number the path word. Step 0: the errors of estimated parameters, in fours by index;
     /// step 1: how the flows of the subnets of the snapshot scale.
     Parameters = 17,
+    /// Chance of a backtest beside its paths: books, ties, resampled dates. 18 to 31 are left for what paths may still need.
+    Backtest = 32,
 }
 
 /// Where a block of four random words lies under a seed.
