@@ -1,7 +1,7 @@
 //! Log-volatility and scale of each subnet as its flows show them: a linear filter on `ln |u|`.
 //!
 //! ```text
-//! ln |u| = mean + h_fast + h_slow + e + noise        e: log scale of the subnet against the median one, constant
+//! ln |u| = mean + k (h_fast + h_slow + e) + noise        e: log scale of the subnet against the median one, constant
 //! ```
 //!
 //! Kalman filter, best among linear ones (Harvey, Ruiz & Shephard 1994, doi:10.2307/2297980); the constant part is the
@@ -10,6 +10,7 @@
 
 use std::ops::Range;
 
+use crate::calibration::layout::LAGS;
 use crate::calibration::layout::Layout;
 use crate::calibration::shrink;
 use crate::calibration::shrink::Noisy;
@@ -46,28 +47,44 @@ pub(crate) fn log_sizes(flows: &[f64]) -> Vec<f64> {
 
 /// Runs the filter over standardized flows.
 pub(crate) fn run(layout: &Layout, flows: &[f64], law: &LawOfSizes) -> Filtered {
-    let (logs, mean, noise) = measurements(flows, law);
+    let (logs, noise) = measurements(layout, flows, law);
     let mut expected = Vec::with_capacity(logs.len());
     let last = layout.subnets.iter().map(|rows| {
         let mut level = Level::start(law);
         for row in rows.clone() {
             level.advance(law, layout.places[row].elapsed);
             expected.push(level.mean.iter().sum());
-            level.observe(logs[row] - mean, noise);
+            level.observe(logs[row], noise);
         }
         level
     });
     Filtered { last: last.collect(), expected }
 }
 
-/// Logs of sizes, their mean, and the variance of what is noise in them.
-fn measurements(flows: &[f64], law: &LawOfSizes) -> (Vec<f64>, f64, f64) {
-    let logs = log_sizes(flows);
+/// Lags whose covariances say how far log sizes follow log-volatility: the first so many of [`LAGS`].
+const LAGS_USED: usize = 5;
+/// Range of the slope of log sizes on log-volatility.
+const SLOPE_RANGE: (f64, f64) = (0.5, 1.2);
+
+/// Log sizes as measurements of log-volatility and scale, and the variance of their noise.
+///
+/// Jumps and the least size keep log sizes from following volatility one to one: with slope `k`, their covariances over some days
+/// are `k^2` times those of volatility and scale. They are divided by `k`.
+fn measurements(layout: &Layout, flows: &[f64], law: &LawOfSizes) -> (Vec<f64>, f64) {
+    let mut logs = log_sizes(flows);
     let n = logs.len() as f64;
     let mean = logs.iter().sum::<f64>() / n;
-    let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / n;
-    let noise = (variance - law.volatility_variance() - law.scale_sd_log.powi(2)).max(NOISE_MIN * variance);
-    (logs, mean, noise)
+    logs.iter_mut().for_each(|log| *log -= mean);
+    let (mut found, mut expected) = (0.0, 0.0);
+    for (pairs, lag) in layout.pairs.iter().zip(LAGS).take(LAGS_USED).filter(|(pairs, _)| !pairs.is_empty()) {
+        found += pairs.iter().map(|[a, b]| logs[*a] * logs[*b]).sum::<f64>() / pairs.len() as f64;
+        expected += law.covariance(lag) + law.scale_sd_log.powi(2);
+    }
+    let slope = if expected > 0.0 { (found / expected).max(0.0).sqrt() } else { 1.0 };
+    let slope = slope.clamp(SLOPE_RANGE.0, SLOPE_RANGE.1);
+    logs.iter_mut().for_each(|log| *log /= slope);
+    let variance = logs.iter().map(|log| log * log).sum::<f64>() / n;
+    (logs, (variance - law.volatility_variance() - law.scale_sd_log.powi(2)).max(NOISE_MIN * variance))
 }
 
 /// Spread of subnets' log scales: of their mean log sizes, less what volatility and noise let a mean vary by.
@@ -76,7 +93,7 @@ fn measurements(flows: &[f64], law: &LawOfSizes) -> (Vec<f64>, f64, f64) {
 /// Var(mean of n) = sum over parts of xi^2 ((1 + rho)/(1 - rho)/n - 2 rho (1 - rho^n)/(n (1 - rho))^2) + noise/n
 /// ```
 pub(crate) fn scale_spread(layout: &Layout, flows: &[f64], law: &LawOfSizes, prior_sd: f64) -> Spread {
-    let (logs, mean, noise) = measurements(flows, law);
+    let (logs, noise) = measurements(layout, flows, law);
     let of_subnet = |rows: &Range<usize>| {
         let n = rows.len() as f64;
         let of_part = |part: &VolatilityPart| {
@@ -85,7 +102,7 @@ pub(crate) fn scale_spread(layout: &Layout, flows: &[f64], law: &LawOfSizes, pri
             part.sd_log * part.sd_log * ((1.0 + kept) / (1.0 - kept) / n - beyond)
         };
         let variance = law.volatility.iter().map(of_part).sum::<f64>() + noise / n;
-        let level = logs[rows.clone()].iter().sum::<f64>() / n - mean;
+        let level = logs[rows.clone()].iter().sum::<f64>() / n;
         Noisy { value: level, error: variance.sqrt() }
     };
     let levels: Vec<Noisy> = layout.subnets.iter().map(of_subnet).collect();

@@ -96,10 +96,14 @@ impl LawOfSizes {
         self.volatility.iter().map(|part| part.sd_log * part.sd_log).sum()
     }
 
-    fn correlation(&self, lag: u32) -> f64 {
+    /// Covariance of log-volatility over `lag` days.
+    pub fn covariance(&self, lag: u32) -> f64 {
         let kept = |half_life: f64| math::exp(-f64::from(lag) * std::f64::consts::LN_2 / half_life);
-        let parts = self.volatility.iter().map(|part| part.sd_log * part.sd_log * kept(part.half_life_days));
-        parts.sum::<f64>() / self.volatility_variance()
+        self.volatility.iter().map(|part| part.sd_log * part.sd_log * kept(part.half_life_days)).sum()
+    }
+
+    fn correlation(&self, lag: u32) -> f64 {
+        self.covariance(lag) / self.volatility_variance()
     }
 
     /// Volatility at node `x`, in units of the scale.
