@@ -403,7 +403,7 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     let shares = shares::<V>(opening, path, buffers);
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
     let input = StepInput { coinbase: &coinbase, share_factor: shares.factor, growth, held };
-    let ages = patch_ages(plan, step, row, path, ages);
+    let ages = patch_ages::<V>(plan, step, row, path, ages);
     let is_affordable = costs_at_most(plan, &coinbase, inflow_tao) <= path.free_tao;
     let (sums, is_sound) = if is_affordable && !plan.keeps_flows {
         kernel::step_pass::<V, EQUAL>(&mut path.chain, input, ages, *keeps_rows, buffers)
@@ -516,18 +516,18 @@ fn trade_flows<V: Vector, const EQUAL: bool>(
 
 /// Age factors of the path: those of incumbents, with the lanes of subnets that started on the path put in.
 #[inline(always)]
-fn patch_ages<'a>(
+fn patch_ages<'a, V: Vector>(
     plan: &'a Plan,
     step: u32,
     row: &'a [AgeChunk; MAX_CHUNKS],
     path: &PathState,
     patched: &'a mut [AgeChunk; MAX_CHUNKS],
-) -> impl Fn(usize) -> &'a AgeChunk + use<'a> {
+) -> impl Fn(usize) -> &'a AgeChunk + use<'a, V> {
     let mut mask = 0u32;
     for &(slot, started) in &path.started_here {
         let (chunk, lane) = locate(usize::from(slot));
         if mask & (1 << chunk) == 0 {
-            patched[chunk] = row[chunk];
+            patched[chunk].copy_from::<V>(&row[chunk]);
             mask |= 1 << chunk;
         }
         patched[chunk].set(lane, &plan.since_start[(step - started) as usize]);

@@ -270,7 +270,7 @@ pub fn flow_draws<V: Vector>(
     growth: &mut SlotSingles,
 ) -> f64 {
     let groups = chain.len().div_ceil(GROUP_CHUNKS);
-    buffers.jump = SlotSingles::zero();
+    buffers.jump.0[..2 * groups].fill([0.0; 2 * CHUNK_SLOTS]);
     for number in 0..step.draws {
         let draw = Draw { step: draw.step * step.draws + number, ..draw };
         draw_words::<V>(draw, groups, buffers);
