@@ -443,7 +443,7 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
     let Workspace { buffers, flow, growth, extra, ages, keeps_rows, .. } = work;
     let shares = shares::<V>(opening, path, buffers);
-    let ages = patch_ages(plan, step, row, path, ages);
+    let ages = patch_ages::<V>(plan, step, row, path, ages);
     let law = plan.flow_law(path);
     let inflow_tao = match &plan.extras {
         None => {
@@ -574,18 +574,18 @@ fn trade_flows<V: Vector, const EQUAL: bool>(
 
 /// Age factors of the path: those of incumbents, with the lanes of subnets that started on the path put in.
 #[inline(always)]
-fn patch_ages<'a>(
+fn patch_ages<'a, V: Vector>(
     plan: &'a Plan,
     step: u32,
     row: &'a [AgeChunk; MAX_CHUNKS],
     path: &PathState,
     patched: &'a mut [AgeChunk; MAX_CHUNKS],
-) -> impl Fn(usize) -> &'a AgeChunk + use<'a> {
+) -> impl Fn(usize) -> &'a AgeChunk + use<'a, V> {
     let mut mask = 0u32;
     for &(slot, started) in &path.started_here {
         let (chunk, lane) = locate(usize::from(slot));
         if mask & (1 << chunk) == 0 {
-            patched[chunk] = row[chunk];
+            patched[chunk].copy_from::<V>(&row[chunk]);
             mask |= 1 << chunk;
         }
         patched[chunk].set(lane, &plan.since_start[(step - started) as usize]);

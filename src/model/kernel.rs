@@ -304,7 +304,7 @@ pub(super) fn draw_chance<V: Vector>(
     buffers: &mut FlowBuffers,
 ) {
     let groups = groups_of(chain);
-    buffers.jump = SlotSingles::zero();
+    buffers.jump.0[..2 * groups].fill([0.0; 2 * CHUNK_SLOTS]);
     for number in 0..step.draws {
         let draw = Draw { step: draw.step * step.draws + number, ..draw };
         draw_words::<V>(draw, groups, buffers);

@@ -43,7 +43,18 @@ impl AgeChunk {
         Self { gain: [0.0; CHUNK_SLOTS], mean: [[0.0; CHUNK_SLOTS]; MEAN_TERMS], tilt: [0.0; CHUNK_SLOTS] }
     }
 
+    /// Takes all lanes over: a few vectors, where a copy of the struct would be a call.
+    #[inline(always)]
+    pub fn copy_from<V: Vector>(&mut self, other: &Self) {
+        V::load(&other.gain).store(&mut self.gain);
+        V::load(&other.tilt).store(&mut self.tilt);
+        for (lanes, other) in self.mean.iter_mut().zip(&other.mean) {
+            V::load(other).store(lanes);
+        }
+    }
+
     /// Overwrites one lane.
+    #[inline(always)]
     pub fn set(&mut self, lane: usize, factors: &AgeFactors<f64>) {
         self.gain[lane] = factors.gain;
         for (lanes, coefficient) in self.mean.iter_mut().zip(factors.mean) {

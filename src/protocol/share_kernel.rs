@@ -81,7 +81,7 @@ pub fn raw_shares<V: Vector>(chunks: &[ChainChunk], step: &ShareStep<'_>, buffer
 
 /// The `rank`-th largest positive value; the smallest positive where there are fewer; 0 where there is none.
 ///
-/// One pass sorts out the values near `guess`, among which it mostly is: from one step's threshold to the next it moves by a
+/// One pass finds the values near `guess`, among which it mostly is: from one step's threshold to the next it moves by a
 /// few ranks. Else it walks from there by counting passes.
 #[inline(always)]
 pub fn ranked_value<V: Vector>(values: &[Lanes8], rank: usize, guess: f64) -> f64 {
@@ -92,23 +92,23 @@ pub fn ranked_value<V: Vector>(values: &[Lanes8], rank: usize, guess: f64) -> f6
     near.ranked(rank).unwrap_or_else(|| walk_to_rank::<V>(values, rank, guess))
 }
 
-/// Values within a sixteenth of a guess, largest first, and how many are above them.
+/// Values within a sixteenth of a guess, and how many are above them.
 struct Near<V: Vector> {
     low: V,
     high: V,
     above: usize,
-    sorted: [f64; NEAR_MAX],
+    values: [Lanes8; NEAR_MAX / CHUNK_SLOTS],
     found: usize,
 }
 
-/// More values than this are not sorted.
-const NEAR_MAX: usize = 16;
+/// More values than this are not looked at one by one.
+const NEAR_MAX: usize = 2 * CHUNK_SLOTS;
 
 impl<V: Vector> Near<V> {
     #[inline(always)]
     fn new(guess: f64) -> Self {
         let (low, high) = (V::splat(guess * (15.0 / 16.0)), V::splat(guess * (17.0 / 16.0)));
-        Self { low, high, above: 0, sorted: [0.0; NEAR_MAX], found: 0 }
+        Self { low, high, above: 0, values: [[0.0; CHUNK_SLOTS]; NEAR_MAX / CHUNK_SLOTS], found: 0 }
     }
 
     /// Adds up to eight chunks, whose bits are looked at together; `first`: index of their first value.
@@ -123,27 +123,34 @@ impl<V: Vector> Near<V> {
         self.above += above.count_ones() as usize;
         let mut near = from_low & !above;
         while near != 0 {
-            self.insert(values[first + near.trailing_zeros() as usize]);
+            let value = values[first + near.trailing_zeros() as usize];
+            self.values.as_flattened_mut()[self.found % NEAR_MAX] = value;
+            self.found += 1;
             near &= near - 1;
         }
     }
 
-    #[inline(always)]
-    fn insert(&mut self, value: f64) {
-        let mut place = self.found.min(NEAR_MAX - 1);
-        while place > 0 && self.sorted[place - 1] < value {
-            self.sorted[place] = self.sorted[place - 1];
-            place -= 1;
-        }
-        self.sorted[place] = value;
-        self.found += 1;
-    }
-
-    /// The value of rank `rank` where it is among those sorted, and positive.
+    /// The value of rank `rank` where it is among those found, and positive: the least that fewer than `rank` are above.
+    ///
+    /// Each value is counted against all others, lane by lane, which no branch depends on: a sort would be mispredicted at every
+    /// other step.
     #[inline(always)]
     fn ranked(&self, rank: usize) -> Option<f64> {
         let place = rank.checked_sub(self.above + 1)?;
-        (self.found <= NEAR_MAX && place < self.found).then(|| self.sorted[place]).filter(|value| *value > 0.0)
+        if self.found > NEAR_MAX || place >= self.found {
+            return None;
+        }
+        let (one, zero) = (V::splat(1.0), V::splat(0.0));
+        let [a, b] = [V::load(&self.values[0]), V::load(&self.values[1])];
+        let [mut above_a, mut above_b] = [zero; 2];
+        for value in self.values.as_flattened() {
+            let value = V::splat(*value);
+            above_a = above_a + V::select(value.gt(a), one, zero);
+            above_b = above_b + V::select(value.gt(b), one, zero);
+        }
+        let (last, none) = (V::splat(place as f64), V::splat(f64::INFINITY));
+        let least = V::select(above_a.le(last), a, none).min(V::select(above_b.le(last), b, none));
+        Some(least.to_array().into_iter().fold(f64::INFINITY, f64::min)).filter(|value| *value > 0.0)
     }
 }
 

@@ -187,7 +187,7 @@ impl ChainChunk {
 }
 
 /// Chunks that go through the passes of the coinbase together.
-pub const TILE_CHUNKS: usize = 8;
+pub const TILE_CHUNKS: usize = 4;
 
 /// What the passes of the coinbase leave for each other of a tile of chunks.
 #[derive(Clone, Debug, Default)]
