@@ -93,9 +93,10 @@ impl PastReturns {
         kept
     }
 
-    /// Return of a random subnet on a day; of a few tried, the first that was observed.
+    /// Return of a random subnet on a day; of a few tried, the first that was observed, else the first of all.
     fn lent(&self, day: usize, word: &mut impl FnMut() -> u32) -> Option<f64> {
-        (0..8).find_map(|_| self.returns[below(word(), self.returns.len())][day])
+        let tried = (0..8).find_map(|_| self.returns[below(word(), self.returns.len())][day]);
+        tried.or_else(|| self.returns.iter().find_map(|returns| returns[day]))
     }
 }
 
