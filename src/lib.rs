@@ -58,6 +58,7 @@
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
 //! | Parameters from history, and their errors | [`calibration`], [`model::uncertainty`] |
+//! | Forecasts of the past against what came | [`calibration::backtest`], [`calibration::verdict`] |
 //! | The estimator behind a number, and its error | [`risk`] |
 //! | One path again, step by step or block by block | [`risk::replay`], [`engine::unfold`] |
 //! | A column of a result file | [`output::schema`] |
