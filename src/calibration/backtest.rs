@@ -5,6 +5,7 @@
 //! spot price at the start (after a deregistration its payout), the log of the pool's TAO over that at the start (of subnets that
 //! live on), the log of the value of random books, and deregistration. Books hold the same TAO of each of some subnets and are
 //! valued at spot, payouts at deregistration included and dividends not: histories do not show who earned them.
+#![doc = include_str!("BACKTEST.md")]
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
