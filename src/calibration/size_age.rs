@@ -40,7 +40,7 @@ pub(crate) fn exponents(layout: &Layout, flows: &[f64], start: [f64; 2]) -> [f64
         let step = linear::solve(&lower, &score);
         // A Newton step of a convex objective, kept short far from its end.
         slopes.iter_mut().zip(&step).for_each(|(slope, step)| *slope += step.clamp(-1.0, 1.0));
-        if step.iter().all(|step| step.abs() < 1e-8) {
+        if step.iter().all(|step| step.abs() < 1e-6) {
             break;
         }
     }

@@ -323,8 +323,8 @@ impl PairLikelihood<'_> {
             let Some(lower) = linear::cholesky(&information) else { break };
             let step = linear::solve(&lower, &score);
             let promised: f64 = step.iter().zip(score).map(|(step, score)| step * score).sum();
-            // Far below one standard error.
-            if !(promised > 1e-5) {
+            // Gain in log-likelihood that is left: far below one standard error.
+            if !(promised > 1e-3) {
                 break;
             }
             let largest = step.iter().fold(1.0_f64, |most, step| most.max(step.abs()));
