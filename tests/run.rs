@@ -93,7 +93,8 @@ fn revenue_is_reported_where_there_is_some() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(names(&out).contains(&"revenue.parquet".to_owned()), "{:?}", names(&out));
     let table = String::from_utf8(output.stdout).unwrap();
-    for part in ["Revenue of SN93", "revenue, USD a day", "900.0 ± 0.0", "bought back over paid", "miner emission withheld"]
+    for part in
+        ["Revenue of SN93", "revenue, USD a day", "900.0 ± 0.0", "bought back over paid", "miner emission withheld"]
     {
         assert!(table.contains(part), "`{part}` is not in:\n{table}");
     }
