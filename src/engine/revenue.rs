@@ -4,8 +4,8 @@
 //! (MODEL 3.4), buybacks and the difference of creators' sales go through the pool. The TAO of a buyback come from wallets, where
 //! whoever took the USD for them had them; it ends where these are empty. A subnet that is deregistered has no revenue again.
 //!
-//! Not modelled: creators' part of a sale comes before root claims, here after them: these are sold at a price that is off by the
-//! difference of sales over the pool, 0.2 % in a day at most.
+//! Not modelled: creators' part of a sale comes before root claims, here after them: these are sold at a price that is off by twice
+//! the difference of sales over the pool's alpha, at most 0.5 % in a day for 1.2 million alpha.
 
 use crate::engine::path::PathState;
 use crate::engine::plan::Plan;
