@@ -289,7 +289,6 @@ mod tests {
             }
             worst = worst.max((course.momentum(kappa, 1.0, flow) - f).abs() / (0.5 * kappa.abs()));
         }
-        println!("largest error {worst:.1e} of the clipped response");
         assert!(worst < 0.02, "{worst}");
     }
 
