@@ -28,6 +28,7 @@ use crate::calibration::root_claims;
 use crate::calibration::tao_usd;
 use crate::model::parameters::Parameter;
 use crate::model::params::ModelParams;
+use crate::model::uncertainty::LOG_ERROR_MAX;
 use crate::model::uncertainty::ParameterLaw;
 use crate::model::uncertainty::Scale;
 use crate::model::uncertainty::UncertainParameter;
@@ -154,7 +155,11 @@ impl<'a> Work<'a> {
     }
 
     /// Adds parameters that stand in the model already, with the law of their errors, independent of all before.
-    fn block(&mut self, law: ParameterLaw, method: &str) {
+    /// Errors of what the data say nothing of end where a draw would.
+    fn block(&mut self, mut law: ParameterLaw, method: &str) {
+        for parameter in law.parameters.iter_mut().filter(|parameter| parameter.scale != Scale::Linear) {
+            parameter.standard_error = parameter.standard_error.min(LOG_ERROR_MAX);
+        }
         for parameter in &law.parameters {
             let value = value_of(&self.model, &parameter.key);
             self.figures.push(Figure {

@@ -11,6 +11,7 @@ use crate::config::layers::Layer;
 use crate::input::document::Document;
 use crate::model::parameters::Parameter;
 use crate::model::uncertainty;
+use crate::model::uncertainty::LOG_ERROR_MAX;
 use crate::model::uncertainty::ParameterLaw;
 use crate::model::uncertainty::Scale;
 use crate::model::uncertainty::UncertainParameter;
@@ -21,8 +22,6 @@ pub(super) const NONE: &str = "none";
 const TOLERANCE: f64 = 1e-9;
 /// Most paths of a replicate.
 const REPLICATE_PATHS_MAX: u64 = 1_000_000;
-/// Largest standard error on a log or logit scale: beyond it a draw says nothing.
-const LOG_ERROR_MAX: f64 = 5.0;
 
 /// Paths that share their parameters, and the law that these are drawn from.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,6 +12,9 @@ use crate::rng::Address;
 use crate::rng::Purpose;
 use crate::simd::math;
 
+/// Largest standard error on a log or logit scale: beyond it a draw says nothing.
+pub const LOG_ERROR_MAX: f64 = 5.0;
+
 /// Coordinate in which an estimated parameter is normal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
