@@ -172,7 +172,8 @@ fn the_law_is_part_of_the_hash_where_it_is_drawn_from() {
     assert_ne!(on(&law_of(&both, "[]")), on(&law_of(&both, "[[1, 0.5], [0.5, 1]]")));
 }
 
-/// Keys of the tables that a parameter file holds, in the order of the complete scenario.
+/// Keys of the tables that a parameter file holds, in the order of the complete scenario; all but one that is assumed, and whose
+/// range depends on the loadings.
 #[test]
 fn every_key_of_the_model_has_a_parameter() {
     let complete: toml::Table = scenario("").to_toml().parse().expect("TOML");
@@ -180,6 +181,7 @@ fn every_key_of_the_model_has_a_parameter() {
     for table in ["flow", "sales", "tao_usd", "registration", "entrants"] {
         collect(table, &complete[table], &mut keys);
     }
+    keys.retain(|key| key != "flow.sector_loading");
     keys.sort();
     let mut known: Vec<String> = PARAMETERS.iter().map(|parameter| parameter.key.to_owned()).collect();
     known.sort();
@@ -386,11 +388,11 @@ fn a_normal_parameter_and_a_normal_loss_have_known_answers() {
     }
 }
 
-/// 1,000 samples of 100 replicates of 20 paths: of 95 % intervals 91.5 to 98 % cover (their own error is 0.7 %; 100
-/// replicates cost about one point); intervals of independent paths, which have a third of the error, cover far less.
+/// 1,000 samples of 200 replicates of 20 paths: of 95 % intervals 91.5 to 98 % cover (their own error is 0.7 %; with 100
+/// replicates 91 to 95 %); intervals of independent paths, which have a third of the error, cover far less.
 #[test]
 fn intervals_of_replicates_cover() {
-    let toy = Toy { spread: 0.6, length: 20, replicates: 100 };
+    let toy = Toy { spread: 0.6, length: 20, replicates: 200 };
     let total = toy.deviation();
     let truths = [0.0, total, 0.5, Z * total, DENSITY_AT_Z / 0.05 * total];
     let mut covered = [[0; 2]; 5];

@@ -322,17 +322,17 @@ fn in_parallel<T: Send>(
 fn covariance(repeats: &[Vec<f64>], parts: &[[f64; SIZE]], found: &FlowEstimate) -> Matrix {
     let mut covariance = linear::covariance(repeats);
     let factors = jackknife::factors(parts, |i| covariance[i][i]);
-    for i in 0..SIZE {
-        for j in 0..SIZE {
-            covariance[i][j] *= factors[i] * factors[j] * if i == j { 1.0 } else { CORRELATION_KEPT };
-        }
-    }
     let spreads = [filter::SCALE_PRIOR_SD, loadings::SPREAD_PRIOR_SD];
     let prior_sd: Vec<f64> = volatility::PRIOR_SD.into_iter().chain(spreads).collect();
-    for i in 0..WITH_PRIOR {
-        for j in 0..WITH_PRIOR {
-            let pulled = |k: usize| found.pull[i][k] * found.pull[j][k] * prior_sd[k].powi(2);
-            covariance[i][j] += (0..WITH_PRIOR).map(pulled).sum::<f64>();
+    let pulled = |i: usize, j: usize| -> f64 {
+        (0..WITH_PRIOR).map(|k| found.pull[i][k] * found.pull[j][k] * prior_sd[k].powi(2)).sum()
+    };
+    for (i, row) in covariance.iter_mut().enumerate() {
+        for (j, entry) in row.iter_mut().enumerate() {
+            *entry *= factors[i] * factors[j] * if i == j { 1.0 } else { CORRELATION_KEPT };
+            if i.max(j) < WITH_PRIOR {
+                *entry += pulled(i, j);
+            }
         }
     }
     covariance

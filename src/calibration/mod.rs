@@ -1,7 +1,8 @@
 //! From history to parameters, each with its standard error; and forecasts from past dates against what came.
 //!
 //! [`history`] is what was observed; [`organic`] makes of it the flows of a [`panel`], what is known of them taken out.
-//! [`flow_law`] fits the flow law to these; [`tao_usd`], [`registration`] and [`entrants`] what is outside the pools;
+//! [`flow_law`] fits the flow law to these and says how, [`flow_diagnostics`] is the fit beside the data, [`simulate`] what the errors
+//! come from; [`tao_usd`], [`registration`] and [`entrants`] what is outside the pools;
 //! [`mod@calibrate`] does it all.
 //! [`backtest`] starts from [`observed`] days, keeps what becomes of them on paths in an [`ensemble`] and in the eyes of
 //! [`rivals`]; [`verdict`] scores that ([`score`], [`coverage`], [`logistic`]).

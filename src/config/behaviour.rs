@@ -274,7 +274,7 @@ fn market_states(checks: &Checks<'_>, flow: &FlowParams, tao_usd_rate: f64) -> R
     for (index, name) in names.iter().enumerate() {
         let jump_scale = checks.not_negative("market_states.jump_scale", section.jump_scale[index])?;
         let allowed = format!("such that no intensity of jumps is above {JUMP_RATE_MAX} per day");
-        let is_drawable = jump_scale * largest_rate <= JUMP_RATE_MAX;
+        let is_drawable = !section.enabled || jump_scale * largest_rate <= JUMP_RATE_MAX;
         let mean_days = section.mean_days[index];
         let days_allowed = format!("a finite number of days, at least {STATE_DAYS_MIN}");
         let is_long_enough = mean_days >= STATE_DAYS_MIN && mean_days.is_finite();
@@ -449,8 +449,8 @@ mod tests {
                 "market_states.volatility_scale = 0 (must be a finite number > 0)",
             ),
             (
-                "[market_states]\njump_scale = [1, 1, 300]",
-                "market_states.jump_scale = 300 (must be such that no intensity of jumps is above 100 per day) in my.toml:2",
+                "[market_states]\nenabled = true\njump_scale = [1, 1, 300]",
+                "market_states.jump_scale = 300 (must be such that no intensity of jumps is above 100 per day) in my.toml:3",
             ),
             (
                 "[market_states]\nnext_probability = [[0, 1, 0], [0.5, 0, 0.6], [1, 0, 0]]",
