@@ -89,9 +89,8 @@ fn drift(flows: &OrganicFlows, kind: EmissionKind, rows: &[usize]) -> Option<Dri
         alone += excess * excess;
     }
     let squares = |sums: &BTreeMap<u32, f64>| sums.values().map(|sum| sum * sum).sum::<f64>();
-    // The two-way form may be negative by chance; then the larger of its parts.
-    let both = squares(&by_subnet) + squares(&by_day) - alone;
-    let variance = if both > 0.0 { both } else { squares(&by_subnet).max(squares(&by_day)) };
+    // The two-way form may be too small by chance, and is 0 for a single subnet: at least that of independent rows.
+    let variance = (squares(&by_subnet) + squares(&by_day) - alone).max(alone);
     let enough = by_day.len() >= DAYS_MIN && variance > 0.0;
     let standard_error = variance.sqrt() / days;
     enough.then_some(Drift { kind, per_day, standard_error, rows: rows.len(), days: by_day.len() })
