@@ -266,7 +266,8 @@ impl<'a> Work<'a> {
             None => {
                 let min = registration::REGISTRATIONS_MIN;
                 self.notes.push(format!(
-                    "registrations: fewer than {min} since deregistrations began, the first with its cost; they stay as they are"
+                    "registrations: fewer than {min} since deregistrations began, the first with its cost, or no maximum; they stay as \
+                     they are"
                 ));
             }
         }
