@@ -52,7 +52,7 @@ pub(crate) fn run(layout: &Layout, flows: &[f64], law: &LawOfSizes) -> Filtered 
     let last = layout.subnets.iter().map(|rows| {
         let mut level = Level::start(law);
         for row in rows.clone() {
-            level.advance(law, layout.places[row].elapsed);
+            level.advance(&law.volatility, layout.places[row].elapsed);
             expected.push(level.mean.iter().sum());
             level.observe(logs[row], noise);
         }
@@ -117,15 +117,16 @@ impl Level {
         Self { mean: [0.0; 3], covariance }
     }
 
-    fn advance(&mut self, law: &LawOfSizes, days: f64) {
-        let kept = |i: usize| math::exp(-days * std::f64::consts::LN_2 / law.volatility[i].half_life_days);
+    /// Lets `days` pass without a flow.
+    pub fn advance(&mut self, volatility: &[VolatilityPart; 2], days: f64) {
+        let kept = |i: usize| math::exp(-days * std::f64::consts::LN_2 / volatility[i].half_life_days);
         let kept = [kept(0), kept(1), 1.0];
         for i in 0..3 {
             self.mean[i] *= kept[i];
             (0..3).for_each(|j| self.covariance[i][j] *= kept[i] * kept[j]);
         }
         for i in 0..2 {
-            self.covariance[i][i] += law.volatility[i].sd_log.powi(2) * (1.0 - kept[i] * kept[i]);
+            self.covariance[i][i] += volatility[i].sd_log.powi(2) * (1.0 - kept[i] * kept[i]);
         }
     }
 

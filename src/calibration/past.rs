@@ -174,18 +174,9 @@ impl Known {
     /// Parameters of the subnet on `today`, from standard normals.
     fn draw(&self, today: i64, flow: &FlowParams, normals: [f64; 4]) -> SubnetParams {
         let days = (today - i64::from(self.last_day)).max(0) as f64;
-        let mut mean = self.level.mean;
-        let mut covariance = self.level.covariance;
-        for (i, part) in flow.volatility.iter().enumerate() {
-            let kept = math::exp(-days * std::f64::consts::LN_2 / part.half_life_days);
-            mean[i] *= kept;
-            (0..3).for_each(|j| {
-                covariance[i][j] *= kept;
-                covariance[j][i] *= kept;
-            });
-            covariance[i][i] += (1.0 - kept * kept) * part.sd_log * part.sd_log;
-        }
-        let [fast, slow, scale] = correlated(mean, covariance, [normals[0], normals[1], normals[2]]);
+        let mut level = self.level;
+        level.advance(&flow.volatility, days);
+        let [fast, slow, scale] = correlated(level.mean, level.covariance, [normals[0], normals[1], normals[2]]);
         SubnetParams {
             netuid: self.id.netuid,
             scale: Some(flow.scale_median * math::exp(scale)),

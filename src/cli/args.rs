@@ -11,9 +11,12 @@ use clap::ValueEnum;
 use clap::value_parser;
 use clap_complete::Shell;
 
-use crate::calibration::past::Depth;
+use crate::cli::backtest;
+use crate::cli::backtest::BacktestArgs;
 use crate::cli::calibrate;
 use crate::cli::calibrate::CalibrateArgs;
+use crate::cli::ingest;
+use crate::cli::ingest::IngestArgs;
 use crate::config::scenario::Overrides;
 
 const LONG_ABOUT: &str = "\
@@ -95,37 +98,6 @@ Examples:
   taorisk yuma --law --yuma2 --copiers 0.5 --noise 0.1     the same where half of them copy
   taorisk yuma --collusion --kappa 0.6                     what a cartel gains below and above kappa";
 
-const INGEST_EXAMPLES: &str = "\
-Forms: taostats (answers of dtao/pool/latest, subnet/latest, dtao/stake_balance/latest), btcli (subnets list and stake \
-list with --json-output), sdk (dumps of DynamicInfo and StakeInfo), table (CSV, Parquet or JSON with canonical names). \
-Several files are joined by netuid; what an earlier one says goes before what a later one says. Amounts in rao become \
-tokens. What no file gives comes from --base (of the same subnet: names, registrations, burned and protocol-owned alpha, \
-miner_burned_fraction, emission_enabled; never reserves, prices or stakes) or from a constant in --mapping; else the files \
-are refused. The report counts, column by column, what was read, converted, computed, filled and dropped.
-
-A mapping is TOML:
-  [columns]                                       # canonical column = where it comes from
-  netuid = \"id\"                                  # a field alone
-  tao_in = { field = \"pool.tao\", unit = \"rao\" }  # unit: rao or token
-  emission_enabled = { constant = true }          # for rows that nothing else fills
-
-Examples:
-  taorisk ingest pools.json subnets.json --base embedded --out now.csv
-  btcli subnets list --json-output > list.json && taorisk ingest list.json --block 9300000 --base now.csv
-  taorisk ingest balances.json --base now.csv --out book.csv     stakes of a wallet, added up by netuid
-  taorisk ingest export.parquet --kind positions --mapping my.toml --out book.csv
-  taorisk run --snapshot now.csv --positions book.csv";
-
-const BACKTEST_EXAMPLES: &str = "\
-For each start the parameters are estimated on what was known by then, the network as observed is simulated 1, 7, 30 and \
-90 days on under the rules then in force, and prices, pools, random books and deregistrations are compared with what came. \
-Files: backtest.parquet (every forecast), scores.parquet, report.md.
-
-Examples:
-  taorisk backtest                                                  the built-in history, a start a week
-  taorisk backtest --from 2026-01-01 --to 2026-03-01 --paths 200    a first look
-  taorisk backtest panel.parquet --registrations registrations.csv --out my-backtest";
-
 /// The version, with the commit where the build knew it.
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("TAORISK_COMMIT"), ")");
 
@@ -171,13 +143,13 @@ pub enum Command {
     #[command(after_help = CONVERGE_EXAMPLES)]
     Converge(ConvergeArgs),
     /// Forecast from past dates with what was known then, and score the forecasts against what came
-    #[command(after_help = BACKTEST_EXAMPLES)]
+    #[command(after_help = backtest::EXAMPLES)]
     Backtest(BacktestArgs),
     /// Run one epoch of Yuma consensus on a matrix of weights and print what each uid earns; or simulate validator sets
     #[command(after_help = YUMA_EXAMPLES)]
     Yuma(YumaArgs),
     /// Make a snapshot or positions file of what taostats, btcli, the Bittensor SDK or a table of your own gives
-    #[command(after_help = INGEST_EXAMPLES)]
+    #[command(after_help = ingest::EXAMPLES)]
     Ingest(IngestArgs),
     /// Estimate the parameters from a history, each with its error, and write them as a file that scenarios read
     #[command(after_help = calibrate::EXAMPLES)]
@@ -429,89 +401,6 @@ impl ConvergeArgs {
     }
 }
 
-/// Arguments of `backtest`.
-#[derive(Clone, Debug, Args)]
-pub struct BacktestArgs {
-    /// States of subnets day by day, CSV or Parquet; without it, the built-in history
-    pub history: Option<PathBuf>,
-    /// Registrations, CSV or Parquet
-    #[arg(long, value_name = "FILE", requires = "history")]
-    pub registrations: Option<PathBuf>,
-    /// Closing rates of TAO, CSV or Parquet
-    #[arg(long, value_name = "FILE", requires = "history")]
-    pub tao_usd: Option<PathBuf>,
-    /// TAO staked on root, CSV or Parquet
-    #[arg(long, value_name = "FILE", requires = "history")]
-    pub root_stake: Option<PathBuf>,
-    /// First day to start from (UTC)
-    #[arg(long, value_name = "DATE", default_value = "2025-07-01")]
-    pub from: String,
-    /// Last day to start from (UTC)
-    #[arg(long, value_name = "DATE", default_value = "2026-05-19")]
-    pub to: String,
-    /// Days from one start to the next
-    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = value_parser!(u32).range(1..))]
-    pub every: u32,
-    /// What of the parameters is estimated from each start's past; the rest is the scenario's
-    #[arg(long, value_name = "DEPTH", value_enum, default_value_t = Estimate::Drift)]
-    pub estimate: Estimate,
-    /// Days of flows before a start that are estimated from
-    #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = value_parser!(u32).range(30..))]
-    pub window: u32,
-    /// Sets of parameters that are drawn for each start, its paths shared out among them
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
-    pub sets: u32,
-    /// Scenario whose parameters are taken where nothing is estimated [default: the built-in one]
-    #[arg(long, value_name = "FILE")]
-    pub scenario: Option<PathBuf>,
-    /// Paths from each start
-    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = value_parser!(u32).range(1..))]
-    pub paths: u32,
-    /// Seed of all chance: same inputs and seed, same files
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// Directory for the files
-    #[arg(long, value_name = "DIR", default_value = "backtest")]
-    pub out: PathBuf,
-    /// Replace another backtest that the directory holds
-    #[arg(long)]
-    pub force: bool,
-    /// Print the scores as JSON instead of the report
-    #[arg(long)]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
-}
-
-/// How much is estimated from the past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Estimate {
-    /// Nothing
-    Given,
-    /// Laws of flows, registrations and entrants that all subnets share
-    Laws,
-    /// Scale, loading and volatility of each subnet too
-    Subnets,
-    /// And how far the drift of the days to come may be from that of the past
-    Drift,
-}
-
-impl Estimate {
-    /// The same for [`crate::calibration::past`].
-    pub fn depth(self) -> Depth {
-        match self {
-            Self::Given => Depth::Given,
-            Self::Laws => Depth::Laws,
-            Self::Subnets => Depth::Subnets,
-            Self::Drift => Depth::Drift,
-        }
-    }
-}
-
 /// Arguments of `yuma`.
 #[derive(Clone, Debug, Args)]
 #[command(
@@ -628,63 +517,6 @@ fn fraction(text: &str) -> Result<f64, String> {
 fn amount(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
     value.ok_or_else(|| "must be a finite number >= 0".to_owned())
-}
-
-/// Arguments of `ingest`.
-#[derive(Clone, Debug, Args)]
-pub struct IngestArgs {
-    /// Files to read: JSON, CSV or Parquet
-    #[arg(value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
-    /// What to make [default: found from the fields]
-    #[arg(long, value_name = "KIND")]
-    pub kind: Option<KindChoice>,
-    /// Who wrote the files [default: found from the fields of each]
-    #[arg(long, value_name = "FORM")]
-    pub form: Option<FormChoice>,
-    /// Where columns come from (TOML), before what the form says
-    #[arg(long, value_name = "FILE")]
-    pub mapping: Option<PathBuf>,
-    /// Block of a snapshot whose files do not say it
-    #[arg(long, value_name = "N")]
-    pub block: Option<u64>,
-    /// Snapshot that fills what the files lack, and that positions are checked against; `embedded` is the built-in one
-    #[arg(long, value_name = "SNAPSHOT")]
-    pub base: Option<PathBuf>,
-    /// File to write, CSV or Parquet by its extension [default: snapshot-BLOCK.csv or positions.csv]
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub out: Option<PathBuf>,
-    /// Replace a file that exists
-    #[arg(long, help_heading = "Output")]
-    pub force: bool,
-    /// Print the report as JSON to standard output
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// No report; errors only
-    #[arg(long, short, conflicts_with = "json", help_heading = "Output")]
-    pub quiet: bool,
-}
-
-/// What a file is made into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KindChoice {
-    /// The chain at one block
-    Snapshot,
-    /// What a fund holds
-    Positions,
-}
-
-/// Who wrote a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormChoice {
-    /// The API of taostats
-    Taostats,
-    /// The command line of Bittensor
-    Btcli,
-    /// The Python library of Bittensor
-    Sdk,
-    /// Canonical names, or a mapping
-    Table,
 }
 
 /// Arguments of `completions`.

@@ -1,7 +1,11 @@
 //! `taorisk backtest`: forecasts from past dates against what came.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::Args;
+use clap::ValueEnum;
+use clap::value_parser;
 use sha2::Digest;
 use sha2::Sha256;
 
@@ -9,17 +13,16 @@ use crate::calibration::backtest;
 use crate::calibration::backtest::BacktestOptions;
 use crate::calibration::history::History;
 use crate::calibration::past;
+use crate::calibration::past::Depth;
 use crate::calibration::past::PastOptions;
 use crate::calibration::verdict;
-use crate::cli::args::BacktestArgs;
 use crate::cli::error::BadInput;
+use crate::cli::history::HistoryArgs;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
 use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
-use crate::input::InputError;
-use crate::input::document::Document;
 use crate::input::history::HistoryDocuments;
 use crate::output::backtest as output;
 use crate::output::backtest::BacktestDirectory;
@@ -28,6 +31,92 @@ use crate::output::parquet::Identity;
 use crate::protocol::calendar;
 use crate::protocol::state::ChainState;
 use crate::protocol::upgrades;
+
+/// Shown below the help.
+pub const EXAMPLES: &str = "\
+For each start the parameters are estimated on what was known by then, the network as observed is simulated 1, 7, 30 and \
+90 days on under the rules then in force, and prices, pools, random books and deregistrations are compared with what came. \
+Files: backtest.parquet (every forecast), scores.parquet, report.md.
+
+Examples:
+  taorisk backtest                                                  the built-in history, a start a week
+  taorisk backtest --from 2026-01-01 --to 2026-03-01 --paths 200    a first look
+  taorisk backtest panel.parquet --registrations registrations.csv --out my-backtest";
+
+/// Arguments of `backtest`.
+#[derive(Clone, Debug, Args)]
+pub struct BacktestArgs {
+    /// What is scored against.
+    #[command(flatten)]
+    pub history: HistoryArgs,
+    /// First day to start from (UTC)
+    #[arg(long, value_name = "DATE", default_value = "2025-07-01")]
+    pub from: String,
+    /// Last day to start from (UTC)
+    #[arg(long, value_name = "DATE", default_value = "2026-05-19")]
+    pub to: String,
+    /// Days from one start to the next
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = value_parser!(u32).range(1..))]
+    pub every: u32,
+    /// What of the parameters is estimated from each start's past; the rest is the scenario's
+    #[arg(long, value_name = "DEPTH", value_enum, default_value_t = Estimate::Drift)]
+    pub estimate: Estimate,
+    /// Days of flows before a start that are estimated from
+    #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = value_parser!(u32).range(30..))]
+    pub window: u32,
+    /// Sets of parameters that are drawn for each start, its paths shared out among them
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
+    pub sets: u32,
+    /// Scenario whose parameters are taken where nothing is estimated [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// Paths from each start
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = value_parser!(u32).range(1..))]
+    pub paths: u32,
+    /// Seed of all chance: same inputs and seed, same files
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Directory for the files
+    #[arg(long, value_name = "DIR", default_value = "backtest")]
+    pub out: PathBuf,
+    /// Replace another backtest that the directory holds
+    #[arg(long)]
+    pub force: bool,
+    /// Print the scores as JSON instead of the report
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bar and no remarks; results and errors only
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Worker threads [default: one per core]; results do not depend on it
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// How much is estimated from the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Estimate {
+    /// Nothing
+    Given,
+    /// Laws of flows, registrations and entrants that all subnets share
+    Laws,
+    /// Scale, loading and volatility of each subnet too
+    Subnets,
+    /// And how far the drift of the days to come may be from that of the past
+    Drift,
+}
+
+impl Estimate {
+    /// The same for [`crate::calibration::past`].
+    pub fn depth(self) -> Depth {
+        match self {
+            Self::Given => Depth::Given,
+            Self::Laws => Depth::Laws,
+            Self::Subnets => Depth::Subnets,
+            Self::Drift => Depth::Drift,
+        }
+    }
+}
 
 /// Horizons (days).
 const HORIZONS_DAYS: [u32; 4] = [1, 7, 30, 90];
@@ -42,7 +131,7 @@ const RIVAL_PATHS: u32 = 1_000;
 /// # Errors
 /// A file, date or directory that is refused; an interruption; a failed simulation or write.
 pub fn backtest(args: &BacktestArgs) -> anyhow::Result<()> {
-    let documents = documents(args)?;
+    let documents = args.history.documents()?;
     let (history, _) = documents.read()?;
     let machine = Machine::with_threads(args.threads);
     let options = options(args, &machine)?;
@@ -77,17 +166,6 @@ pub fn backtest(args: &BacktestArgs) -> anyhow::Result<()> {
     target.write(&identity, &forecasts, &scores, &report)?;
     let text = if args.json { output::json(&identity, &forecasts, &scores) } else { report };
     print_result(text.as_bytes())
-}
-
-fn documents(args: &BacktestArgs) -> Result<HistoryDocuments, InputError> {
-    let open = |path: &Option<PathBuf>| path.as_deref().map(Document::open).transpose();
-    let Some(history) = &args.history else { return Ok(HistoryDocuments::embedded()) };
-    Ok(HistoryDocuments {
-        observations: Document::open(history)?,
-        registrations: open(&args.registrations)?,
-        tao_usd: open(&args.tao_usd)?,
-        root_stake: open(&args.root_stake)?,
-    })
 }
 
 fn options(args: &BacktestArgs, machine: &Machine) -> Result<BacktestOptions, BadInput> {

@@ -17,6 +17,7 @@ use crate::calibration::flow_law::SIMULATIONS_MIN;
 use crate::calibration::flow_law::SubnetBehaviour;
 use crate::calibration::organic::DroppedIntervals;
 use crate::cli::error::BadInput;
+use crate::cli::history::HistoryArgs;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::config::scenario::Overrides;
@@ -51,17 +52,9 @@ Examples:
 /// Arguments of `calibrate`.
 #[derive(Clone, Debug, Args)]
 pub struct CalibrateArgs {
-    /// States of subnets day by day, CSV or Parquet; without it, the built-in history
-    pub history: Option<PathBuf>,
-    /// Registrations and what they cost; without it those of the built-in history, with HISTORY none
-    #[arg(long, value_name = "FILE", help_heading = "Inputs")]
-    pub registrations: Option<PathBuf>,
-    /// Closing rates of TAO in USD; without it those of the built-in history, with HISTORY none
-    #[arg(long, value_name = "FILE", help_heading = "Inputs")]
-    pub tao_usd: Option<PathBuf>,
-    /// TAO staked on root; without it that of the built-in history
-    #[arg(long, value_name = "FILE", help_heading = "Inputs")]
-    pub root_stake: Option<PathBuf>,
+    /// What is estimated from.
+    #[command(flatten)]
+    pub history: HistoryArgs,
     /// Parameters that hold where the history is silent, a file as `calibrate` writes it [default: those built in]
     #[arg(long, value_name = "FILE", help_heading = "Inputs")]
     pub parameters: Option<PathBuf>,
@@ -125,20 +118,6 @@ impl CalibrateArgs {
             fit: FitOptions { seed: self.seed, simulations: self.simulations, threads },
         })
     }
-
-    fn documents(&self) -> anyhow::Result<HistoryDocuments> {
-        let embedded = HistoryDocuments::embedded();
-        let open = |path: &Option<PathBuf>| path.as_deref().map(Document::open).transpose();
-        let own = open(&self.history)?;
-        let (registrations, tao_usd) = (open(&self.registrations)?, open(&self.tao_usd)?);
-        let is_embedded = own.is_none();
-        Ok(HistoryDocuments {
-            observations: own.unwrap_or(embedded.observations),
-            registrations: registrations.or(embedded.registrations.filter(|_| is_embedded)),
-            tao_usd: tao_usd.or(embedded.tao_usd.filter(|_| is_embedded)),
-            root_stake: open(&self.root_stake)?.or(embedded.root_stake),
-        })
-    }
 }
 
 /// Reads a history, estimates, writes the files and prints the table.
@@ -151,7 +130,7 @@ pub fn calibrate(args: &CalibrateArgs) -> anyhow::Result<()> {
     refuse_existing(&args.out, args.force)?;
     let scenario = Scenario::load(None, &Overrides { parameters: args.parameters.clone(), ..Overrides::default() })?;
     let snapshot = Snapshot::read(&args.snapshot.as_deref().map_or(Ok(Snapshot::embedded()), Document::open)?)?;
-    let documents = args.documents()?;
+    let documents = args.history.documents()?;
     let (history, report) = documents.read()?;
     let calibration = calibrate::calibrate(&history, &scenario.model, &options).map_err(|error| match error {
         FitError::Threads(_) => anyhow::Error::new(error),

@@ -20,7 +20,7 @@ use crate::engine::plan::PlanInput;
 use crate::engine::run as engine_run;
 use crate::output::convergence;
 use crate::output::convergence::ConvergenceRow;
-use crate::output::convergence::TableFormat;
+use crate::output::table_file::TableFormat;
 use crate::portfolio::tracker::BookTracker;
 use crate::risk::convergence::BOUND_ERRORS;
 use crate::risk::convergence::Comparison;

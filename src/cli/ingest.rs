@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use crate::cli::args::FormChoice;
-use crate::cli::args::IngestArgs;
-use crate::cli::args::KindChoice;
+use clap::Args;
+use clap::ValueEnum;
+
 use crate::cli::error::BadInput;
 use crate::cli::print_result;
 use crate::input::document::Document;
@@ -16,8 +16,87 @@ use crate::input::ingest::forms::Form;
 use crate::input::ingest::forms::IngestKind;
 use crate::input::ingest::mapping::Mapping;
 use crate::input::snapshot::Snapshot;
-use crate::output::convergence::TableFormat;
 use crate::output::table_file;
+use crate::output::table_file::TableFormat;
+
+/// Shown below the help.
+pub const EXAMPLES: &str = "\
+Forms: taostats (answers of dtao/pool/latest, subnet/latest, dtao/stake_balance/latest), btcli (subnets list and stake \
+list with --json-output), sdk (dumps of DynamicInfo and StakeInfo), table (CSV, Parquet or JSON with canonical names). \
+Several files are joined by netuid; what an earlier one says goes before what a later one says. Amounts in rao become \
+tokens. What no file gives comes from --base (of the same subnet: names, registrations, burned and protocol-owned alpha, \
+miner_burned_fraction, emission_enabled; never reserves, prices or stakes) or from a constant in --mapping; else the files \
+are refused. The report counts, column by column, what was read, converted, computed, filled and dropped.
+
+A mapping is TOML:
+  [columns]                                       # canonical column = where it comes from
+  netuid = \"id\"                                  # a field alone
+  tao_in = { field = \"pool.tao\", unit = \"rao\" }  # unit: rao or token
+  emission_enabled = { constant = true }          # for rows that nothing else fills
+
+Examples:
+  taorisk ingest pools.json subnets.json --base embedded --out now.csv
+  btcli subnets list --json-output > list.json && taorisk ingest list.json --block 9300000 --base now.csv
+  taorisk ingest balances.json --base now.csv --out book.csv     stakes of a wallet, added up by netuid
+  taorisk ingest export.parquet --kind positions --mapping my.toml --out book.csv
+  taorisk run --snapshot now.csv --positions book.csv";
+
+/// Arguments of `ingest`.
+#[derive(Clone, Debug, Args)]
+pub struct IngestArgs {
+    /// Files to read: JSON, CSV or Parquet
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// What to make [default: found from the fields]
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<KindChoice>,
+    /// Who wrote the files [default: found from the fields of each]
+    #[arg(long, value_name = "FORM")]
+    pub form: Option<FormChoice>,
+    /// Where columns come from (TOML), before what the form says
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// Block of a snapshot whose files do not say it
+    #[arg(long, value_name = "N")]
+    pub block: Option<u64>,
+    /// Snapshot that fills what the files lack, and that positions are checked against; `embedded` is the built-in one
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub base: Option<PathBuf>,
+    /// File to write, CSV or Parquet by its extension [default: snapshot-BLOCK.csv or positions.csv]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+    /// Replace a file that exists
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+    /// Print the report as JSON to standard output
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// No report; errors only
+    #[arg(long, short, conflicts_with = "json", help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// What a file is made into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KindChoice {
+    /// The chain at one block
+    Snapshot,
+    /// What a fund holds
+    Positions,
+}
+
+/// Who wrote a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormChoice {
+    /// The API of taostats
+    Taostats,
+    /// The command line of Bittensor
+    Btcli,
+    /// The Python library of Bittensor
+    Sdk,
+    /// Canonical names, or a mapping
+    Table,
+}
 
 /// The word that selects the built-in snapshot in place of a path.
 const EMBEDDED: &str = "embedded";

@@ -18,6 +18,7 @@ pub mod check;
 pub mod converge;
 pub mod error;
 mod error_split;
+pub mod history;
 pub mod ingest;
 pub mod init;
 pub mod replay;

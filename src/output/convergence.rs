@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -12,6 +11,8 @@ use crate::output::parquet::Identity;
 use crate::output::parquet::Row;
 use crate::output::parquet::TableWriter;
 use crate::output::schema::CONVERGENCE;
+use crate::output::table_file;
+use crate::output::table_file::TableFormat;
 
 /// A measure on two levels: the columns of [`CONVERGENCE`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -62,26 +63,6 @@ impl Row for ConvergenceRow {
     }
 }
 
-/// Format of a table's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableFormat {
-    /// Comma-separated values.
-    Csv,
-    /// Parquet.
-    Parquet,
-}
-
-impl TableFormat {
-    /// The format that the extension of `path` names.
-    pub fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()? {
-            "csv" => Some(Self::Csv),
-            "parquet" => Some(Self::Parquet),
-            _ => None,
-        }
-    }
-}
-
 /// Writes the table to `path`: beside it first, then renamed, so that it appears whole or not at all.
 ///
 /// # Errors
@@ -92,23 +73,10 @@ pub fn write(
     identity: &Identity,
     rows: &[ConvergenceRow],
 ) -> Result<(), OutputError> {
-    let partial = partial_path(path);
-    let written = match format {
-        TableFormat::Csv => write_csv(&partial, rows),
-        TableFormat::Parquet => write_parquet(&partial, identity, rows),
-    };
-    let placed = written.and_then(|()| fs::rename(&partial, path).map_err(OutputError::io("create", path)));
-    if placed.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&partial);
-    }
-    placed
-}
-
-fn partial_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
+    table_file::place(path, |partial| match format {
+        TableFormat::Csv => write_csv(partial, rows),
+        TableFormat::Parquet => write_parquet(partial, identity, rows),
+    })
 }
 
 fn write_csv(path: &Path, rows: &[ConvergenceRow]) -> Result<(), OutputError> {

@@ -17,8 +17,41 @@ use parquet::basic::Compression;
 use parquet::basic::ZstdLevel;
 use parquet::file::properties::WriterProperties;
 
-use crate::output::convergence::TableFormat;
 use crate::output::error::OutputError;
+
+/// Format of a table's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableFormat {
+    /// Comma-separated values.
+    Csv,
+    /// Parquet.
+    Parquet,
+}
+
+impl TableFormat {
+    /// The format that the extension of `path` names.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "csv" => Some(Self::Csv),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+}
+
+/// Lets `write` write a file beside `path`, and renames it: what is there appears whole or not at all.
+///
+/// # Errors
+/// What `write` or the system says; then no file is left.
+pub(super) fn place<E: From<OutputError>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    let partial = partial_path(path);
+    let placed = write(&partial)
+        .and_then(|()| fs::rename(&partial, path).map_err(OutputError::io("rename a file to", path)).map_err(E::from));
+    placed.inspect_err(|_| {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&partial);
+    })
+}
 
 /// Writes a table of texts, `f64` and `u64` to a file beside `path`, asks `accept` of it, and renames it.
 ///
@@ -30,14 +63,9 @@ pub fn write<E: From<OutputError>>(
     table: &RecordBatch,
     accept: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let partial = partial_path(path);
-    let written = write_table(&partial, path, format, table).map_err(E::from);
-    let accepted = written.and_then(|()| accept(&partial));
-    let placed = accepted
-        .and_then(|()| fs::rename(&partial, path).map_err(OutputError::io("rename a file to", path)).map_err(E::from));
-    placed.inspect_err(|_| {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&partial);
+    place(path, |partial| {
+        write_table(partial, path, format, table)?;
+        accept(partial)
     })
 }
 
