@@ -144,8 +144,6 @@ impl LastLock {
 pub struct RegistrationLaw {
     /// Elasticity; median, spread and half-life of the willingness to pay; willingness at the end of the record.
     pub found: Found,
-    /// Log-likelihood with a constant willingness, at its best.
-    pub constant_log_likelihood: f64,
     /// Registrations after the first.
     pub registrations: usize,
 }
@@ -161,15 +159,8 @@ pub fn fit_registrations(record: &RegistrationRecord, prior: &RegistrationParams
     ];
     let hazard = prior.hazard_per_day;
     let mut found = likelihood::find(&unknowns, |values| filter(record, &params_of(hazard, values)).log_likelihood)?;
-    let constant = likelihood::find(&unknowns[..2], |values| {
-        filter(record, &params_of(hazard, &[values[0], values[1], 1e-3, 100.0])).log_likelihood
-    })?;
     push_start(&mut found, hazard, record);
-    Some(RegistrationLaw {
-        found,
-        constant_log_likelihood: constant.log_likelihood,
-        registrations: record.registrations,
-    })
+    Some(RegistrationLaw { found, registrations: record.registrations })
 }
 
 /// Adds the willingness at the end of the record, with the filter's own error.

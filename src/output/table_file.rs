@@ -42,9 +42,10 @@ impl TableFormat {
 /// Lets `write` write a file beside `path`, and renames it: what is there appears whole or not at all.
 ///
 /// # Errors
-/// What `write` or the system says; then no file is left.
+/// `NotWritable` with `path` if no file can be created there; what `write` or the system says, and then no file is left.
 pub(super) fn place<E: From<OutputError>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     let partial = partial_path(path);
+    File::create(&partial).map_err(|source| OutputError::NotWritable { path: path.to_owned(), source })?;
     let placed = write(&partial)
         .and_then(|()| fs::rename(&partial, path).map_err(OutputError::io("rename a file to", path)).map_err(E::from));
     placed.inspect_err(|_| {
@@ -76,8 +77,7 @@ fn partial_path(path: &Path) -> PathBuf {
 }
 
 fn write_table(partial: &Path, path: &Path, format: TableFormat, table: &RecordBatch) -> Result<(), OutputError> {
-    let unwritable = |source| OutputError::NotWritable { path: path.to_owned(), source };
-    let mut file = File::create(partial).map_err(unwritable)?;
+    let mut file = File::create(partial).map_err(OutputError::io("create", path))?;
     match format {
         TableFormat::Csv => {
             let text = csv_text(table);
