@@ -74,6 +74,9 @@ fn path_rows(path: u64) -> impl Iterator<Item = PathRow> {
             pnl_mark_usd: 300.0 * pnl,
             pnl_liquidation_usd: 300.0 * pnl - 300.0,
             max_drawdown: scatter(path).abs(),
+            tao_usd: 300.0 + scatter(path),
+            longest_under_water_days: (path % 7) as f64,
+            lowest_pnl_tao: -scatter(path).abs(),
             deregistered_holdings: (path % 3) as u16,
             weight: 1.0,
         }
@@ -254,7 +257,10 @@ fn files_read_back_as_written() {
                 pnl_liquidation_tao: f64_at(batch, "pnl_liquidation_tao", index),
                 pnl_mark_usd: f64_at(batch, "pnl_mark_usd", index),
                 pnl_liquidation_usd: f64_at(batch, "pnl_liquidation_usd", index),
+                tao_usd: f64_at(batch, "tao_usd", index),
                 max_drawdown: f64_at(batch, "max_drawdown", index),
+                longest_under_water_days: f64_at(batch, "longest_under_water_days", index),
+                lowest_pnl_tao: f64_at(batch, "lowest_pnl_tao", index),
                 deregistered_holdings: column("deregistered_holdings").as_primitive::<UInt32Type>().value(index) as u16,
                 weight: f64_at(batch, "weight", index),
             };

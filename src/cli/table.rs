@@ -352,7 +352,7 @@ mod tests {
                     pnl_liquidation_usd: 250.0 * pnl - 75_000.0,
                     max_drawdown: (path % 10) as f64 * 0.05,
                     deregistered_holdings: (path % 2) as u16,
-                    weight: 1.0,
+                    ..PathRow::EMPTY
                 });
             }
         }

@@ -20,12 +20,50 @@ pub struct PathRow {
     pub pnl_mark_usd: f64,
     /// P&L (USD) with holdings sold through the pools.
     pub pnl_liquidation_usd: f64,
+    /// TAO/USD price at the horizon.
+    pub tao_usd: f64,
     /// Largest fall of the mark value (TAO) from its running peak, as a fraction of the peak.
     pub max_drawdown: f64,
+    /// Longest time (days) from a peak of the mark value (TAO), or a step with the same value, until it is reached again, or to the
+    /// horizon.
+    pub longest_under_water_days: f64,
+    /// Lowest P&L (TAO) at spot after any step so far.
+    pub lowest_pnl_tao: f64,
     /// Holdings deregistered so far.
     pub deregistered_holdings: u16,
     /// Likelihood weight of the path (1 without importance sampling).
     pub weight: f64,
+}
+
+impl PathRow {
+    /// A row in which nothing happened, of weight 1.
+    pub const EMPTY: Self = Self {
+        path: 0,
+        book: 0,
+        horizon: 0,
+        pnl_mark_tao: 0.0,
+        pnl_liquidation_tao: 0.0,
+        pnl_mark_usd: 0.0,
+        pnl_liquidation_usd: 0.0,
+        tao_usd: 0.0,
+        max_drawdown: 0.0,
+        longest_under_water_days: 0.0,
+        lowest_pnl_tao: 0.0,
+        deregistered_holdings: 0,
+        weight: 1.0,
+    };
+}
+
+/// Worth of one position of a book on one path at one report horizon; its P&L is a value and `earned_tao` less its opening mark
+/// value.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PositionValue {
+    /// Value (TAO) at spot of the alpha still held.
+    pub mark_tao: f64,
+    /// TAO for it if sold through its pool, after fees and slippage.
+    pub liquidation_tao: f64,
+    /// TAO that the position has brought: payouts of deregistered subnets.
+    pub earned_tao: f64,
 }
 
 /// What happened in an [`EventRow`].

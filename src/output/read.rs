@@ -203,7 +203,10 @@ pub fn read_path(directory: &Path, place: u64, books: usize, horizons: usize) ->
             pnl_liquidation_tao: cells.f64("pnl_liquidation_tao"),
             pnl_mark_usd: cells.f64("pnl_mark_usd"),
             pnl_liquidation_usd: cells.f64("pnl_liquidation_usd"),
+            tao_usd: cells.f64("tao_usd"),
             max_drawdown: cells.f64("max_drawdown"),
+            longest_under_water_days: cells.f64("longest_under_water_days"),
+            lowest_pnl_tao: cells.f64("lowest_pnl_tao"),
             deregistered_holdings: cells.u32("deregistered_holdings") as u16,
             weight: cells.f64("weight"),
         })

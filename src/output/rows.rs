@@ -30,7 +30,10 @@ impl Row for NamedPathRow<'_> {
         columns.f64(row.pnl_liquidation_tao);
         columns.f64(row.pnl_mark_usd);
         columns.f64(row.pnl_liquidation_usd);
+        columns.f64(row.tao_usd);
         columns.f64(row.max_drawdown);
+        columns.f64(row.longest_under_water_days);
+        columns.f64(row.lowest_pnl_tao);
         columns.u32(u32::from(row.deregistered_holdings));
         columns.f64(row.weight);
     }

@@ -163,7 +163,13 @@ pub static PATHS: FileSchema = FileSchema {
         number("pnl_liquidation_tao", "P&L (TAO), holdings sold through the pools after fees and slippage"),
         number("pnl_mark_usd", "P&L (USD), holdings at spot"),
         number("pnl_liquidation_usd", "P&L (USD), holdings sold through the pools"),
+        number("tao_usd", "TAO/USD price at the horizon"),
         number("max_drawdown", "largest fall of the mark value (TAO) from its running peak (fraction of the peak)"),
+        number(
+            "longest_under_water_days",
+            "longest time (days) from a peak of the mark value (TAO) until it is reached again, or to the horizon",
+        ),
+        number("lowest_pnl_tao", "lowest P&L (TAO) at spot after any step up to the horizon"),
         column("deregistered_holdings", Kind::U32, "holdings deregistered up to the horizon"),
         number("weight", "likelihood weight of the path; 1 without importance sampling"),
     ],

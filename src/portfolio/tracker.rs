@@ -6,12 +6,14 @@ use crate::engine::path::LifecycleEvent;
 use crate::engine::path::PathState;
 use crate::engine::record::EventKind;
 use crate::engine::record::PathRow;
+use crate::engine::record::PositionValue;
 use crate::engine::recorder::StepView;
 use crate::model::dividends::Performance;
 use crate::portfolio::position::Book;
 use crate::portfolio::position::Position;
 use crate::portfolio::valuation;
 use crate::protocol::slots::SlotValues;
+use crate::units::BLOCKS_PER_DAY;
 
 /// Follows books over the paths of a batch. The first book is the market's: its alpha is not for sale by others.
 #[derive(Clone, Debug)]
@@ -23,6 +25,10 @@ pub struct BookTracker {
     fee_rate: f64,
     states: Vec<BookState>,
     rows: Vec<PathRow>,
+    /// Values of positions: for each row, those of its book.
+    values: Vec<PositionValue>,
+    /// Places in `values` of one path's rows.
+    values_per_path: usize,
     /// What a step says of the slots that books hold, ascending.
     quotes: Vec<Quote>,
     /// How the validators of holders do: by path, then held slot; none where all do alike.
@@ -81,12 +87,19 @@ pub struct Settlement {
 #[derive(Clone, Debug, Default)]
 struct BookState {
     alpha: Vec<f64>,
+    /// TAO that each position has brought.
+    earned_tao: Vec<f64>,
     settlements: Vec<Settlement>,
+    /// All of that, in the order in which it came.
     cash_tao: f64,
     mark_tao: f64,
     opening_tao: f64,
     peak_tao: f64,
+    lowest_tao: f64,
     max_drawdown: f64,
+    /// Steps since the peak, and the most there ever were.
+    under_water_steps: u32,
+    longest_under_water_steps: u32,
     deregistered: u16,
 }
 
@@ -100,13 +113,16 @@ impl BookTracker {
             kept: 1.0 - position.take,
         };
         let holdings = books.iter().map(|book| book.positions.iter().map(holding).collect()).collect();
+        let positions: usize = books.iter().map(|book| book.positions.len()).sum();
         Self {
             books,
             holdings,
+            values_per_path: positions * horizon_steps.len(),
             horizon_steps,
             fee_rate,
             states: Vec::new(),
             rows: Vec::new(),
+            values: Vec::new(),
             quotes,
             performances: Vec::new(),
         }
@@ -117,7 +133,8 @@ impl BookTracker {
         let books = self.books.len();
         if self.states.len() < (index + 1) * books {
             self.states.resize((index + 1) * books, BookState::default());
-            self.rows.resize((index + 1) * books * self.horizon_steps.len(), EMPTY_ROW);
+            self.rows.resize((index + 1) * books * self.horizon_steps.len(), PathRow::EMPTY);
+            self.values.resize((index + 1) * self.values_per_path, PositionValue::default());
         }
         self.choose_validators(index, view);
         self.quotes.iter_mut().for_each(|quote| quote.update(view));
@@ -137,7 +154,10 @@ impl BookTracker {
         self.quotes.iter_mut().for_each(|quote| quote.update(view));
         let horizon = self.horizon_steps.iter().position(|&step| step == view.step);
         let books = self.books.len();
+        let mut values = &mut self.values[index * self.values_per_path..(index + 1) * self.values_per_path];
         for (number, (book, holdings)) in self.books.iter().zip(&self.holdings).enumerate() {
+            let own_values;
+            (own_values, values) = values.split_at_mut(holdings.len() * self.horizon_steps.len());
             let state = &mut self.states[index * books + number];
             state.accrue(holdings, &self.quotes);
             view.events.iter().for_each(|event| state.settle(book, event));
@@ -147,7 +167,9 @@ impl BookTracker {
             }
             if let Some(horizon) = horizon {
                 let place = (index * books + number) * self.horizon_steps.len() + horizon;
-                let row = state.row(book, view, self.fee_rate);
+                let at_horizon = &mut own_values[horizon * holdings.len()..(horizon + 1) * holdings.len()];
+                state.value(book, view.path, self.fee_rate, at_horizon);
+                let row = state.row(view, at_horizon);
                 self.rows[place] = PathRow { book: number as u16, horizon: horizon as u16, ..row };
             }
         }
@@ -179,8 +201,10 @@ impl BookTracker {
 
     /// Outcome up to now of book number `book` on path `index`; its horizon says nothing.
     pub fn outcome(&self, index: usize, book: usize, view: &StepView<'_>) -> PathRow {
-        let row = self.state(index, book).row(&self.books[book], view, self.fee_rate);
-        PathRow { book: book as u16, ..row }
+        let (state, book_held) = (self.state(index, book), &self.books[book]);
+        let mut values = vec![PositionValue::default(); book_held.positions.len()];
+        state.value(book_held, view.path, self.fee_rate, &mut values);
+        PathRow { book: book as u16, ..state.row(view, &values) }
     }
 
     /// Mark value (TAO) of book number `book` at the start of path `index`.
@@ -206,28 +230,23 @@ impl BookTracker {
     pub fn rows(&self, count: usize) -> &[PathRow] {
         &self.rows[..count * self.books.len() * self.horizon_steps.len()]
     }
-}
 
-const EMPTY_ROW: PathRow = PathRow {
-    path: 0,
-    book: 0,
-    horizon: 0,
-    pnl_mark_tao: 0.0,
-    pnl_liquidation_tao: 0.0,
-    pnl_mark_usd: 0.0,
-    pnl_liquidation_usd: 0.0,
-    max_drawdown: 0.0,
-    deregistered_holdings: 0,
-    weight: 1.0,
-};
+    /// Values of the positions of the first `count` paths: by path, then book, horizon, position.
+    pub fn values(&self, count: usize) -> &[PositionValue] {
+        &self.values[..count * self.values_per_path]
+    }
+}
 
 impl BookState {
     fn open(&mut self, book: &Book, holdings: &[Holding], quotes: &[Quote]) {
         self.alpha.clear();
         self.alpha.extend(book.positions.iter().map(|position| position.alpha));
+        self.earned_tao.clear();
+        self.earned_tao.resize(book.positions.len(), 0.0);
         self.settlements.clear();
         (self.cash_tao, self.deregistered) = (0.0, 0);
-        (self.peak_tao, self.max_drawdown) = (f64::NEG_INFINITY, 0.0);
+        (self.peak_tao, self.lowest_tao, self.max_drawdown) = (f64::NEG_INFINITY, f64::INFINITY, 0.0);
+        (self.under_water_steps, self.longest_under_water_steps) = (0, 0);
         self.mark(holdings, quotes);
         self.opening_tao = self.mark_tao;
     }
@@ -248,9 +267,11 @@ impl BookState {
         if event.kind != EventKind::Deregistered {
             return;
         }
-        for (alpha, position) in self.alpha.iter_mut().zip(&book.positions) {
+        let holdings = self.alpha.iter_mut().zip(&mut self.earned_tao);
+        for ((alpha, earned_tao), position) in holdings.zip(&book.positions) {
             if position.netuid.slot() == event.slot && *alpha > 0.0 {
                 let paid_tao = *alpha * event.paid_tao;
+                *earned_tao += paid_tao;
                 self.cash_tao += paid_tao;
                 self.deregistered += 1;
                 let mark_tao = *alpha * event.price;
@@ -265,8 +286,15 @@ impl BookState {
         let holdings = self.alpha.iter().zip(holdings);
         let value = holdings.fold(self.cash_tao, |sum, (alpha, holding)| sum + alpha * quotes[holding.place].price);
         self.mark_tao = value;
-        if value > self.peak_tao {
+        if value < self.lowest_tao {
+            self.lowest_tao = value;
+        }
+        if value >= self.peak_tao {
             self.peak_tao = value;
+            self.under_water_steps = 0;
+        } else {
+            self.under_water_steps += 1;
+            self.longest_under_water_steps = self.longest_under_water_steps.max(self.under_water_steps);
         }
         let drawdown = if self.peak_tao > 0.0 { 1.0 - value / self.peak_tao } else { 0.0 };
         if drawdown > self.max_drawdown {
@@ -280,26 +308,35 @@ impl BookState {
         }
     }
 
-    fn liquidation_tao(&self, book: &Book, path: &PathState, fee_rate: f64) -> f64 {
-        let holdings = self.alpha.iter().zip(&book.positions);
-        holdings.fold(self.cash_tao, |sum, (alpha, position)| {
-            sum + valuation::liquidation_value(path, position.netuid.slot(), *alpha, fee_rate)
-        })
+    /// Values the positions, at spot and sold now, each with the TAO that it has brought.
+    fn value(&self, book: &Book, path: &PathState, fee_rate: f64, values: &mut [PositionValue]) {
+        for (index, (position, value)) in book.positions.iter().zip(values).enumerate() {
+            let (slot, alpha) = (position.netuid.slot(), self.alpha[index]);
+            *value = PositionValue {
+                mark_tao: valuation::mark_value(path, slot, alpha),
+                liquidation_tao: valuation::liquidation_value(path, slot, alpha, fee_rate),
+                earned_tao: self.earned_tao[index],
+            };
+        }
     }
 
-    fn row(&self, book: &Book, view: &StepView<'_>, fee_rate: f64) -> PathRow {
+    fn row(&self, view: &StepView<'_>, values: &[PositionValue]) -> PathRow {
         let mark = self.mark_tao;
-        let liquidation = self.liquidation_tao(book, view.path, fee_rate);
+        let liquidation = values.iter().fold(self.cash_tao, |sum, value| sum + value.liquidation_tao);
         let (rate, opening_rate) = (view.path.outside.tao_usd, view.plan.input.tao_usd);
+        let days_per_step = view.plan.input.blocks_per_step as f64 / BLOCKS_PER_DAY as f64;
         PathRow {
             path: u64::from(view.path.path),
             pnl_mark_tao: mark - self.opening_tao,
             pnl_liquidation_tao: liquidation - self.opening_tao,
             pnl_mark_usd: mark * rate - self.opening_tao * opening_rate,
             pnl_liquidation_usd: liquidation * rate - self.opening_tao * opening_rate,
+            tao_usd: rate,
             max_drawdown: self.max_drawdown,
+            longest_under_water_days: f64::from(self.longest_under_water_steps) * days_per_step,
+            lowest_pnl_tao: self.lowest_tao - self.opening_tao,
             deregistered_holdings: self.deregistered,
-            ..EMPTY_ROW
+            ..PathRow::EMPTY
         }
     }
 }

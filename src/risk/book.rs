@@ -456,7 +456,7 @@ mod tests {
             pnl_liquidation_usd: 250.0 * (pnl - 1.0),
             max_drawdown: 0.25,
             deregistered_holdings: (path % 2) as u16,
-            weight: 1.0,
+            ..PathRow::EMPTY
         }
     }
 

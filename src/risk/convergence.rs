@@ -282,18 +282,7 @@ mod tests {
     use crate::engine::record::PathRow;
 
     fn row(path: u64, pnl_mark_tao: f64, deregistered_holdings: u16) -> PathRow {
-        PathRow {
-            path,
-            book: 0,
-            horizon: 0,
-            pnl_mark_tao,
-            pnl_liquidation_tao: 0.0,
-            pnl_mark_usd: 0.0,
-            pnl_liquidation_usd: 0.0,
-            max_drawdown: 0.0,
-            deregistered_holdings,
-            weight: 1.0,
-        }
+        PathRow { path, pnl_mark_tao, deregistered_holdings, ..PathRow::EMPTY }
     }
 
     fn event(path: u64, kind: EventKind) -> EventRow {

@@ -7,6 +7,7 @@ use crate::engine::record::DeregistrationRow;
 use crate::engine::record::EventKind;
 use crate::engine::record::EventRow;
 use crate::engine::record::PathRow;
+use crate::engine::record::PositionValue;
 use crate::engine::record::RevenueRow;
 use crate::engine::record::SampleRow;
 use crate::engine::recorder::Recorder;
@@ -43,6 +44,8 @@ pub struct BatchRecord {
     pub count: usize,
     /// Book outcomes by path, book, horizon.
     pub paths: Vec<PathRow>,
+    /// Values of positions by path, book, horizon, position.
+    pub positions: Vec<PositionValue>,
     /// Deregistrations of subnets of the snapshot, by path.
     pub deregistrations: Vec<DeregistrationRow>,
     /// Lifecycle events of sampled paths, by path.
@@ -167,6 +170,7 @@ impl Recorder for RunRecorder {
         (batch.first_path, batch.count) = (first_path, count);
         batch.story = self.storyteller.as_mut().map(Storyteller::take);
         batch.paths.extend_from_slice(self.tracker.rows(count));
+        batch.positions.extend_from_slice(self.tracker.values(count));
         batch.deregistrations.sort_by_key(|row| row.path);
         batch.events.sort_by_key(|row| row.path);
         batch.revenue.sort_by_key(|row| row.path);
