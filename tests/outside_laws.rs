@@ -130,7 +130,8 @@ fn simulated_registrations(params: &RegistrationParams, days: u64, random: &mut 
         let last = registrations.last().expect("the first");
         let (last_block, last_tao) = (last.subnet.registered_at, last.lock_cost_tao.expect("known"));
         let cost = lock_cost(&rules, last_tao, last_block, block, emission_tao);
-        if block - last_block >= rules.registration_rate_limit_blocks {
+        // A step that ends with the limit lies within it.
+        if block - last_block > rules.registration_rate_limit_blocks {
             let ratio = params.willingness_median_tao * log_willingness.exp() / cost;
             clock -= params.hazard_per_day * ratio.powf(params.elasticity) * BLOCKS as f64 / 7_200.0;
         }

@@ -6,9 +6,12 @@
 //!
 //! ```text
 //! forward: p(x) <- p(x) exp(-H e^(eta x))     H = lambda0 integral (W_median / cost)^eta dt   over a piece of a day
-//! event:   p(x) <- p(x) lambda0 (W_median / cost)^eta e^(eta x)
+//! event:   p(x) <- p(x) (1 - exp(-h e^(eta x)))      h = lambda0 (W_median / cost)^eta   over the block of the registration
 //! day:     p(x') <- sum_x p(x) N(x'; rho x, (1 - rho^2) sd^2)
 //! ```
+//!
+//! The event has the probability of its block, as on the chain, not the density of its time: that has no bound where a
+//! registration comes in the first block that the rate limit allows, and a search would end there.
 //!
 //! The interval in which the cost falls is that in force when the next registration paid: root changed it between two, and
 //! only the costs paid tell when.
@@ -203,16 +206,17 @@ fn filter(record: &RegistrationRecord, params: &RegistrationParams) -> Filtered 
     let mut law = grid.stationary.clone();
     let mut log_likelihood = 0.0;
     for piece in &record.pieces {
-        let spent = -hazard.run(0.0, &piece.cost, piece.blocks).remaining;
+        let event = piece.registered_at_tao.map(|cost_tao| block_hazard(params, cost_tao));
+        // The hazard of the event's block is the event's.
+        let spent = (-hazard.run(0.0, &piece.cost, piece.blocks).remaining - event.unwrap_or(0.0)).max(0.0);
         // The survival that all points share is taken out first, so that none is lost where it is small.
         let least = grid.powers[0];
         log_likelihood -= spent * least;
         for (weight, power) in law.iter_mut().zip(&grid.powers) {
             *weight *= math::exp(-spent * (power - least));
         }
-        if let Some(cost_tao) = piece.registered_at_tao {
-            let rate = params.hazard_per_day * math::pow(params.willingness_median_tao / cost_tao, params.elasticity);
-            law.iter_mut().zip(&grid.powers).for_each(|(weight, power)| *weight *= rate * power);
+        if let Some(event) = event {
+            law.iter_mut().zip(&grid.powers).for_each(|(weight, power)| *weight *= -math::exp_m1(-event * power));
         }
         if piece.ends_day {
             law = grid.after_day(&law);
@@ -226,6 +230,12 @@ fn filter(record: &RegistrationRecord, params: &RegistrationParams) -> Filtered 
     }
     let mean = |power: i32| law.iter().zip(&grid.logs).map(|(weight, log)| weight * log.powi(power)).sum::<f64>();
     Filtered { log_likelihood, log_mean: mean(1), log_sd: (mean(2) - mean(1) * mean(1)).max(0.0).sqrt() }
+}
+
+/// Hazard in a block at that cost, of a willingness at its median.
+fn block_hazard(params: &RegistrationParams, cost_tao: f64) -> f64 {
+    let ratio = params.willingness_median_tao / cost_tao;
+    params.hazard_per_day * math::pow(ratio, params.elasticity) / BLOCKS_PER_DAY as f64
 }
 
 /// Points of `ln (W / W_median)` and how the law moves over them in a day.
@@ -321,11 +331,21 @@ mod tests {
                 let width = piece.blocks / f64::from(parts);
                 let rate = |cost: f64| 0.25 * (600.0 / cost).powi(3);
                 let hazard: f64 = (0..parts).map(|i| rate(piece.cost.cost_after((f64::from(i) + 0.5) * width))).sum();
-                piece.registered_at_tao.map_or(0.0, |cost| rate(cost).ln()) - hazard * width / 7_200.0
+                let event = piece.registered_at_tao.map(|cost| rate(cost) / 7_200.0);
+                event.map_or(0.0, |event| (1.0 - (-event).exp()).ln() + event) - hazard * width / 7_200.0
             })
             .sum();
         let found = filter(&record, &params).log_likelihood;
         assert!((found - by_hand).abs() < 1e-5, "{found} {by_hand}");
+    }
+
+    #[test]
+    fn no_event_has_more_than_the_probability_of_its_block() {
+        // Each comes in the first block that the rate limit allows: the density of its time has no bound.
+        let came: Vec<Registration> = (0..6).map(|i| came(9_000_000 + 14_400 * i, Some(500.0))).collect();
+        let record = RegistrationRecord::new(&came, 9_080_000).unwrap();
+        let eager = filter(&record, &params_of(0.25, &[15.0, 4e3, 9.0, 5.0])).log_likelihood;
+        assert!(eager < 0.0 && eager.is_finite(), "{eager}");
     }
 
     #[test]
