@@ -110,10 +110,14 @@ fn tao_usd_is_recovered() {
     scores.check();
 }
 
-/// Registrations of a simulated market for slots, from the block of the first real one on.
+/// First registration of a simulated market: after all changes of rules. The real record has two of the interval in which the cost
+/// falls; when they acted only the costs that were paid tell, which a simulation under the dates of the table would not.
+const FIRST_BLOCK: u64 = 9_000_000;
+
+/// Registrations of a simulated market for slots.
 fn simulated_registrations(params: &RegistrationParams, days: u64, random: &mut AddressedRng) -> Vec<Registration> {
     const BLOCKS: u64 = 60;
-    let first = 6_693_448;
+    let first = FIRST_BLOCK;
     let came = |block: u64, cost: f64| Registration {
         subnet: SubnetId { netuid: NetUid(1), registered_at: block },
         lock_cost_tao: Some(cost),
@@ -167,7 +171,7 @@ fn registrations_are_recovered() {
     let mut scores = Scores::default();
     for replication in 0..replications(6) {
         let registrations = simulated_registrations(&truth, 340, &mut generator(2, replication));
-        let until = 6_693_448 + 340 * 7_200;
+        let until = FIRST_BLOCK + 340 * 7_200;
         let record = RegistrationRecord::new(&registrations, until).expect("enough registrations");
         let law = registration::fit_registrations(&record, &prior).expect("a maximum");
         scores.add(

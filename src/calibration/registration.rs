@@ -162,8 +162,29 @@ pub fn fit_registrations(record: &RegistrationRecord, prior: &RegistrationParams
     ];
     let hazard = prior.hazard_per_day;
     let mut found = likelihood::find(&unknowns, |values| filter(record, &params_of(hazard, values)).log_likelihood)?;
+    widen_median(&mut found, record);
     push_start(&mut found, hazard, record);
     Some(RegistrationLaw { found, registrations: record.registrations })
+}
+
+/// The error of the median is that of the mean of a process which reverts slowly: its variance goes with `sd^2` and the half-life,
+/// themselves hardly known, so that the one at their estimates is too small on average. It is replaced by its mean over their law:
+///
+/// ```text
+/// V = 2 sd^2 (tau / T) (1 - (tau / T) (1 - e^(-T / tau)))     tau = half-life / ln 2    T: length of the record
+/// var += V (exp(Var(2 ln sd + ln half-life) / 2) - 1)
+/// ```
+///
+/// The widening matters: without it 82 % of 95 % intervals hold the median (`OUTSIDE.md`).
+fn widen_median(found: &mut Found, record: &RegistrationRecord) {
+    let (sd, half_life) = (found.values[2], found.values[3]);
+    let ratio = half_life / std::f64::consts::LN_2 / (record.blocks[1] as f64 / BLOCKS_PER_DAY as f64);
+    let of_mean = 2.0 * sd * sd * ratio * (1.0 + ratio * math::exp_m1(-1.0 / ratio));
+    let [sd_error, life_error] = [2, 3].map(|index| found.law.parameters[index].standard_error);
+    let correlation = found.law.correlation[2][3];
+    let variance = 4.0 * sd_error * sd_error + life_error * life_error + 4.0 * correlation * sd_error * life_error;
+    let error = &mut found.law.parameters[1].standard_error;
+    *error = (*error * *error + of_mean * math::exp_m1(0.5 * variance)).sqrt();
 }
 
 /// Adds the willingness at the end of the record, with the filter's own error.
