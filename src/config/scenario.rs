@@ -21,6 +21,7 @@ use crate::config::file::ScenarioFile;
 use crate::config::layers::Content;
 use crate::config::layers::Layer;
 use crate::config::layers::merge;
+use crate::config::policies;
 use crate::config::revenue::revenue;
 use crate::config::rules::name_rules;
 use crate::config::rules::protocol_params;
@@ -37,6 +38,8 @@ use crate::input::positions::TAKE_MAX;
 use crate::input::snapshot::Snapshot;
 use crate::model::params::ModelParams;
 use crate::model::switches::RuleSwitch;
+use crate::portfolio::exit::ExitPlan;
+use crate::portfolio::policy::BookPolicy;
 use crate::portfolio::position::Book;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::state::ChainState;
@@ -125,8 +128,12 @@ pub struct Scenario {
     pub subnet_names: Vec<String>,
     /// USD per TAO at the start.
     pub tao_usd_start: f64,
-    /// Books, at least one, each with at least one position.
+    /// Books, at least one, each with at least one position: those of the positions file, then those of policies.
     pub books: Vec<Book>,
+    /// What each of them does; `None`: it holds.
+    pub policies: Vec<Option<BookPolicy>>,
+    /// How books leave at the report horizons; `None`: there is no exit basis.
+    pub exit: Option<ExitPlan>,
     /// The snapshot that `start` was made from.
     pub snapshot_file: InputFile,
     /// The positions that `books` were read from.
@@ -315,7 +322,9 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
     behaviour::complete(&mut model, checks, &snapshot)?;
     let start = chain_start(&snapshot, globals, &protocol, &model.sales);
     model.revenue = revenue(checks, &start.subnets)?;
-    let (books, positions_file) = read_books(checks, &snapshot)?;
+    let (mut books, positions_file) = read_books(checks, &snapshot)?;
+    let policies = policies::policies(checks, &start.subnets, file.input.default_take, &mut books)?;
+    let exit = policies::exit(checks, blocks_per_step)?;
     let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
     Ok(Scenario {
         name: file.run.name.clone(),
@@ -336,6 +345,8 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
         subnet_names: snapshot.subnets.into_iter().map(|subnet| subnet.name).collect(),
         tao_usd_start,
         books,
+        policies,
+        exit,
         snapshot_file,
         positions_file,
         parameters_file: None,
@@ -440,7 +451,9 @@ fn hash_scenario(file: &ScenarioFile, horizons: &[ReportHorizon], snapshot: &Sna
     file.input.snapshot.clear();
     file.input.positions.clear();
     file.input.parameters.clear();
-    file.input.default_take = 0.0;
+    if file.policies.is_empty() {
+        file.input.default_take = 0.0;
+    }
     if !file.run.parameter_uncertainty {
         file.run.paths_per_replicate = 0;
         file.uncertainty.parameters.clear();
