@@ -40,7 +40,6 @@ use crate::output::run_dir::RunDirectory;
 use crate::output::writer::Labels;
 use crate::output::writer::ResultWriter;
 use crate::output::writer::RowBlock;
-use crate::portfolio::policy::BookPolicy;
 use crate::portfolio::position::Book;
 use crate::portfolio::tracker::BookTracker;
 use crate::protocol::pool;
@@ -244,7 +243,8 @@ pub fn recorder_of(scenario: &Scenario) -> RunRecorder {
 
 /// The books of a scenario and what they do.
 pub(super) fn tracker_of(scenario: &Scenario, horizon_steps: &[u32]) -> BookTracker {
-    let (books, policies) = (scenario.books.clone(), scenario.policies.clone());
+    let (books, mut policies) = (scenario.books.clone(), scenario.policies.clone());
+    policies.resize(books.len(), None);
     BookTracker::with_policies(books, policies, horizon_steps.to_vec(), scenario.protocol.fee_rate)
 }
 
@@ -341,8 +341,8 @@ fn pool_at_start(start: &ChainState, book: &Book, position: usize) -> Option<(Po
 
 fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
     let fee_rate = scenario.protocol.fee_rate;
-    let opening = |(book, policy): (&Book, &Option<BookPolicy>)| {
-        let cash_tao = policy.as_ref().map_or(0.0, |of| of.cash_tao);
+    let opening = |(index, book): (usize, &Book)| {
+        let cash_tao = scenario.policies.get(index).and_then(Option::as_ref).map_or(0.0, |of| of.cash_tao);
         let pools = (0..book.positions.len()).filter_map(|index| pool_at_start(&scenario.start, book, index));
         let (mark_tao, liquidation_tao) = pools.fold((cash_tao, cash_tao), |(mark, liquidation), (pool, alpha)| {
             let paid = pool.sell(alpha - pool::fee(alpha, fee_rate));
@@ -350,7 +350,7 @@ fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
         });
         BookOpening { name: book.name.clone(), mark_tao, liquidation_tao, usd_per_tao: scenario.tao_usd_start }
     };
-    scenario.books.iter().zip(&scenario.policies).map(opening).collect()
+    scenario.books.iter().enumerate().map(opening).collect()
 }
 
 fn subnet_openings(scenario: &Scenario) -> Vec<SubnetOpening> {

@@ -287,9 +287,7 @@ impl Table<'_> {
     fn reach(&self) -> Result<PruneReach, ConfigError> {
         match (self.section.rank, self.section.distance) {
             (Some(_), None) => Ok(PruneReach::Rank(self.whole("rank", self.section.rank, SLOT_CAPACITY as u64)?)),
-            (None, Some(distance)) => {
-                Ok(PruneReach::Distance(self.checks.positive(&self.key("distance"), distance)?))
-            }
+            (None, Some(distance)) => Ok(PruneReach::Distance(self.checks.positive(&self.key("distance"), distance)?)),
             _ => Err(self.missing("rank", "given either rank or distance")),
         }
     }
@@ -316,5 +314,83 @@ impl Table<'_> {
             all.push((subnet.netuid, weight / sum));
         }
         Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::scenario::Overrides;
+    use crate::config::scenario::Scenario;
+
+    fn load(text: &str) -> Result<Scenario, ConfigError> {
+        Scenario::from_text("my.toml", text, Path::new(""), &Overrides::default())
+    }
+
+    #[test]
+    fn tables_are_books_and_what_they_do() {
+        let scenario = load(
+            "[[policies]]\nname = \"main\"\nbook = \"main\"\nkind = \"stop\"\nstop_loss = 0.2\n\
+             [[policies]]\nname = \"in\"\nkind = \"twap_entry\"\nnetuids = [9, 3]\nweights = [3, 1]\ndays = 2\n\
+             cash_tao = 7.0\nslippage_max = 0.1\n",
+        )
+        .unwrap();
+        let names: Vec<&str> = scenario.books.iter().map(|book| book.name.as_str()).collect();
+        assert_eq!(names, ["main", "in"]);
+        let [Some(stop), Some(entry)] = &scenario.policies[..] else { panic!("two policies") };
+        assert_eq!(stop.policy, Policy::Stop(Stop { loss: 0.2, gain: f64::INFINITY, whole_book: false }));
+        let span = Span { start_day: 0.0, days: 2.0 };
+        assert_eq!(entry.policy, Policy::TwapEntry { span, weights: vec![(NetUid(9), 0.75), (NetUid(3), 0.25)] });
+        assert_eq!((entry.cash_tao, entry.slippage_max), (7.0, Some(0.1)));
+        assert_eq!(load("").unwrap().policies, [None]);
+        let changed = load("[[policies]]\nname = \"in\"\nkind = \"hold\"\n").unwrap();
+        assert_ne!(changed.hash(), load("").unwrap().hash());
+    }
+
+    #[test]
+    fn an_exit_is_in_steps() {
+        let exit = |text: &str| load(text).unwrap().exit;
+        assert_eq!(exit(""), None);
+        let plan = exit("[run]\nblocks_per_step = 3600\n[exit]\ndays = 2.5\nparticipation = 0.2\n").unwrap();
+        assert_eq!(plan, ExitPlan { steps: 5, participation_per_step: 0.1 });
+    }
+
+    #[test]
+    fn what_is_refused_names_key_and_line() {
+        let table = |text: &str| format!("[[policies]]\nname = \"x\"\n{text}");
+        let cases = [
+            ("kind = \"twap\"", "policies[0].kind = \"twap\" (must be one of hold, rebalance, stop, exit_before"),
+            (
+                "kind = \"hold\"\nrank = 1",
+                "policies[0].rank = given (must be left out: kind \"hold\" has the keys name, book",
+            ),
+            ("kind = \"rebalance\"", "policies[0] = no every_days (must be given a number of days) in my.toml:1"),
+            (
+                "kind = \"rebalance\"\nevery_days = 0",
+                "policies[0].every_days = 0 (must be a finite number > 0) in my.toml:4",
+            ),
+            ("kind = \"stop\"", "policies[0] = no stop_loss"),
+            ("kind = \"stop\"\nstop_loss = 1.5", "policies[0].stop_loss = 1.5 (must be above 0 and below 1)"),
+            ("kind = \"stop\"\nstop_loss = 0.5\nscope = \"all\"", "policies[0].scope = \"all\" (must be \"position\""),
+            ("kind = \"exit_before_deregistration\"", "policies[0] = no rank (must be given either rank or distance)"),
+            ("kind = \"twap_entry\"\ndays = 1\nnetuids = [4, 4]", "policies[0].netuids = 4 (must be started subnets"),
+            ("kind = \"twap_entry\"\ndays = 1\nnetuids = [59]", "policies[0].netuids = 59 (must be started subnets"),
+            ("kind = \"twap_entry\"\ndays = 1\nnetuids = [4]\nweights = [1, 2]", "policies[0].weights = 2 (must be 1"),
+            ("kind = \"yield_rotation\"\nevery_days = 7\ncount = 0", "policies[0].count = 0 (must be a whole number"),
+            ("kind = \"hold\"\nslippage_max = 1", "policies[0].slippage_max = 1 (must be above 0 and below 1)"),
+            ("kind = \"hold\"\nbook = \"none\"", "policies[0].book = \"none\" (must be one of main) in my.toml:4"),
+        ];
+        for (text, expected) in cases {
+            let message = load(&table(text)).expect_err(text).to_string();
+            assert!(message.starts_with(expected), "{text:?}: {message}");
+        }
+        let message = load("[[policies]]\nname = \"main\"\nkind = \"hold\"\n").unwrap_err().to_string();
+        assert!(message.starts_with("policies[0].name = \"main\" (must be a new name; with book"), "{message}");
+        let message = load("[exit]\ndays = 0.5\n").unwrap_err().to_string();
+        assert!(message.starts_with("exit.days = 0.5 (must be a whole number of steps of 7200 blocks"), "{message}");
+        let message = load("[exit]\nparticipation = 1.5\n").unwrap_err().to_string();
+        assert!(message.starts_with("exit.participation = 1.5 (must be above 0 and at most 1)"), "{message}");
     }
 }

@@ -130,7 +130,7 @@ pub struct Scenario {
     pub tao_usd_start: f64,
     /// Books, at least one, each with at least one position: those of the positions file, then those of policies.
     pub books: Vec<Book>,
-    /// What each of them does; `None`: it holds.
+    /// What each of them does; `None`, and books beyond the last: they hold.
     pub policies: Vec<Option<BookPolicy>>,
     /// How books leave at the report horizons; `None`: there is no exit basis.
     pub exit: Option<ExitPlan>,

@@ -75,7 +75,8 @@ impl Situation<'_> {
 
     /// Whether a multiple of `every_days` has come with the step.
     fn is_due(&self, every_days: f64) -> bool {
-        let periods = |step: u32| (f64::from(step) / (every_days * self.steps_per_day()) * (1.0 + f64::EPSILON)).floor();
+        let periods =
+            |step: u32| (f64::from(step) / (every_days * self.steps_per_day()) * (1.0 + f64::EPSILON)).floor();
         periods(self.view.step) > periods(self.view.step - 1)
     }
 
@@ -138,9 +139,8 @@ impl Situation<'_> {
     }
 
     fn stop(&self, stop: &Stop, orders: &mut Orders) {
-        let is_hit = |value: f64, opening: f64| {
-            value <= (1.0 - stop.loss) * opening || value >= (1.0 + stop.gain) * opening
-        };
+        let is_hit =
+            |value: f64, opening: f64| value <= (1.0 - stop.loss) * opening || value >= (1.0 + stop.gain) * opening;
         if stop.whole_book {
             let value = self.held().fold(self.state.cash_tao, |sum, index| sum + self.value(index));
             if self.state.was_sold.contains(&true) || is_hit(value, self.state.opening_tao) {
@@ -248,9 +248,8 @@ fn lanes(path: &PathState) -> impl Iterator<Item = (f64, f64)> + '_ {
 
 /// Subnets registered up to the block `last` with a moving price below `moving_price`.
 fn count_below(path: &PathState, last: f64, moving_price: f64) -> usize {
-    lanes(path).fold(0, |count, (registered_at, other)| {
-        count + usize::from((registered_at <= last) & (other < moving_price))
-    })
+    lanes(path)
+        .fold(0, |count, (registered_at, other)| count + usize::from((registered_at <= last) & (other < moving_price)))
 }
 
 /// Lowest moving price of the subnets registered up to the block `last`.

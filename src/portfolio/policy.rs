@@ -110,6 +110,19 @@ pub struct Rotation {
 }
 
 impl Policy {
+    /// Its kind, as a scenario names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Rebalance(_) => "rebalance",
+            Self::Stop(_) => "stop",
+            Self::ExitBeforePrune(_) => "exit_before_deregistration",
+            Self::TwapExit(_) => "twap_exit",
+            Self::TwapEntry { .. } => "twap_entry",
+            Self::Rotate(_) => "yield_rotation",
+        }
+    }
+
     /// Subnets that it names.
     pub fn netuids(&self) -> &[(NetUid, f64)] {
         match self {

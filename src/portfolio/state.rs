@@ -294,14 +294,13 @@ impl BookState {
         let (positions, other) = values.split_at_mut(desk.positions);
         positions.iter_mut().zip(&mut all).for_each(|(place, value)| *place = value);
         if let [place] = other {
-            *place = all.fold(
-                PositionValue { earned_tao: desk.cash_tao, ..PositionValue::default() },
-                |sum, value| PositionValue {
+            *place = all.fold(PositionValue { earned_tao: desk.cash_tao, ..PositionValue::default() }, |sum, value| {
+                PositionValue {
                     mark_tao: sum.mark_tao + value.mark_tao,
                     liquidation_tao: sum.liquidation_tao + value.liquidation_tao,
                     earned_tao: sum.earned_tao + value.earned_tao,
-                },
-            );
+                }
+            });
         }
     }
 

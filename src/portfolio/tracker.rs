@@ -135,7 +135,8 @@ impl BookTracker {
         let books = self.books.len();
         let Self { desks, states, quotes, orders, .. } = self;
         let states = &mut states[index * books..(index + 1) * books];
-        for (number, (desk, state)) in desks.iter().zip(&mut *states).enumerate().filter(|(_, (desk, _))| desk.trades()) {
+        for (number, (desk, state)) in desks.iter().zip(&mut *states).enumerate().filter(|(_, (desk, _))| desk.trades())
+        {
             state.dilute(desk, market.view().path, |slot| market.growth(slot));
             Situation { view: &market.view(), desk, state, quotes }.decide(orders);
             let slippage_max = desk.policy.as_ref().and_then(|of| of.slippage_max);
