@@ -26,8 +26,8 @@ use crate::config::revenue::revenue;
 use crate::config::rules::name_rules;
 use crate::config::rules::protocol_params;
 use crate::config::rules::switches;
-use crate::config::start::Globals;
 use crate::config::start::chain_start;
+use crate::config::start::globals;
 use crate::config::uncertainty;
 use crate::config::uncertainty::ParameterFile;
 use crate::config::uncertainty::Replication;
@@ -45,7 +45,6 @@ use crate::protocol::params::ProtocolParams;
 use crate::protocol::state::ChainState;
 use crate::protocol::upgrades::Change;
 use crate::units::BLOCKS_PER_DAY;
-use crate::units::SUPPLY_CAP;
 
 /// Longest horizon (days): ten years.
 const HORIZON_DAYS_MAX: f64 = 3_650.0;
@@ -411,33 +410,6 @@ fn document(named: &str, embedded: fn() -> Document) -> Result<Document, InputEr
 
 fn input_file(document: &Document) -> InputFile {
     InputFile { name: document.name.clone(), sha256: hex(&Sha256::digest(&document.bytes)) }
-}
-
-/// The chain's own figures, checked against the snapshot.
-fn globals(checks: &Checks<'_>, snapshot: &Snapshot, protocol: &ProtocolParams) -> Result<Globals, ConfigError> {
-    let block = checked!(checks.blocks(chain.block));
-    if block != snapshot.block {
-        let allowed = format!("{}, the snapshot's; all of [chain] belongs to one block", snapshot.block);
-        return Err(checks.refuse("chain.block", block, allowed));
-    }
-    let subnets = snapshot.subnets.len();
-    if protocol.subnet_limit < subnets {
-        let allowed = format!("at least {subnets}, the subnets of the snapshot");
-        return Err(checks.refuse("protocol.subnet_limit", protocol.subnet_limit, allowed));
-    }
-    let root_stake_tao = checked!(checks.not_negative(chain.root_stake_tao));
-    let in_use = snapshot.subnets.iter().map(|subnet| subnet.tao_in).sum::<f64>() + root_stake_tao;
-    let issuance_tao = checks.file.chain.issuance_tao;
-    let is_allowed = issuance_tao >= in_use && issuance_tao <= SUPPLY_CAP;
-    let allowed = format!("from {:.0}, the TAO in pools and on root, to {SUPPLY_CAP:.0}", in_use.ceil());
-    checks.number("chain.issuance_tao", issuance_tao, is_allowed, &allowed)?;
-    let last_registration = snapshot.subnets.iter().map(|subnet| subnet.registration_block).max().unwrap_or(0);
-    Ok(Globals {
-        issuance_tao,
-        root_stake_tao,
-        last_lock_tao: checked!(checks.not_negative(chain.last_lock_tao)),
-        last_lock_block: checked!(checks.whole(chain.last_lock_block, last_registration, block)),
-    })
 }
 
 /// See [`Scenario::hash`]. JSON prints each number in the shortest form that reads back equal, keys in a fixed order.

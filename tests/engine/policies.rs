@@ -519,5 +519,5 @@ fn books_follow_their_policies() {
     assert_eq!(kinds, [true, false]);
     assert_eq!(scenario.books[1].positions, scenario.books[0].positions);
     let again = crate::policies::scenario(&scenario.to_toml());
-    assert_eq!((again.hash(), again.policies), (scenario.hash(), scenario.policies.clone()));
+    assert_eq!((again.hash(), &again.policies), (scenario.hash(), &scenario.policies));
 }
