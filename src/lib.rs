@@ -21,7 +21,7 @@
 //!    |          |
 //!    |        risk         rows of paths -> estimates with errors
 //!    |          |
-//!   portfolio              books, their value at spot and on liquidation
+//!   portfolio              books, what they do, their value at spot, on liquidation and on exit
 //!    |
 //!   engine                 paths, batches, ordered merge; the only threads of the simulation
 //!    |
@@ -62,6 +62,8 @@
 //! | A snapshot or positions in other forms | [`input::ingest`] |
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
+//! | What a book does on a path; which pools its orders meet | [`portfolio::policy`]; [`engine::policy`], [`portfolio::pool_copy`] |
+//! | What a book brings that leaves over days | [`portfolio::exit`] |
 //! | Parameters from history, and their errors | [`calibration`], [`model::uncertainty`] |
 //! | A parameter by its key; draws of parameters, one for each replicate of paths | [`model::parameters`], [`engine::replicates`] |
 //! | What the errors of the parameters do to results, and to their errors | [`risk::uncertainty`], [`risk::clusters`] |
@@ -132,12 +134,12 @@
 //! | take | delegate take | a validator's cut of dividends |
 //! | path, batch, step | - | one future; paths advanced together; K blocks |
 //! | mark value, liquidation value | - | holdings at spot; holdings sold now through the pools, after fees and slippage |
+//! | exit value | - | holdings sold over days from a horizon on, while the path goes on |
 //!
 //! # Not modelled
 //!
 //! Each module lists what it leaves out of what it stands for, with the size of the effect where it is known; the list of
-//! the chain's rules is in [`protocol`]. Of the whole: books hold and do not trade; liquidity outside the subnet pools
-//! does not exist on a path.
+//! the chain's rules is in [`protocol`]. Of the whole: liquidity outside the subnet pools does not exist on a path.
 
 pub mod calibration;
 pub mod cli;

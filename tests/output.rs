@@ -73,6 +73,8 @@ fn path_rows(path: u64) -> impl Iterator<Item = PathRow> {
             pnl_liquidation_tao: pnl - 1.0,
             pnl_mark_usd: 300.0 * pnl,
             pnl_liquidation_usd: 300.0 * pnl - 300.0,
+            pnl_exit_tao: (!path.is_multiple_of(3)).then_some(pnl - 0.5),
+            pnl_exit_usd: (!path.is_multiple_of(3)).then_some(300.0 * pnl - 150.0),
             max_drawdown: scatter(path).abs(),
             tao_usd: 300.0 + scatter(path),
             longest_under_water_days: (path % 7) as f64,
@@ -200,6 +202,11 @@ fn f64_at(batch: &RecordBatch, name: &str, row: usize) -> f64 {
     batch.column_by_name(name).unwrap().as_primitive::<Float64Type>().value(row)
 }
 
+fn optional_at(batch: &RecordBatch, name: &str, row: usize) -> Option<f64> {
+    let column = batch.column_by_name(name).unwrap();
+    column.is_valid(row).then(|| f64_at(batch, name, row))
+}
+
 #[test]
 fn bytes_and_hash_do_not_depend_on_the_blocks() {
     let parent = tempfile::tempdir().unwrap();
@@ -257,6 +264,8 @@ fn files_read_back_as_written() {
                 pnl_liquidation_tao: f64_at(batch, "pnl_liquidation_tao", index),
                 pnl_mark_usd: f64_at(batch, "pnl_mark_usd", index),
                 pnl_liquidation_usd: f64_at(batch, "pnl_liquidation_usd", index),
+                pnl_exit_tao: optional_at(batch, "pnl_exit_tao", index),
+                pnl_exit_usd: optional_at(batch, "pnl_exit_usd", index),
                 tao_usd: f64_at(batch, "tao_usd", index),
                 max_drawdown: f64_at(batch, "max_drawdown", index),
                 longest_under_water_days: f64_at(batch, "longest_under_water_days", index),

@@ -132,6 +132,8 @@ fn path_cells(row: &PathRow) -> Vec<Cell> {
         row.pnl_liquidation_tao.into(),
         row.pnl_mark_usd.into(),
         row.pnl_liquidation_usd.into(),
+        row.pnl_exit_tao.into(),
+        row.pnl_exit_usd.into(),
         row.tao_usd.into(),
         row.max_drawdown.into(),
         row.longest_under_water_days.into(),

@@ -6,7 +6,6 @@ use std::thread;
 use crate::cli::args::CheckArgs;
 use crate::cli::print_result;
 use crate::config::scenario::Scenario;
-use crate::portfolio::position::Book;
 use crate::protocol::pool::Pool;
 use crate::protocol::rule_names::RuleVersion;
 
@@ -64,7 +63,7 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
             replication.paths
         )
     }));
-    lines.extend(scenario.books.iter().map(|book| describe_book(book, scenario)));
+    lines.extend((0..scenario.books.len()).map(|index| describe_book(index, scenario)));
     lines.push(format!(
         "work      {} paths x {} steps of {} blocks x {slots} slots = {subnet_steps:.2e} subnet-steps over {} days",
         grouped(scenario.paths),
@@ -82,15 +81,21 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
     lines.join("\n") + "\n"
 }
 
-fn describe_book(book: &Book, scenario: &Scenario) -> String {
+fn describe_book(index: usize, scenario: &Scenario) -> String {
+    let book = &scenario.books[index];
     let subnets = &scenario.start.subnets;
     let price = |netuid| {
         subnets.iter().find(|subnet| subnet.netuid == netuid).map_or(0.0, |subnet| Pool::from(subnet).spot_price())
     };
     let value: f64 = book.positions.iter().map(|position| position.alpha * price(position.netuid)).sum();
     let usd = value * scenario.tao_usd_start;
+    let policy = scenario.policies.get(index).and_then(Option::as_ref);
+    let policy = policy.map_or(String::new(), |of| {
+        let cash = if of.cash_tao > 0.0 { format!(", {} TAO in cash", of.cash_tao) } else { String::new() };
+        format!("{cash}, policy {}", of.policy.kind())
+    });
     format!(
-        "book      {}: {}, {value:.2} TAO at spot ({usd:.0} USD), from {}",
+        "book      {}: {}, {value:.2} TAO at spot ({usd:.0} USD), from {}{policy}",
         book.name,
         counted(book.positions.len(), "position"),
         scenario.positions_file.name

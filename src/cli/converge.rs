@@ -21,7 +21,6 @@ use crate::engine::run as engine_run;
 use crate::output::convergence;
 use crate::output::convergence::ConvergenceRow;
 use crate::output::table_file::TableFormat;
-use crate::portfolio::tracker::BookTracker;
 use crate::risk::convergence::BOUND_ERRORS;
 use crate::risk::convergence::Comparison;
 use crate::risk::convergence::Measure;
@@ -227,7 +226,7 @@ fn paths_of_pairs(paths: &[u64], pairs: usize) -> Result<Vec<u64>, BadInput> {
 
 /// Keeps the ends of all paths, their registrations and deregistrations.
 fn recorder(scenario: &Scenario, steps: u32) -> RunRecorder {
-    let tracker = BookTracker::new(scenario.books.clone(), vec![steps], scenario.protocol.fee_rate);
+    let tracker = run::tracker_of(scenario, &[steps]);
     let plan = RecordPlan { horizon_steps: vec![steps], event_paths: u64::MAX, sample_paths: 0, slots: 0 };
     RunRecorder::new(plan, tracker)
 }

@@ -215,7 +215,7 @@ pub fn plan_of(scenario: &Scenario) -> Plan {
         tao_usd: scenario.tao_usd_start,
         blocks_per_step: scenario.blocks_per_step,
         draw_refinement: 1,
-        steps: scenario.horizon_steps,
+        steps: scenario.horizon_steps + scenario.exit.map_or(0, |exit| exit.steps),
     })
 }
 
@@ -236,9 +236,16 @@ pub(crate) fn labels(scenario: &Scenario) -> Labels {
 pub fn recorder_of(scenario: &Scenario) -> RunRecorder {
     let horizon_steps: Vec<u32> = scenario.report_horizons.iter().map(|horizon| horizon.step).collect();
     let slots = scenario.start.subnets.iter().map(|subnet| subnet.netuid.slot() + 1).max().unwrap_or(0);
-    let tracker = BookTracker::new(scenario.books.clone(), horizon_steps.clone(), scenario.protocol.fee_rate);
+    let tracker = tracker_of(scenario, &horizon_steps).with_exit(scenario.exit);
     let (event_paths, sample_paths) = (scenario.event_paths, scenario.sample_paths);
     RunRecorder::new(RecordPlan { horizon_steps, event_paths, sample_paths, slots }, tracker)
+}
+
+/// The books of a scenario and what they do.
+pub(super) fn tracker_of(scenario: &Scenario, horizon_steps: &[u32]) -> BookTracker {
+    let (books, mut policies) = (scenario.books.clone(), scenario.policies.clone());
+    policies.resize(books.len(), None);
+    BookTracker::with_policies(books, policies, horizon_steps.to_vec(), scenario.protocol.fee_rate)
 }
 
 /// A finished simulation, its files written and not yet named.
@@ -334,15 +341,16 @@ fn pool_at_start(start: &ChainState, book: &Book, position: usize) -> Option<(Po
 
 fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
     let fee_rate = scenario.protocol.fee_rate;
-    let opening = |book: &Book| {
+    let opening = |(index, book): (usize, &Book)| {
+        let cash_tao = scenario.policies.get(index).and_then(Option::as_ref).map_or(0.0, |of| of.cash_tao);
         let pools = (0..book.positions.len()).filter_map(|index| pool_at_start(&scenario.start, book, index));
-        let (mark_tao, liquidation_tao) = pools.fold((0.0, 0.0), |(mark, liquidation), (pool, alpha)| {
+        let (mark_tao, liquidation_tao) = pools.fold((cash_tao, cash_tao), |(mark, liquidation), (pool, alpha)| {
             let paid = pool.sell(alpha - pool::fee(alpha, fee_rate));
             (mark + alpha * pool.spot_price(), liquidation + paid)
         });
         BookOpening { name: book.name.clone(), mark_tao, liquidation_tao, usd_per_tao: scenario.tao_usd_start }
     };
-    scenario.books.iter().map(opening).collect()
+    scenario.books.iter().enumerate().map(opening).collect()
 }
 
 fn subnet_openings(scenario: &Scenario) -> Vec<SubnetOpening> {

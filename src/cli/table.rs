@@ -117,7 +117,12 @@ impl BookTable<'_> {
 
     fn horizons_text(&self, horizons: &[f64]) -> String {
         let mut text = self.style.bold(&line("", horizons.iter().map(|&days| days_label(days))));
-        for (basis, title) in [(Basis::Mark, "P&L at spot, TAO"), (Basis::Liquidation, "P&L on liquidation, TAO")] {
+        let bases = [
+            (Basis::Mark, "P&L at spot, TAO"),
+            (Basis::Liquidation, "P&L on liquidation, TAO"),
+            (Basis::Exit, "P&L on exit over days, TAO"),
+        ];
+        for (basis, title) in bases.into_iter().filter(|(basis, _)| self.has(*basis)) {
             let columns: Vec<Column> =
                 horizons.iter().map(|&horizon_days| Column { basis, currency: Currency::Tao, horizon_days }).collect();
             text.push_str(&(self.style.bold(title) + "\n"));
@@ -181,6 +186,10 @@ impl BookTable<'_> {
                 && (row.basis, row.currency, row.horizon_days) == (column.basis, column.currency, column.horizon_days)
         };
         self.rows.iter().find(matches).map(|row| &row.estimate)
+    }
+
+    fn has(&self, basis: Basis) -> bool {
+        self.rows.iter().any(|row| row.basis == basis)
     }
 
     fn opening(&self, basis: Basis, currency: Currency) -> f64 {

@@ -18,6 +18,8 @@ use crate::config::behaviour::ClusterSection;
 use crate::config::behaviour::FeedbackSection;
 use crate::config::behaviour::MarketStatesSection;
 use crate::config::behaviour::SubnetSection;
+use crate::config::policies::ExitSection;
+use crate::config::policies::PolicySection;
 use crate::config::revenue::RevenueSection;
 
 /// The built-in base scenario: every key with its default, unit and source.
@@ -50,6 +52,8 @@ pub(super) struct ScenarioFile {
     pub subnets: Vec<SubnetSection>,
     pub clusters: Vec<ClusterSection>,
     pub revenue: Vec<RevenueSection>,
+    pub policies: Vec<PolicySection>,
+    pub exit: ExitSection,
     pub uncertainty: UncertaintySection,
 }
 

@@ -21,12 +21,13 @@ use crate::config::file::ScenarioFile;
 use crate::config::layers::Content;
 use crate::config::layers::Layer;
 use crate::config::layers::merge;
+use crate::config::policies;
 use crate::config::revenue::revenue;
 use crate::config::rules::name_rules;
 use crate::config::rules::protocol_params;
 use crate::config::rules::switches;
-use crate::config::start::Globals;
 use crate::config::start::chain_start;
+use crate::config::start::globals;
 use crate::config::uncertainty;
 use crate::config::uncertainty::ParameterFile;
 use crate::config::uncertainty::Replication;
@@ -37,12 +38,13 @@ use crate::input::positions::TAKE_MAX;
 use crate::input::snapshot::Snapshot;
 use crate::model::params::ModelParams;
 use crate::model::switches::RuleSwitch;
+use crate::portfolio::exit::ExitPlan;
+use crate::portfolio::policy::BookPolicy;
 use crate::portfolio::position::Book;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::state::ChainState;
 use crate::protocol::upgrades::Change;
 use crate::units::BLOCKS_PER_DAY;
-use crate::units::SUPPLY_CAP;
 
 /// Longest horizon (days): ten years.
 const HORIZON_DAYS_MAX: f64 = 3_650.0;
@@ -125,8 +127,12 @@ pub struct Scenario {
     pub subnet_names: Vec<String>,
     /// USD per TAO at the start.
     pub tao_usd_start: f64,
-    /// Books, at least one, each with at least one position.
+    /// Books, at least one, each with at least one position: those of the positions file, then those of policies.
     pub books: Vec<Book>,
+    /// What each of them does; `None`, and books beyond the last: they hold.
+    pub policies: Vec<Option<BookPolicy>>,
+    /// How books leave at the report horizons; `None`: there is no exit basis.
+    pub exit: Option<ExitPlan>,
     /// The snapshot that `start` was made from.
     pub snapshot_file: InputFile,
     /// The positions that `books` were read from.
@@ -315,7 +321,9 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
     behaviour::complete(&mut model, checks, &snapshot)?;
     let start = chain_start(&snapshot, globals, &protocol, &model.sales);
     model.revenue = revenue(checks, &start.subnets)?;
-    let (books, positions_file) = read_books(checks, &snapshot)?;
+    let (mut books, positions_file) = read_books(checks, &snapshot)?;
+    let policies = policies::policies(checks, &start.subnets, file.input.default_take, &mut books)?;
+    let exit = policies::exit(checks, blocks_per_step)?;
     let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
     Ok(Scenario {
         name: file.run.name.clone(),
@@ -336,6 +344,8 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
         subnet_names: snapshot.subnets.into_iter().map(|subnet| subnet.name).collect(),
         tao_usd_start,
         books,
+        policies,
+        exit,
         snapshot_file,
         positions_file,
         parameters_file: None,
@@ -402,33 +412,6 @@ fn input_file(document: &Document) -> InputFile {
     InputFile { name: document.name.clone(), sha256: hex(&Sha256::digest(&document.bytes)) }
 }
 
-/// The chain's own figures, checked against the snapshot.
-fn globals(checks: &Checks<'_>, snapshot: &Snapshot, protocol: &ProtocolParams) -> Result<Globals, ConfigError> {
-    let block = checked!(checks.blocks(chain.block));
-    if block != snapshot.block {
-        let allowed = format!("{}, the snapshot's; all of [chain] belongs to one block", snapshot.block);
-        return Err(checks.refuse("chain.block", block, allowed));
-    }
-    let subnets = snapshot.subnets.len();
-    if protocol.subnet_limit < subnets {
-        let allowed = format!("at least {subnets}, the subnets of the snapshot");
-        return Err(checks.refuse("protocol.subnet_limit", protocol.subnet_limit, allowed));
-    }
-    let root_stake_tao = checked!(checks.not_negative(chain.root_stake_tao));
-    let in_use = snapshot.subnets.iter().map(|subnet| subnet.tao_in).sum::<f64>() + root_stake_tao;
-    let issuance_tao = checks.file.chain.issuance_tao;
-    let is_allowed = issuance_tao >= in_use && issuance_tao <= SUPPLY_CAP;
-    let allowed = format!("from {:.0}, the TAO in pools and on root, to {SUPPLY_CAP:.0}", in_use.ceil());
-    checks.number("chain.issuance_tao", issuance_tao, is_allowed, &allowed)?;
-    let last_registration = snapshot.subnets.iter().map(|subnet| subnet.registration_block).max().unwrap_or(0);
-    Ok(Globals {
-        issuance_tao,
-        root_stake_tao,
-        last_lock_tao: checked!(checks.not_negative(chain.last_lock_tao)),
-        last_lock_block: checked!(checks.whole(chain.last_lock_block, last_registration, block)),
-    })
-}
-
 /// See [`Scenario::hash`]. JSON prints each number in the shortest form that reads back equal, keys in a fixed order.
 fn hash_scenario(file: &ScenarioFile, horizons: &[ReportHorizon], snapshot: &Snapshot, books: &[Book]) -> String {
     let mut file = file.clone();
@@ -440,7 +423,9 @@ fn hash_scenario(file: &ScenarioFile, horizons: &[ReportHorizon], snapshot: &Sna
     file.input.snapshot.clear();
     file.input.positions.clear();
     file.input.parameters.clear();
-    file.input.default_take = 0.0;
+    if file.policies.is_empty() {
+        file.input.default_take = 0.0;
+    }
     if !file.run.parameter_uncertainty {
         file.run.paths_per_replicate = 0;
         file.uncertainty.parameters.clear();

@@ -1,5 +1,8 @@
 //! The state in which every path starts: the snapshot, completed by what a snapshot does not show.
 
+use crate::config::ConfigError;
+use crate::config::checks::Checks;
+use crate::config::checks::checked;
 use crate::input::snapshot::Snapshot;
 use crate::input::snapshot::SnapshotRow;
 use crate::model::params::SaleParams;
@@ -12,6 +15,7 @@ use crate::protocol::state::FlowState;
 use crate::protocol::state::SubnetState;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::NetUid;
+use crate::units::SUPPLY_CAP;
 
 /// Registrations before this block had to wait [`START_DELAY_OLD`] before start_call.
 const START_DELAY_CHANGE_BLOCK: u64 = 7_366_000;
@@ -35,6 +39,37 @@ pub(super) struct Globals {
     pub last_lock_tao: f64,
     /// Block of the last registration.
     pub last_lock_block: u64,
+}
+
+/// The chain's own figures, checked against the snapshot.
+pub(super) fn globals(
+    checks: &Checks<'_>,
+    snapshot: &Snapshot,
+    protocol: &ProtocolParams,
+) -> Result<Globals, ConfigError> {
+    let block = checked!(checks.blocks(chain.block));
+    if block != snapshot.block {
+        let allowed = format!("{}, the snapshot's; all of [chain] belongs to one block", snapshot.block);
+        return Err(checks.refuse("chain.block", block, allowed));
+    }
+    let subnets = snapshot.subnets.len();
+    if protocol.subnet_limit < subnets {
+        let allowed = format!("at least {subnets}, the subnets of the snapshot");
+        return Err(checks.refuse("protocol.subnet_limit", protocol.subnet_limit, allowed));
+    }
+    let root_stake_tao = checked!(checks.not_negative(chain.root_stake_tao));
+    let in_use = snapshot.subnets.iter().map(|subnet| subnet.tao_in).sum::<f64>() + root_stake_tao;
+    let issuance_tao = checks.file.chain.issuance_tao;
+    let is_allowed = issuance_tao >= in_use && issuance_tao <= SUPPLY_CAP;
+    let allowed = format!("from {:.0}, the TAO in pools and on root, to {SUPPLY_CAP:.0}", in_use.ceil());
+    checks.number("chain.issuance_tao", issuance_tao, is_allowed, &allowed)?;
+    let last_registration = snapshot.subnets.iter().map(|subnet| subnet.registration_block).max().unwrap_or(0);
+    Ok(Globals {
+        issuance_tao,
+        root_stake_tao,
+        last_lock_tao: checked!(checks.not_negative(chain.last_lock_tao)),
+        last_lock_block: checked!(checks.whole(chain.last_lock_block, last_registration, block)),
+    })
 }
 
 /// The start of a path (MODEL 2.1).

@@ -10,6 +10,7 @@ pub mod opening;
 pub mod parallel;
 pub mod path;
 pub mod plan;
+pub mod policy;
 pub mod record;
 pub mod recorder;
 pub mod replicates;

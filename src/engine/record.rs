@@ -20,6 +20,10 @@ pub struct PathRow {
     pub pnl_mark_usd: f64,
     /// P&L (USD) with holdings sold through the pools.
     pub pnl_liquidation_usd: f64,
+    /// P&L (TAO) with holdings sold over days from the horizon on; `None` without an exit basis.
+    pub pnl_exit_tao: Option<f64>,
+    /// P&L (USD) with holdings sold over days from the horizon on, each sale at the rate of its day.
+    pub pnl_exit_usd: Option<f64>,
     /// TAO/USD price at the horizon.
     pub tao_usd: f64,
     /// Largest fall of the mark value (TAO) from its running peak, as a fraction of the peak.
@@ -45,6 +49,8 @@ impl PathRow {
         pnl_liquidation_tao: 0.0,
         pnl_mark_usd: 0.0,
         pnl_liquidation_usd: 0.0,
+        pnl_exit_tao: None,
+        pnl_exit_usd: None,
         tao_usd: 0.0,
         max_drawdown: 0.0,
         longest_under_water_days: 0.0,

@@ -3,6 +3,7 @@
 use crate::engine::path::LifecycleEvent;
 use crate::engine::path::PathState;
 use crate::engine::plan::Plan;
+use crate::engine::policy::Market;
 use crate::protocol::slots::SlotValues;
 use crate::protocol::slots::StepBuffers;
 
@@ -35,6 +36,14 @@ pub trait Recorder: Send {
 
     /// Sees path number `index` of a batch at its start. Writes to `held` the alpha of each slot that books hold.
     fn open(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues);
+
+    /// Whether it trades; [`Recorder::trade`] is called only then.
+    fn trades(&self) -> bool {
+        false
+    }
+
+    /// Trades on it after a step and its lifecycle events, before [`Recorder::step`] sees what came of it.
+    fn trade(&mut self, _index: usize, _market: &mut Market<'_>) {}
 
     /// Sees it after a step.
     fn step(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues);

@@ -11,6 +11,7 @@ use crate::engine::path::PathFault;
 use crate::engine::path::PathState;
 use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
+use crate::engine::policy::Market;
 use crate::engine::recorder::Recorder;
 use crate::engine::recorder::StepView;
 use crate::engine::replicates::Batches;
@@ -190,6 +191,9 @@ impl<R: Recorder> Batch<'_, R> {
                 step::advance_opened(backend, plan, number, row, path, held, &mut worker.work)?;
                 if audited && index == 0 {
                     worker.audit.close(plan, number, path, &worker.work)?;
+                }
+                if worker.recorder.trades() {
+                    worker.recorder.trade(index, &mut Market::new(plan, path, &worker.work, number + 1));
                 }
                 let view = view(plan, path, &worker.work, number + 1);
                 worker.recorder.step(index, &view, held);

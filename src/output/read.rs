@@ -203,6 +203,8 @@ pub fn read_path(directory: &Path, place: u64, books: usize, horizons: usize) ->
             pnl_liquidation_tao: cells.f64("pnl_liquidation_tao"),
             pnl_mark_usd: cells.f64("pnl_mark_usd"),
             pnl_liquidation_usd: cells.f64("pnl_liquidation_usd"),
+            pnl_exit_tao: cells.optional_f64("pnl_exit_tao"),
+            pnl_exit_usd: cells.optional_f64("pnl_exit_usd"),
             tao_usd: cells.f64("tao_usd"),
             max_drawdown: cells.f64("max_drawdown"),
             longest_under_water_days: cells.f64("longest_under_water_days"),
@@ -229,7 +231,7 @@ pub fn read_summary(directory: &Path) -> Result<Vec<SummaryRow>, OutputError> {
             book: cells.text("book").to_owned(),
             measure: cells.one_of("measure", &Measure::ALL, Measure::name)?,
             currency: cells.one_of("currency", &[Currency::Tao, Currency::Usd], Currency::name)?,
-            basis: cells.one_of("basis", &[Basis::Mark, Basis::Liquidation], Basis::name)?,
+            basis: cells.one_of("basis", &Basis::ALL, Basis::name)?,
             level: cells.optional_f64("level"),
             horizon_days: cells.f64("horizon_days"),
             estimate: Estimate {

@@ -30,6 +30,8 @@ impl Row for NamedPathRow<'_> {
         columns.f64(row.pnl_liquidation_tao);
         columns.f64(row.pnl_mark_usd);
         columns.f64(row.pnl_liquidation_usd);
+        columns.optional_f64(row.pnl_exit_tao);
+        columns.optional_f64(row.pnl_exit_usd);
         columns.f64(row.tao_usd);
         columns.f64(row.max_drawdown);
         columns.f64(row.longest_under_water_days);

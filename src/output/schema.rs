@@ -110,6 +110,7 @@ const HORIZON_DAYS: Column = number("horizon_days", "report horizon (days from t
 const NO_DEATH: &str = "if no path deregistered it";
 const NO_EXPOSURE: &str = "if no path was alive since the previous horizon";
 const NOTHING_MINTED: &str = "if the ratio is of nothing on every path";
+const NO_EXIT: &str = "without an exit basis ([exit])";
 const NONE_ALIVE: &str = "if it is alive on no path";
 
 /// `summary.parquet`: every measure of every book.
@@ -134,7 +135,8 @@ pub static SUMMARY: FileSchema = FileSchema {
         column(
             "basis",
             Kind::Text,
-            "mark (holdings at spot) or liquidation (sold through the pools); drawdowns are of the mark value",
+            "mark (holdings at spot), liquidation (sold through the pools at once) or exit (sold over days, with [exit]); \
+                drawdowns are of the mark value",
         ),
         number("level", "confidence of value_at_risk and expected_shortfall, probability of a quantile")
             .null("for measures without a level"),
@@ -163,6 +165,9 @@ pub static PATHS: FileSchema = FileSchema {
         number("pnl_liquidation_tao", "P&L (TAO), holdings sold through the pools after fees and slippage"),
         number("pnl_mark_usd", "P&L (USD), holdings at spot"),
         number("pnl_liquidation_usd", "P&L (USD), holdings sold through the pools"),
+        number("pnl_exit_tao", "P&L (TAO), holdings sold over days from the horizon on, while the path goes on")
+            .null(NO_EXIT),
+        number("pnl_exit_usd", "P&L (USD), the same, each sale at the rate of its day").null(NO_EXIT),
         number("tao_usd", "TAO/USD price at the horizon"),
         number("max_drawdown", "largest fall of the mark value (TAO) from its running peak (fraction of the peak)"),
         number(

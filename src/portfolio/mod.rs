@@ -1,5 +1,11 @@
-//! Books of positions and what they are worth.
+//! Books of positions: what they are worth, and what they do.
 
+mod dealer;
+mod decision;
+pub mod exit;
+pub mod policy;
+pub mod pool_copy;
 pub mod position;
+mod state;
 pub mod tracker;
 pub mod valuation;

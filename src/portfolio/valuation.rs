@@ -26,5 +26,10 @@ pub fn mark_value(path: &PathState, slot: usize, alpha: f64) -> f64 {
 /// The fee's alpha is sold after the trade, so it does not lower what the seller gets (MECHANICS 7.4).
 /// Not modelled: the chain's refusal of trades above 1,000 times the reserve, which no book comes near.
 pub fn liquidation_value(path: &PathState, slot: usize, alpha: f64, fee_rate: f64) -> f64 {
-    pool_of(path, slot).sell(alpha - pool::fee(alpha, fee_rate))
+    sale_value(pool_of(path, slot), alpha, fee_rate)
+}
+
+/// The same in the pool `pool`.
+pub fn sale_value(pool: Pool, alpha: f64, fee_rate: f64) -> f64 {
+    pool.sell(alpha - pool::fee(alpha, fee_rate))
 }

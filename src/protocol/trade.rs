@@ -53,6 +53,9 @@ pub enum OrderError {
     /// Before start_call nobody can stake.
     #[error("the subnet has not started")]
     NotStarted,
+    /// More TAO than there is in wallets.
+    #[error("the order costs more TAO than there is in wallets")]
+    NotEnoughTao,
     /// More alpha than is staked in the subnet.
     #[error("the order sells more alpha than is staked")]
     NotEnoughStake,
@@ -72,7 +75,19 @@ pub fn execute(
     order: Order,
 ) -> Result<Trade, OrderError> {
     let (Order::Buy { netuid, .. } | Order::Sell { netuid, .. }) = order;
-    let subnet = find(state, netuid).ok_or(OrderError::UnknownSubnet)?;
+    execute_in(params, rounding, find(state, netuid).ok_or(OrderError::UnknownSubnet)?, order)
+}
+
+/// [`execute`] in a subnet that was found; the order's netuid is not read.
+///
+/// # Errors
+/// As [`execute`].
+pub fn execute_in(
+    params: &ProtocolParams,
+    rounding: Rounding,
+    subnet: &mut SubnetState,
+    order: Order,
+) -> Result<Trade, OrderError> {
     if !subnet.is_started() {
         return Err(OrderError::NotStarted);
     }

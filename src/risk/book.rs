@@ -119,24 +119,32 @@ pub enum Basis {
     Mark,
     /// Sold through the pools now, after fees and slippage.
     Liquidation,
+    /// Sold through the pools over days, while the path goes on; only where the scenario has an exit basis.
+    Exit,
 }
 
 impl Basis {
+    /// All bases.
+    pub const ALL: [Self; 3] = [Self::Mark, Self::Liquidation, Self::Exit];
+
     /// Name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mark => "mark",
             Self::Liquidation => "liquidation",
+            Self::Exit => "exit",
         }
     }
 }
 
-/// The four P&L columns of a row, in the order of files.
-const PNL_KINDS: [(Basis, Currency); 4] = [
+/// The P&L columns of a row, in the order of measures; the last two only with an exit basis.
+const PNL_KINDS: [(Basis, Currency); 6] = [
     (Basis::Mark, Currency::Tao),
     (Basis::Liquidation, Currency::Tao),
     (Basis::Mark, Currency::Usd),
     (Basis::Liquidation, Currency::Usd),
+    (Basis::Exit, Currency::Tao),
+    (Basis::Exit, Currency::Usd),
 ];
 
 /// One published number about a book.
@@ -172,15 +180,17 @@ pub struct BookOpening {
 }
 
 impl BookOpening {
-    fn value(&self, basis: Basis, currency: Currency) -> f64 {
+    /// `None` for an exit, which ends after the start.
+    fn value(&self, basis: Basis, currency: Currency) -> Option<f64> {
         let tao = match basis {
             Basis::Mark => self.mark_tao,
             Basis::Liquidation => self.liquidation_tao,
+            Basis::Exit => return None,
         };
-        match currency {
+        Some(match currency {
             Currency::Tao => tao,
             Currency::Usd => tao * self.usd_per_tao,
-        }
+        })
     }
 }
 
@@ -239,9 +249,9 @@ impl BookStatistics {
         let mut cells = self.cells.into_iter();
         for book in &self.books {
             for (basis, currency) in PNL_KINDS {
-                let estimate = Estimate::exact(book.value(basis, currency), self.paths);
+                let estimate = book.value(basis, currency).map(|value| Estimate::exact(value, self.paths));
                 let mut opening = RowWriter { book: &book.name, horizon_days: 0.0, rows: &mut rows };
-                opening.push(Measure::OpeningValue, (basis, currency), None, Some(estimate));
+                opening.push(Measure::OpeningValue, (basis, currency), None, estimate);
             }
             for (index, &horizon_days) in self.horizons_days.iter().enumerate() {
                 let cell = cells.next().expect("a cell for every book and horizon");
@@ -256,7 +266,7 @@ impl BookStatistics {
 /// Statistics of one book at one horizon.
 #[derive(Clone, Debug)]
 struct Cell {
-    pnl: [PnlStatistics; 4],
+    pnl: [PnlStatistics; 6],
     drawdown: Moments,
     drawdown_histogram: Histogram,
     deregistered: Moments,
@@ -266,7 +276,7 @@ struct Cell {
 /// The same outcomes in replicates.
 #[derive(Clone, Debug)]
 struct CellClusters {
-    pnl: [Clusters; 4],
+    pnl: [Clusters; 6],
     drawdown: Clusters,
     deregistered: Clusters,
 }
@@ -279,7 +289,7 @@ impl CellClusters {
 
     fn push(&mut self, row: &PathRow) {
         for (clusters, value) in self.pnl.iter_mut().zip(pnl_values(row)) {
-            clusters.push(row.path, value);
+            value.into_iter().for_each(|value| clusters.push(row.path, value));
         }
         self.drawdown.push(row.path, row.max_drawdown);
         self.deregistered.push(row.path, f64::from(row.deregistered_holdings));
@@ -287,8 +297,10 @@ impl CellClusters {
 }
 
 /// P&L in the order of [`PNL_KINDS`].
-fn pnl_values(row: &PathRow) -> [f64; 4] {
-    [row.pnl_mark_tao, row.pnl_liquidation_tao, row.pnl_mark_usd, row.pnl_liquidation_usd]
+fn pnl_values(row: &PathRow) -> [Option<f64>; 6] {
+    let [mark, liquidation] = [row.pnl_mark_tao, row.pnl_liquidation_tao].map(Some);
+    let [mark_usd, liquidation_usd] = [row.pnl_mark_usd, row.pnl_liquidation_usd].map(Some);
+    [mark, liquidation, mark_usd, liquidation_usd, row.pnl_exit_tao, row.pnl_exit_usd]
 }
 
 impl Cell {
@@ -304,7 +316,7 @@ impl Cell {
 
     fn push(&mut self, row: &PathRow) {
         for (statistics, value) in self.pnl.iter_mut().zip(pnl_values(row)) {
-            statistics.push(value);
+            value.into_iter().for_each(|value| statistics.push(value));
         }
         if let Some(clusters) = &mut self.clusters {
             clusters.push(row);
@@ -316,13 +328,14 @@ impl Cell {
 
     fn finish(self, confidence: &[f64], is_last: bool, mut rows: RowWriter) {
         let (pnl, drawdown, deregistered) = match self.clusters {
-            None => ([None, None, None, None], None, None),
+            None => ([None, None, None, None, None, None], None, None),
             Some(clusters) => {
                 let sample = |clusters: Clusters| Some(clusters.into_sample());
                 (clusters.pnl.map(sample), sample(clusters.drawdown), sample(clusters.deregistered))
             }
         };
-        for ((statistics, kind), sample) in self.pnl.into_iter().zip(PNL_KINDS).zip(&pnl) {
+        let kinds = self.pnl.into_iter().zip(PNL_KINDS).zip(&pnl);
+        for ((statistics, kind), sample) in kinds.filter(|((statistics, _), _)| statistics.moments.samples() > 0) {
             statistics.finish(confidence, kind, sample.as_ref(), &mut rows);
             if let Some(sample) = sample.as_ref().filter(|_| is_last) {
                 push_parameter_errors(sample, confidence, kind, &mut rows);

@@ -3,6 +3,7 @@
 use crate::engine::path::LifecycleEvent;
 use crate::engine::path::PathState;
 use crate::engine::plan::locate;
+use crate::engine::policy::Market;
 use crate::engine::record::DeregistrationRow;
 use crate::engine::record::EventKind;
 use crate::engine::record::EventRow;
@@ -151,8 +152,20 @@ impl Recorder for RunRecorder {
         self.tell(view);
     }
 
+    fn trades(&self) -> bool {
+        self.tracker.trades()
+    }
+
+    fn trade(&mut self, index: usize, market: &mut Market<'_>) {
+        self.tracker.trade(index, market);
+    }
+
+    /// Beyond the last horizon, where books leave, nothing else is kept.
     fn step(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
         self.tracker.step(index, view, held);
+        if self.plan.horizon_steps.last().is_some_and(|&last| view.step > last) {
+            return;
+        }
         if !view.events.is_empty() {
             self.record_events(view);
         }

@@ -19,7 +19,6 @@ use crate::engine::unfold::StepMove;
 use crate::engine::unfold::StepOpening;
 use crate::portfolio::tracker::BookTracker;
 use crate::portfolio::tracker::Settlement;
-use crate::portfolio::valuation;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::SlotValues;
 use crate::risk::recorder::BatchRecord;
@@ -93,7 +92,7 @@ pub struct HoldingRow {
     pub netuid: NetUid,
     /// Alpha held.
     pub alpha: f64,
-    /// At spot, or what was paid on deregistration (TAO).
+    /// At spot, with what it has brought: paid on deregistration, or for what its policy sold, less what that paid (TAO).
     pub value_tao: f64,
     /// Whether it was deregistered.
     pub deregistered: bool,
@@ -297,18 +296,15 @@ impl Storyteller {
     fn keep_holdings(&mut self, view: &StepView<'_>, tracker: &BookTracker) {
         for (book, positions) in tracker.books().iter().map(|book| &book.positions).enumerate() {
             let settlements = tracker.settlements(0, book);
-            let rows = positions.iter().zip(tracker.alpha(0, book)).map(|(position, &alpha)| {
-                let slot = position.netuid.slot();
-                let paid = settlements.iter().find(|paid| paid.slot == slot);
-                let mark = valuation::mark_value(view.path, slot, alpha);
-                HoldingRow {
-                    step: view.step,
-                    book,
-                    netuid: position.netuid,
-                    alpha,
-                    value_tao: paid.map_or(mark, |paid| paid.paid_tao),
-                    deregistered: paid.is_some(),
-                }
+            let values = tracker.position_values(0, book, view);
+            let held = positions.iter().zip(tracker.alpha(0, book)).zip(values);
+            let rows = held.map(|((position, &alpha), value)| HoldingRow {
+                step: view.step,
+                book,
+                netuid: position.netuid,
+                alpha,
+                value_tao: value.mark_tao + value.earned_tao,
+                deregistered: settlements.iter().any(|paid| paid.slot == position.netuid.slot()),
             });
             self.story.holdings.extend(rows);
         }

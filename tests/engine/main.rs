@@ -11,5 +11,6 @@ mod laws;
 mod limits;
 mod opening;
 mod pairs;
+mod policies;
 mod revenue;
 mod shares;
