@@ -2,10 +2,19 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use statrs::distribution::Continuous;
 use statrs::distribution::ContinuousCDF;
 use statrs::distribution::Normal;
 use statrs::distribution::StudentsT;
+use taorisk::engine::record::PathRow;
+use taorisk::risk::book::Basis;
+use taorisk::risk::book::BookOpening;
+use taorisk::risk::book::BookStatistics;
+use taorisk::risk::book::Currency;
+use taorisk::risk::book::Measure;
+use taorisk::risk::book::SummaryRow;
 use taorisk::risk::estimate::Estimate;
+use taorisk::risk::further::MeasureSettings;
 use taorisk::risk::moments::Moments;
 use taorisk::risk::paired::tail_differences;
 use taorisk::risk::tail::WorstTail;
@@ -101,10 +110,6 @@ fn tail_measures_of_known_laws() {
 }
 
 /// 1,000 replications: the standard error of a coverage of 95 % is 0.7 %, so 4 of them are 2.8 %.
-///
-/// Measured, VaR and ES: normal 0.960, 0.947 at 95 % and 0.957, 0.946 at 99 %; t5 0.953, 0.945 and 0.963, 0.931.
-/// Intervals of order statistics hold their level for any law. Those of ES rest on 500 and 100 tail losses; at 99 %
-/// of t5 the variance of the tail is itself estimated badly, and coverage is about 2 % short of its level.
 #[test]
 fn intervals_cover_the_truth_as_often_as_they_say() {
     const REPLICATIONS: u32 = 1_000;
@@ -123,8 +128,69 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
             let [value, shortfall] = hits.map(|hits| f64::from(hits) / f64::from(REPLICATIONS));
             println!("coverage, {} at {level}: value at risk {value:.3}, expected shortfall {shortfall:.3}", law.name);
             assert!((0.922..=0.978).contains(&value), "{} {level}: value at risk {value}", law.name);
-            let shortfall_min = if law.name == "t5" && level == 0.99 { 0.90 } else { 0.92 };
-            assert!((shortfall_min..=0.978).contains(&shortfall), "{} {level}: shortfall {shortfall}", law.name);
+            assert!((0.922..=0.978).contains(&shortfall), "{} {level}: shortfall {shortfall}", law.name);
+        }
+    }
+}
+
+/// Student t by Bailey's polar method (1994), doi:10.1090/S0025-5718-1994-1219702-4.
+fn student(rng: &mut SplitMix, degrees: f64) -> f64 {
+    let radius = (degrees * (rng.uniform().powf(-2.0 / degrees) - 1.0)).sqrt();
+    radius * (std::f64::consts::TAU * rng.uniform()).cos()
+}
+
+/// Value at risk and expected shortfall of Student t; ES = f(q) (d + q^2) / ((d - 1) (1 - c)), f the density.
+fn student_tail(degrees: f64, level: f64) -> [f64; 2] {
+    let law = StudentsT::new(0.0, 1.0, degrees).unwrap();
+    let quantile = law.inverse_cdf(level);
+    [quantile, law.pdf(quantile) * (degrees + quantile * quantile) / ((degrees - 1.0) * (1.0 - level))]
+}
+
+/// How many of `replications` samples, from a seed each, have intervals of VaR, ES and plain ES that hold the truth, by level.
+fn student_hits(degrees: f64, samples: u64, replications: std::ops::Range<u64>) -> [[u32; 3]; 2] {
+    let levels = [0.95, 0.99];
+    let truths = levels.map(|level| student_tail(degrees, level));
+    let mut hits = [[0; 3]; 2];
+    for replication in replications {
+        let mut rng = SplitMix(replication << 32);
+        let mut tail = WorstTail::new(samples, levels[0]);
+        (0..samples).for_each(|_| tail.push(student(&mut rng, degrees)));
+        let tail = tail.into_sorted();
+        for ((hits, level), truth) in hits.iter_mut().zip(levels).zip(truths) {
+            let shortfall = tail.expected_shortfall(level).unwrap();
+            let plain = Estimate::normal(shortfall.value, shortfall.standard_error, samples);
+            hits[0] += u32::from(covers(&tail.value_at_risk(level).unwrap(), truth[0]));
+            hits[1] += u32::from(covers(&shortfall, truth[1]));
+            hits[2] += u32::from(covers(&plain, truth[1]));
+        }
+    }
+    hits
+}
+
+/// Intervals of VaR and ES of heavy tails hold the truth in 93 to 97 % of samples at t5; t3 is printed. At 1,000 replications the
+/// standard error of a coverage is 0.7 %; the module documentation of `risk::tail` has it from more.
+///
+/// Measured, VaR and ES (plain ES): @MEASURED@.
+#[test]
+fn intervals_of_heavy_tails_cover_the_truth() {
+    const REPLICATIONS: u64 = 1_000;
+    let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    for (degrees, samples) in [(5.0, 10_000), (5.0, 100_000), (3.0, 10_000), (3.0, 100_000)] {
+        let hits = std::thread::scope(|scope| {
+            let part = |worker| worker * REPLICATIONS / workers;
+            let start = |worker| scope.spawn(move || student_hits(degrees, samples, part(worker)..part(worker + 1)));
+            let started: Vec<_> = (0..workers).map(start).collect();
+            started.into_iter().map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
+        });
+        for (index, level) in [0.95, 0.99].into_iter().enumerate() {
+            let coverage = |measure: usize| {
+                f64::from(hits.iter().map(|hits| hits[index][measure]).sum::<u32>()) / REPLICATIONS as f64
+            };
+            let [value, shortfall, plain] = [0, 1, 2].map(coverage);
+            println!("t{degrees} {level} n = {samples}: VaR {value:.3}, ES {shortfall:.3} (plain {plain:.3})");
+            let is_held = |coverage| (0.93..=0.97).contains(&coverage);
+            assert!(degrees == 3.0 || is_held(value), "t{degrees} {level} n = {samples}: VaR {value}");
+            assert!(degrees == 3.0 || is_held(shortfall), "t{degrees} {level} n = {samples}: ES {shortfall}");
         }
     }
 }
@@ -185,6 +251,153 @@ fn differences_of_tails_cover_the_truth() {
                 assert!((0.92..=0.985).contains(&coverage), "{} {level}, {name}: {coverage}", law.name);
             }
         }
+    }
+}
+
+/// Opening value of the book of the further measures.
+const OPENING: f64 = 1_000.0;
+const AVERSIONS: [f64; 2] = [2.0, 10.0];
+const PERIODS: [f64; 2] = [10.0, 100.0];
+
+/// P&L of a book with log-normal value, a volatility of 40 % over the horizon and 5 % expected gain.
+fn log_normal_pnl(normal: f64) -> f64 {
+    OPENING * ((0.4 * normal - 0.08).exp() * 1.05 - 1.0)
+}
+
+/// Normal P&L: mean 30, standard deviation 150.
+fn normal_pnl(normal: f64) -> f64 {
+    30.0 + 150.0 * normal
+}
+
+/// Drawdown at rank u of its law, whose quantile at c is c^2; days under water: exponential with mean 20.
+fn path_row(path: u64, rng: &mut SplitMix) -> PathRow {
+    let drawdown = rng.uniform();
+    PathRow {
+        path,
+        pnl_mark_tao: log_normal_pnl(rng.normal()),
+        pnl_liquidation_tao: normal_pnl(rng.normal()),
+        max_drawdown: drawdown * drawdown,
+        longest_under_water_days: -20.0 * rng.uniform().ln(),
+        lowest_pnl_tao: -600.0 * rng.uniform(),
+        ..PathRow::EMPTY
+    }
+}
+
+fn further_rows(rng: &mut SplitMix, paths: u64, replicate_paths: Option<u64>) -> Vec<SummaryRow> {
+    let opening = BookOpening { name: "b".into(), mark_tao: OPENING, liquidation_tao: OPENING, usd_per_tao: 1.0 };
+    let settings = MeasureSettings {
+        spectral_aversions: AVERSIONS.to_vec(),
+        entropic_aversions: AVERSIONS.to_vec(),
+        ruin_fraction: 0.5,
+        return_periods: PERIODS.to_vec(),
+    };
+    let statistics = BookStatistics::new(&[opening], &[1.0], &[0.95], paths).with_further(settings);
+    let mut statistics = match replicate_paths {
+        None => statistics,
+        Some(replicate_paths) => statistics.in_replicates(replicate_paths),
+    };
+    (0..paths).for_each(|path| statistics.push(&path_row(path, rng)));
+    statistics.finish()
+}
+
+/// Integral of a function of a standard normal variable over its law.
+fn over_normal(function: impl Fn(f64) -> f64) -> f64 {
+    let density = |x: f64| (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
+    (-12_000..=12_000).map(|i| f64::from(i) * 1e-3).map(|x| function(x) * density(x) * 1e-3).sum()
+}
+
+/// What each further measure is at these laws: closed forms for the normal P&L, quadrature for the other.
+fn truths() -> Vec<(Measure, Basis, Option<f64>, f64)> {
+    let law = Normal::standard();
+    // Losses fall as the normal variable rises: rank u of a loss is 1 - F(x).
+    let spectrum = |k: f64, x: f64| k * (-k * law.cdf(x)).exp() / (1.0 - (-k).exp());
+    let mut truths = Vec::new();
+    let pnls: [(Basis, fn(f64) -> f64); 2] = [(Basis::Mark, log_normal_pnl), (Basis::Liquidation, normal_pnl)];
+    for (basis, pnl) in pnls {
+        let mean = over_normal(pnl);
+        let deviation = over_normal(|x| (pnl(x) - mean).powi(2)).sqrt();
+        let square = over_normal(|x| pnl(x).min(0.0).powi(2));
+        let [gain, loss] = [1.0, -1.0].map(|sign: f64| over_normal(|x| (sign * pnl(x)).max(0.0)));
+        for k in AVERSIONS {
+            let theta = k / OPENING;
+            let spectral = over_normal(|x| -pnl(x) * spectrum(k, x));
+            let entropic = over_normal(|x| (-theta * pnl(x)).exp()).ln() / theta;
+            truths.push((Measure::SpectralRisk, basis, Some(k), spectral));
+            truths.push((Measure::EntropicRisk, basis, Some(k), entropic));
+        }
+        for period in PERIODS {
+            truths.push((Measure::ReturnLevel, basis, Some(period), -pnl(law.inverse_cdf(1.0 / period))));
+        }
+        truths.push((Measure::SharpeRatio, basis, None, mean / deviation));
+        truths.push((Measure::SortinoRatio, basis, None, mean / square.sqrt()));
+        truths.push((Measure::OmegaRatio, basis, None, gain / loss));
+    }
+    let way = [
+        (Measure::DrawdownAtRisk, Some(0.95), 0.95 * 0.95),
+        (Measure::ConditionalDrawdownAtRisk, Some(0.95), (1.0 - 0.95_f64.powi(3)) / 0.15),
+        (Measure::TimeUnderWaterMean, None, 20.0),
+        (Measure::TimeUnderWaterQuantile, Some(0.95), -20.0 * 0.05_f64.ln()),
+        (Measure::ProbabilityOfRuin, Some(0.5), 1.0 / 6.0),
+    ];
+    truths.extend(way.map(|(measure, level, truth)| (measure, Basis::Mark, level, truth)));
+    truths
+}
+
+fn of_row(rows: &[SummaryRow], (measure, basis, level, _): (Measure, Basis, Option<f64>, f64)) -> Estimate {
+    let key = (measure, basis, Currency::Tao, level);
+    let found = rows.iter().find(|row| (row.measure, row.basis, row.currency, row.level) == key);
+    found.unwrap_or_else(|| panic!("{key:?}")).estimate
+}
+
+#[test]
+fn further_measures_of_known_laws() {
+    // Entropic risk of a normal law: its mean loss and theta / 2 of its variance.
+    let of_normal = |(measure, basis, level, _): &(Measure, Basis, Option<f64>, f64)| {
+        (*measure, *basis, *level) == (Measure::EntropicRisk, Basis::Liquidation, Some(2.0))
+    };
+    let entropic = truths().into_iter().find(of_normal).unwrap().3;
+    assert!((entropic - (-30.0 + 0.5 * 2.0 / OPENING * 150.0 * 150.0)).abs() < 1e-9, "{entropic}");
+    let rows = further_rows(&mut SplitMix(11), 400_000, None);
+    for truth in truths() {
+        let found = of_row(&rows, truth);
+        println!("{truth:?} {found:.6?}");
+        // n = 4e5: a shift by 0.3 % of a deviation fails, as does an error of the histogram above its statement.
+        assert!((found.value - truth.3).abs() < 4.0 * found.standard_error, "{truth:?} {found:?}");
+        assert!(found.standard_error < 0.02 * truth.3.abs().max(0.1), "{truth:?} {found:?}");
+    }
+}
+
+/// 300 replications of 5,000 paths: the standard error of a coverage of 95 % is 1.3 %. Held within 90 to 99 %: the laws
+/// of Omega, Sortino and of what large losses dominate are skewed.
+#[test]
+fn intervals_of_further_measures_cover() {
+    const REPLICATIONS: u32 = 300;
+    let mut rng = SplitMix(12);
+    let truths = truths();
+    let mut hits = vec![0_u32; truths.len()];
+    for _ in 0..REPLICATIONS {
+        let rows = further_rows(&mut rng, 5_000, None);
+        for (hits, &truth) in hits.iter_mut().zip(&truths) {
+            *hits += u32::from(covers(&of_row(&rows, truth), truth.3));
+        }
+    }
+    for (hits, (measure, basis, level, _)) in hits.into_iter().zip(truths) {
+        let coverage = f64::from(hits) / f64::from(REPLICATIONS);
+        println!("coverage, {} {} {level:?}: {coverage:.3}", measure.name(), basis.name());
+        assert!((0.90..=0.99).contains(&coverage), "{measure:?} {basis:?} {level:?}: {coverage}");
+    }
+}
+
+/// Paths that do not depend on each other have the same errors in replicates as without: 200 of them give those to 5 %.
+#[test]
+fn further_measures_have_errors_of_replicates() {
+    let [plain, drawn] = [None, Some(50)].map(|replicates| further_rows(&mut SplitMix(13), 10_000, replicates));
+    for truth in truths() {
+        let (plain, drawn) = (of_row(&plain, truth), of_row(&drawn, truth));
+        assert_eq!(plain.value, drawn.value, "{truth:?}");
+        let ratio = drawn.standard_error / plain.standard_error;
+        assert!((0.75..1.3).contains(&ratio), "{truth:?}: {ratio}");
+        assert_ne!(plain.standard_error, drawn.standard_error, "{truth:?}");
     }
 }
 

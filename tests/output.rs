@@ -13,6 +13,7 @@ use arrow::datatypes::UInt32Type;
 use arrow::datatypes::UInt64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Encoding;
+use taorisk::cli::summarize::Show;
 use taorisk::cli::summarize::summary_text;
 use taorisk::cli::table::Style;
 use taorisk::engine::record::DeregistrationRow;
@@ -433,22 +434,22 @@ fn truncated_and_foreign_files_are_errors() {
 fn summarize_prints_the_table_of_a_finished_run_only() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("run");
-    let error = summary_text(&path, false, Style::PLAIN).unwrap_err();
+    let error = summary_text(&path, Show::Table, Style::PLAIN).unwrap_err();
     let error: &OutputError = error.downcast_ref().unwrap();
     assert!(matches!(error, OutputError::NoRun(_)) && error.is_bad_input(), "{error}");
 
     write_run(&path, false, 500, 100);
-    let table = summary_text(&path, false, Style::PLAIN).unwrap();
+    let table = summary_text(&path, Show::Table, Style::PLAIN).unwrap();
     assert!(table.contains("Book désk: 1,000 TAO at spot (300,000 USD), 990 TAO liquidated now"), "{table}");
     // 166 of 500 paths lose SN3 within 30 days.
     assert!(table.contains("33.2% [29.2, 37.4]"), "{table}");
-    let json = summary_text(&path, true, Style::PLAIN).unwrap();
+    let json = summary_text(&path, Show::Json, Style::PLAIN).unwrap();
     assert_eq!(json.as_bytes(), fs::read(path.join("summary.json")).unwrap());
 
     let file = path.join(SUMMARY.file);
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    let error = summary_text(&path, false, Style::PLAIN).unwrap_err();
+    let error = summary_text(&path, Show::Table, Style::PLAIN).unwrap_err();
     assert!(format!("{error:#}").contains("summary.parquet"), "{error:#}");
 }
 

@@ -17,6 +17,7 @@ use crate::cli::calibrate;
 use crate::cli::calibrate::CalibrateArgs;
 use crate::cli::ingest;
 use crate::cli::ingest::IngestArgs;
+use crate::cli::summarize::Show;
 use crate::config::scenario::Overrides;
 
 const LONG_ABOUT: &str = "\
@@ -42,6 +43,7 @@ Examples:
   taorisk run my/scenario.toml
   taorisk run my/scenario.toml --seed 2 --horizon-days 30
   taorisk run my/scenario.toml --json > table.json
+  taorisk run my/scenario.toml --detail        spectral and entropic risk, ratios, drawdown, ruin as well
 
 The run goes to runs/HASH-SEED (the first 8 digits of the scenario's hash, and the seed) unless --out names a directory. A flag goes before the key of \
 the same name in the scenario.";
@@ -185,6 +187,9 @@ pub struct RunOptions {
     /// Print the results as JSON to standard output instead of the table
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+    /// After the table, print the further measures of each book; --json has them anyway
+    #[arg(long, help_heading = "Output")]
+    pub detail: bool,
     /// No progress bar and no remarks; results and errors only
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
@@ -197,6 +202,13 @@ pub struct RunOptions {
     /// Vector instructions [default: the best that this machine has]; results do not depend on it
     #[arg(long, value_name = "BACKEND", help_heading = "Execution")]
     pub simd: Option<SimdChoice>,
+}
+
+impl RunOptions {
+    /// What is to be printed.
+    pub fn show(&self) -> Show {
+        Show::asked(self.json, self.detail)
+    }
 }
 
 /// Flags that go before keys of the scenario.
@@ -279,6 +291,16 @@ pub struct SummarizeArgs {
     /// Print the results as JSON instead of the table
     #[arg(long)]
     pub json: bool,
+    /// After the table, print the further measures of each book; --json has them anyway
+    #[arg(long)]
+    pub detail: bool,
+}
+
+impl SummarizeArgs {
+    /// What is asked for.
+    pub fn show(&self) -> Show {
+        Show::asked(self.json, self.detail)
+    }
 }
 
 /// Arguments of `replay`.

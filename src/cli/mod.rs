@@ -16,6 +16,7 @@ pub mod backtest;
 pub mod calibrate;
 pub mod check;
 pub mod converge;
+pub mod detail;
 pub mod error;
 mod error_split;
 pub mod history;
@@ -39,7 +40,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         None => run::run(&RunArgs { scenario: None, options: cli.run }),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check(args)) => check::check(&args),
-        Some(Command::Summarize(args)) => summarize::summarize(&args.run_directory, args.json),
+        Some(Command::Summarize(args)) => summarize::summarize(&args.run_directory, args.show()),
         Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),

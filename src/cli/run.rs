@@ -76,7 +76,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let directory = options.out.clone().unwrap_or_else(|| default_directory(&scenario));
     if !options.force && holds_this_run(&directory, &scenario)? {
         remark(options.quiet, &format!("{} holds this run already; --force simulates it again", directory.display()));
-        return summarize(&directory, options.json);
+        return summarize(&directory, options.show());
     }
     let machine = Machine::choose(args)?;
     let target = RunDirectory::create(&directory, options.force)?;
@@ -105,7 +105,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         paths_per_second: scenario.paths as f64 / simulated.seconds,
     };
     target.finish(&manifest, &runtime)?;
-    summarize(&directory, options.json)?;
+    summarize(&directory, options.show())?;
     remark(options.quiet, &conclusion(&scenario, &runtime, &directory));
     Ok(())
 }
@@ -272,7 +272,8 @@ pub fn simulate(
     let plan = plan_of(scenario);
     let labels = labels(scenario);
     let openings = book_openings(scenario);
-    let mut books = BookStatistics::new(&openings, &labels.horizons_days, &scenario.confidence, options.paths);
+    let mut books = BookStatistics::new(&openings, &labels.horizons_days, &scenario.confidence, options.paths)
+        .with_further(scenario.measures.clone());
     let subnets = SubnetStatistics::new(
         &subnet_openings(scenario),
         scenario.start.block,

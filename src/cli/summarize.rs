@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use anyhow::Result;
 
+use crate::cli::detail::detail_text;
 use crate::cli::revenue::revenue_table;
 use crate::cli::table::Style;
 use crate::cli::table::risk_table;
@@ -18,12 +19,37 @@ use crate::output::read::read_revenue;
 use crate::output::read::read_summary;
 use crate::output::summary::SUMMARY_JSON_FILE;
 
-/// Prints the table of the finished run in `directory`, or with `json` its `summary.json`, to standard output.
+/// What follows the first page where more was not asked for.
+const MORE: &str = "\n--detail shows more: risk by aversion, ratios, rare losses, drawdown, time under water, ruin.\n";
+
+/// What is printed of a finished run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// The first page.
+    Table,
+    /// That and the further measures.
+    Detail,
+    /// All rows of the summary as JSON.
+    Json,
+}
+
+impl Show {
+    /// What flags ask for; JSON has all anyway.
+    pub fn asked(json: bool, detail: bool) -> Self {
+        match (json, detail) {
+            (true, _) => Self::Json,
+            (false, true) => Self::Detail,
+            (false, false) => Self::Table,
+        }
+    }
+}
+
+/// Prints the table of the finished run in `directory`, or what else is asked for, to standard output.
 ///
 /// # Errors
 /// If there is no finished run, or a file of it is missing, damaged or foreign; an [`OutputError`] is in the chain.
-pub fn summarize(directory: &Path, json: bool) -> Result<()> {
-    let text = summary_text(directory, json, Style::detect())?;
+pub fn summarize(directory: &Path, show: Show) -> Result<()> {
+    let text = summary_text(directory, show, Style::detect())?;
     match io::stdout().write_all(text.as_bytes()) {
         // The reader, such as `head`, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -35,12 +61,14 @@ pub fn summarize(directory: &Path, json: bool) -> Result<()> {
 ///
 /// # Errors
 /// As [`summarize`].
-pub fn summary_text(directory: &Path, json: bool, style: Style) -> Result<String> {
+pub fn summary_text(directory: &Path, show: Show, style: Style) -> Result<String> {
     Manifest::read(directory)?.ok_or_else(|| OutputError::NoRun(directory.to_owned()))?;
-    if json {
+    if show == Show::Json {
         let path = directory.join(SUMMARY_JSON_FILE);
         return fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()));
     }
-    let risks = risk_table(&read_summary(directory)?, &read_deregistration_risk(directory)?, style);
-    Ok(risks + &revenue_table(&read_revenue(directory)?, style))
+    let summary = read_summary(directory)?;
+    let risks = risk_table(&summary, &read_deregistration_risk(directory)?, style);
+    let more = if show == Show::Detail { detail_text(&summary, style) } else { style.dim(MORE) };
+    Ok(risks + &revenue_table(&read_revenue(directory)?, style) + &more)
 }

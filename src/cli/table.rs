@@ -78,6 +78,7 @@ fn legend(summary: &[SummaryRow], style: Style) -> String {
         "paths to say. Value at risk and expected shortfall are losses; percentages beside amounts are of the"
             .to_owned(),
         "opening value at spot. Liquidation: everything sold through the pools, after fees and slippage.".to_owned(),
+        "Intervals of tails reach farther up than down from the number; summary.parquet has both ends.".to_owned(),
     ];
     lines.map(|line| style.dim(&line) + "\n").concat()
 }

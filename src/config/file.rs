@@ -18,6 +18,7 @@ use crate::config::behaviour::ClusterSection;
 use crate::config::behaviour::FeedbackSection;
 use crate::config::behaviour::MarketStatesSection;
 use crate::config::behaviour::SubnetSection;
+use crate::config::measures::MeasuresSection;
 use crate::config::policies::ExitSection;
 use crate::config::policies::PolicySection;
 use crate::config::revenue::RevenueSection;
@@ -36,6 +37,7 @@ pub(super) const EMBEDDED: &str = "embedded";
 #[serde(deny_unknown_fields)]
 pub(super) struct ScenarioFile {
     pub run: RunSection,
+    pub measures: MeasuresSection,
     pub input: InputSection,
     pub chain: ChainSection,
     pub protocol: ProtocolSection,

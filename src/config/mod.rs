@@ -14,6 +14,7 @@ mod behaviour;
 mod checks;
 pub mod file;
 pub mod layers;
+mod measures;
 mod policies;
 mod revenue;
 mod rules;

@@ -21,6 +21,7 @@ use crate::config::file::ScenarioFile;
 use crate::config::layers::Content;
 use crate::config::layers::Layer;
 use crate::config::layers::merge;
+use crate::config::measures::measure_settings;
 use crate::config::policies;
 use crate::config::revenue::revenue;
 use crate::config::rules::name_rules;
@@ -44,6 +45,7 @@ use crate::portfolio::position::Book;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::state::ChainState;
 use crate::protocol::upgrades::Change;
+use crate::risk::further::MeasureSettings;
 use crate::units::BLOCKS_PER_DAY;
 
 /// Longest horizon (days): ten years.
@@ -109,6 +111,8 @@ pub struct Scenario {
     pub confidence: Vec<f64>,
     /// Probabilities of reported quantiles, ascending, above 0 and below 1.
     pub quantile_probabilities: Vec<f64>,
+    /// Further measures of books.
+    pub measures: MeasureSettings,
     /// The first so many paths write their events.
     pub event_paths: u64,
     /// The first so many paths write their state after every step.
@@ -309,6 +313,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
     }
     let quantile_probabilities =
         checks.levels("run.quantile_probabilities", &file.run.quantile_probabilities, 0.0, 1.0)?;
+    let measures = measure_settings(checks)?;
     let seed = checked!(checks.whole(run.seed, 0, i64::MAX as u64));
     let paths = checked!(checks.whole(run.paths, 1, u32::MAX.into()));
     let event_paths = checked!(checks.whole(run.event_paths, 0, u32::MAX.into()));
@@ -334,6 +339,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
         report_horizons,
         confidence,
         quantile_probabilities,
+        measures,
         event_paths,
         sample_paths,
         protocol,
@@ -526,6 +532,7 @@ mod tests {
             "[run]\nhorizon_days = 89",
             "[run]\nblocks_per_step = 3600",
             "[run]\nconfidence = [0.9]",
+            "[measures]\nruin_fraction = 0.4",
             "[input]\ndefault_take = 0.1",
             "[chain]\ntao_usd = 221",
             "[protocol]\nshare_rule = \"E2\"",

@@ -129,7 +129,13 @@ pub static SUMMARY: FileSchema = FileSchema {
                 exact. With run.parameter_uncertainty, at the last horizon also mean_pnl_parameter_error, \
                 loss_probability_parameter_error, value_at_risk_parameter_error, expected_shortfall_parameter_error \
                 (standard deviation of the measure over the law of the parameters, were there paths without end) and \
-                parameter_variance_share (fraction of the variance of P&L)",
+                parameter_variance_share (fraction of the variance of P&L). spectral_risk (losses weighted by rank, \
+                exponential spectrum; the histogram's 0.4 % of the weighted sizes at most) and entropic_risk at an \
+                aversion; sharpe_ratio, sortino_ratio, omega_ratio of the P&L over the horizon, not annualised; \
+                return_level (loss exceeded once in so many horizons); drawdown_at_risk and \
+                conditional_drawdown_at_risk (quantile of the maximum drawdown and mean beyond it, exact); \
+                time_under_water_mean and time_under_water_quantile (days of the longest spell below a former peak); \
+                probability_of_ruin (P&L at spot in TAO ever below minus a fraction of the opening value)",
         ),
         column("currency", Kind::Text, "TAO or USD; says nothing for deregistered_holdings"),
         column(
@@ -138,8 +144,13 @@ pub static SUMMARY: FileSchema = FileSchema {
             "mark (holdings at spot), liquidation (sold through the pools at once) or exit (sold over days, with [exit]); \
                 drawdowns are of the mark value",
         ),
-        number("level", "confidence of value_at_risk and expected_shortfall, probability of a quantile")
-            .null("for measures without a level"),
+        number(
+            "level",
+            "confidence of value_at_risk, expected_shortfall and the drawdowns at risk, probability of a quantile, \
+                aversion of spectral_risk and entropic_risk, period of return_level (horizons), fraction of \
+                probability_of_ruin",
+        )
+        .null("for measures without a level"),
         number("horizon_days", "days from the start; 0 for opening_value"),
         number("value", "the estimate"),
         number(

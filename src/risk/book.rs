@@ -6,6 +6,12 @@ use crate::engine::record::PathRow;
 use crate::risk::clusters::ClusterSample;
 use crate::risk::clusters::Clusters;
 use crate::risk::estimate::Estimate;
+use crate::risk::further::Finding;
+use crate::risk::further::FurtherPnl;
+use crate::risk::further::FurtherWay;
+use crate::risk::further::KeptPnl;
+use crate::risk::further::MeasureSettings;
+use crate::risk::further::WaySamples;
 use crate::risk::histogram::Buckets;
 use crate::risk::histogram::Histogram;
 use crate::risk::moments::Moments;
@@ -49,11 +55,33 @@ pub enum Measure {
     ExpectedShortfallParameterError,
     /// Share of the variance of P&L that the parameters make.
     ParameterVarianceShare,
+    /// Mean of losses weighted by rank, at an aversion ([`crate::risk::spectral`]).
+    SpectralRisk,
+    /// Certainty equivalent of the loss under exponential utility, at an aversion ([`crate::risk::entropic`]).
+    EntropicRisk,
+    /// Mean of P&L over its standard deviation, over the horizon ([`crate::risk::performance`]).
+    SharpeRatio,
+    /// Mean of P&L over the root of the mean square of losses.
+    SortinoRatio,
+    /// Mean gain over mean loss.
+    OmegaRatio,
+    /// Loss exceeded once in a number of horizons, the return period.
+    ReturnLevel,
+    /// Maximum drawdown exceeded with probability 1 - level.
+    DrawdownAtRisk,
+    /// Mean of the worst 1 - level share of maximum drawdowns.
+    ConditionalDrawdownAtRisk,
+    /// Mean of the longest time (days) below a former peak.
+    TimeUnderWaterMean,
+    /// Its quantile at the level.
+    TimeUnderWaterQuantile,
+    /// Probability that P&L (TAO, at spot) falls below minus a fraction of the opening value, on any day up to the horizon.
+    ProbabilityOfRuin,
 }
 
 impl Measure {
     /// All measures, in the order of files.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 26] = [
         Self::OpeningValue,
         Self::MeanPnl,
         Self::SdPnl,
@@ -69,6 +97,17 @@ impl Measure {
         Self::ValueAtRiskParameterError,
         Self::ExpectedShortfallParameterError,
         Self::ParameterVarianceShare,
+        Self::SpectralRisk,
+        Self::EntropicRisk,
+        Self::SharpeRatio,
+        Self::SortinoRatio,
+        Self::OmegaRatio,
+        Self::ReturnLevel,
+        Self::DrawdownAtRisk,
+        Self::ConditionalDrawdownAtRisk,
+        Self::TimeUnderWaterMean,
+        Self::TimeUnderWaterQuantile,
+        Self::ProbabilityOfRuin,
     ];
 
     /// Name in files.
@@ -89,6 +128,17 @@ impl Measure {
             Self::ValueAtRiskParameterError => "value_at_risk_parameter_error",
             Self::ExpectedShortfallParameterError => "expected_shortfall_parameter_error",
             Self::ParameterVarianceShare => "parameter_variance_share",
+            Self::SpectralRisk => "spectral_risk",
+            Self::EntropicRisk => "entropic_risk",
+            Self::SharpeRatio => "sharpe_ratio",
+            Self::SortinoRatio => "sortino_ratio",
+            Self::OmegaRatio => "omega_ratio",
+            Self::ReturnLevel => "return_level",
+            Self::DrawdownAtRisk => "drawdown_at_risk",
+            Self::ConditionalDrawdownAtRisk => "conditional_drawdown_at_risk",
+            Self::TimeUnderWaterMean => "time_under_water_mean",
+            Self::TimeUnderWaterQuantile => "time_under_water_quantile",
+            Self::ProbabilityOfRuin => "probability_of_ruin",
         }
     }
 }
@@ -158,7 +208,7 @@ pub struct SummaryRow {
     pub currency: Currency,
     /// Valued how; mark for drawdowns and counts.
     pub basis: Basis,
-    /// Confidence or quantile level, of the measures that have one.
+    /// Confidence or quantile level, aversion, return period or fraction, of the measures that have one.
     pub level: Option<f64>,
     /// Days from the start.
     pub horizon_days: f64,
@@ -200,6 +250,7 @@ pub struct BookStatistics {
     books: Vec<BookOpening>,
     horizons_days: Vec<f64>,
     confidence: Vec<f64>,
+    further: Option<MeasureSettings>,
     paths: u64,
     /// Indexed `book * horizons + horizon`.
     cells: Vec<Cell>,
@@ -220,9 +271,26 @@ impl BookStatistics {
             books: books.to_vec(),
             horizons_days: horizons_days.to_vec(),
             confidence: confidence.to_vec(),
+            further: None,
             paths,
             cells,
         }
+    }
+
+    /// The same with the further measures of `settings`, before anything is counted.
+    pub fn with_further(mut self, settings: MeasureSettings) -> Self {
+        let confidence_min = self.confidence.iter().copied().fold(1.0 - 1e-9, f64::min);
+        let tail_from = confidence_min.min(settings.confidence_min());
+        for (cells, book) in self.cells.chunks_mut(self.horizons_days.len()).zip(&self.books) {
+            for cell in cells {
+                cell.way = Some(FurtherWay::new(&settings, book.mark_tao, self.paths, confidence_min));
+                for (statistics, (_, currency)) in cell.pnl.iter_mut().zip(PNL_KINDS) {
+                    statistics.tail = WorstTail::new(self.paths, tail_from);
+                    statistics.further = Some(FurtherPnl::new(&settings, book.value(Basis::Mark, currency)));
+                }
+            }
+        }
+        Self { further: Some(settings), ..self }
     }
 
     /// The same for paths of which each `replicate_paths` share parameters drawn for them: errors are those of replicates, and
@@ -256,11 +324,20 @@ impl BookStatistics {
             for (index, &horizon_days) in self.horizons_days.iter().enumerate() {
                 let cell = cells.next().expect("a cell for every book and horizon");
                 let is_last = index + 1 == self.horizons_days.len();
-                cell.finish(&self.confidence, is_last, RowWriter { book: &book.name, horizon_days, rows: &mut rows });
+                let wanted = Wanted { confidence: &self.confidence, further: self.further.as_ref(), is_last };
+                cell.finish(&wanted, RowWriter { book: &book.name, horizon_days, rows: &mut rows });
             }
         }
         rows
     }
+}
+
+/// What rows a cell is to leave.
+struct Wanted<'a> {
+    confidence: &'a [f64],
+    further: Option<&'a MeasureSettings>,
+    /// Whether this is the last horizon.
+    is_last: bool,
 }
 
 /// Statistics of one book at one horizon.
@@ -270,6 +347,7 @@ struct Cell {
     drawdown: Moments,
     drawdown_histogram: Histogram,
     deregistered: Moments,
+    way: Option<FurtherWay>,
     clusters: Option<CellClusters>,
 }
 
@@ -279,12 +357,30 @@ struct CellClusters {
     pnl: [Clusters; 6],
     drawdown: Clusters,
     deregistered: Clusters,
+    under_water: Clusters,
+    lowest_pnl: Clusters,
+}
+
+/// The same, ready for errors.
+struct CellSamples {
+    pnl: [ClusterSample; 6],
+    drawdown: ClusterSample,
+    deregistered: ClusterSample,
+    under_water: ClusterSample,
+    lowest_pnl: ClusterSample,
+}
+
+impl CellSamples {
+    fn of_way(&self) -> WaySamples<'_> {
+        WaySamples { drawdown: &self.drawdown, under_water: &self.under_water, lowest_pnl: &self.lowest_pnl }
+    }
 }
 
 impl CellClusters {
     fn new(replicate_paths: u64) -> Self {
         let empty = || Clusters::new(replicate_paths);
-        Self { pnl: PNL_KINDS.map(|_| empty()), drawdown: empty(), deregistered: empty() }
+        let pnl = PNL_KINDS.map(|_| empty());
+        Self { pnl, drawdown: empty(), deregistered: empty(), under_water: empty(), lowest_pnl: empty() }
     }
 
     fn push(&mut self, row: &PathRow) {
@@ -293,6 +389,18 @@ impl CellClusters {
         }
         self.drawdown.push(row.path, row.max_drawdown);
         self.deregistered.push(row.path, f64::from(row.deregistered_holdings));
+        self.under_water.push(row.path, row.longest_under_water_days);
+        self.lowest_pnl.push(row.path, row.lowest_pnl_tao);
+    }
+
+    fn into_samples(self) -> CellSamples {
+        CellSamples {
+            pnl: self.pnl.map(Clusters::into_sample),
+            drawdown: self.drawdown.into_sample(),
+            deregistered: self.deregistered.into_sample(),
+            under_water: self.under_water.into_sample(),
+            lowest_pnl: self.lowest_pnl.into_sample(),
+        }
     }
 }
 
@@ -310,6 +418,7 @@ impl Cell {
             drawdown: Moments::default(),
             drawdown_histogram: Histogram::new(Buckets::AMOUNT),
             deregistered: Moments::default(),
+            way: None,
             clusters: None,
         }
     }
@@ -321,28 +430,28 @@ impl Cell {
         if let Some(clusters) = &mut self.clusters {
             clusters.push(row);
         }
+        if let Some(way) = &mut self.way {
+            way.push(row);
+        }
         self.drawdown.push(row.max_drawdown);
         self.drawdown_histogram.push(row.max_drawdown);
         self.deregistered.push(f64::from(row.deregistered_holdings));
     }
 
-    fn finish(self, confidence: &[f64], is_last: bool, mut rows: RowWriter) {
-        let (pnl, drawdown, deregistered) = match self.clusters {
-            None => ([None, None, None, None, None, None], None, None),
-            Some(clusters) => {
-                let sample = |clusters: Clusters| Some(clusters.into_sample());
-                (clusters.pnl.map(sample), sample(clusters.drawdown), sample(clusters.deregistered))
+    fn finish(self, wanted: &Wanted, mut rows: RowWriter) {
+        let samples = self.clusters.map(CellClusters::into_samples);
+        let kinds = self.pnl.into_iter().zip(PNL_KINDS).enumerate();
+        for (index, (statistics, kind)) in kinds.filter(|(_, (statistics, _))| statistics.moments.samples() > 0) {
+            let sample = samples.as_ref().map(|samples| &samples.pnl[index]);
+            let further = statistics.finish(wanted, kind, sample, &mut rows);
+            if let Some(sample) = sample.filter(|_| wanted.is_last) {
+                push_parameter_errors(sample, wanted.confidence, kind, &mut rows);
             }
-        };
-        let kinds = self.pnl.into_iter().zip(PNL_KINDS).zip(&pnl);
-        for ((statistics, kind), sample) in kinds.filter(|((statistics, _), _)| statistics.moments.samples() > 0) {
-            statistics.finish(confidence, kind, sample.as_ref(), &mut rows);
-            if let Some(sample) = sample.as_ref().filter(|_| is_last) {
-                push_parameter_errors(sample, confidence, kind, &mut rows);
-            }
+            rows.extend(kind, further);
         }
         let kind = (Basis::Mark, Currency::Tao);
-        let (drawdown, deregistered) = (drawdown.as_ref(), deregistered.as_ref());
+        let drawdown = samples.as_ref().map(|samples| &samples.drawdown);
+        let deregistered = samples.as_ref().map(|samples| &samples.deregistered);
         rows.push(Measure::MaxDrawdownMean, kind, None, corrected(drawdown, self.drawdown.mean(), ClusterSample::mean));
         let quantile = corrected(drawdown, self.drawdown_histogram.quantile(DRAWDOWN_QUANTILE), |sample, plain| {
             sample.quantile(plain, DRAWDOWN_QUANTILE)
@@ -350,6 +459,9 @@ impl Cell {
         rows.push(Measure::MaxDrawdownQuantile, kind, Some(DRAWDOWN_QUANTILE), quantile);
         let mean = corrected(deregistered, self.deregistered.mean(), ClusterSample::mean);
         rows.push(Measure::DeregisteredHoldings, kind, None, mean);
+        if let (Some(way), Some(settings)) = (self.way, wanted.further) {
+            rows.extend(kind, way.finish(settings, wanted.confidence, samples.as_ref().map(CellSamples::of_way)));
+        }
     }
 }
 
@@ -385,6 +497,7 @@ struct PnlStatistics {
     losses: u64,
     tail: WorstTail,
     histogram: Histogram,
+    further: Option<FurtherPnl>,
 }
 
 impl PnlStatistics {
@@ -394,6 +507,7 @@ impl PnlStatistics {
             losses: 0,
             tail: WorstTail::new(paths, confidence_min),
             histogram: Histogram::new(Buckets::AMOUNT),
+            further: None,
         }
     }
 
@@ -402,10 +516,19 @@ impl PnlStatistics {
         self.losses += u64::from(pnl < 0.0);
         self.tail.push(-pnl);
         self.histogram.push(pnl);
+        if let Some(further) = &mut self.further {
+            further.push(pnl);
+        }
     }
 
-    /// Leaves the rows of this P&L; errors are those of `sample` where there is one.
-    fn finish(self, confidence: &[f64], kind: (Basis, Currency), sample: Option<&ClusterSample>, rows: &mut RowWriter) {
+    /// Leaves the rows of this P&L and returns its further measures; errors are those of `sample` where there is one.
+    fn finish(
+        self,
+        wanted: &Wanted,
+        kind: (Basis, Currency),
+        sample: Option<&ClusterSample>,
+        rows: &mut RowWriter,
+    ) -> Vec<Finding> {
         let samples = self.moments.samples();
         let probability = (samples > 0).then(|| Estimate::proportion(self.losses, samples));
         let deviation = corrected(sample, self.moments.standard_deviation(), ClusterSample::deviation);
@@ -413,7 +536,7 @@ impl PnlStatistics {
         rows.push(Measure::SdPnl, kind, None, deviation);
         rows.push(Measure::LossProbability, kind, None, corrected(sample, probability, ClusterSample::probability));
         let tail = self.tail.into_sorted();
-        for &level in confidence {
+        for &level in wanted.confidence {
             let plain = tail.value_at_risk(level);
             let value_at_risk = corrected(sample, plain, |sample, plain| sample.value_at_risk(plain, level));
             let at = plain.map_or(f64::NAN, |estimate| estimate.value);
@@ -428,6 +551,9 @@ impl PnlStatistics {
             let quantile = corrected(sample, plain, |sample, plain| sample.quantile(plain, level));
             rows.push(Measure::PnlQuantile, kind, Some(level), quantile);
         }
+        let kept = KeptPnl { moments: &self.moments, histogram: &self.histogram, tail: &tail, sample };
+        let further = self.further.as_ref().zip(wanted.further);
+        further.map_or_else(Vec::new, |(further, settings)| further.finish(settings, &kept))
     }
 }
 
@@ -451,6 +577,12 @@ impl RowWriter<'_> {
             estimate,
         };
         self.rows.extend(estimate.map(row));
+    }
+
+    fn extend(&mut self, kind: (Basis, Currency), found: Vec<Finding>) {
+        for (measure, level, estimate) in found {
+            self.push(measure, kind, level, estimate);
+        }
     }
 }
 

@@ -91,6 +91,11 @@ impl ClusterSample {
         Estimate::normal(plain.value, self.error(|x| x), plain.samples)
     }
 
+    /// The same of any measure, by the influence of each outcome on it.
+    pub fn influenced(&self, plain: Estimate, influence: impl Fn(f64) -> f64) -> Estimate {
+        Estimate::normal(plain.value, self.error(influence), plain.samples)
+    }
+
     /// The same of a standard deviation.
     pub fn deviation(&self, plain: Estimate) -> Estimate {
         let mean = self.average(|x| x);
@@ -101,7 +106,12 @@ impl ClusterSample {
 
     /// The same of the probability of an outcome below 0.
     pub fn probability(&self, plain: Estimate) -> Estimate {
-        let error = self.error(is_loss);
+        self.probability_below(plain, 0.0)
+    }
+
+    /// The same of the probability of an outcome below `bound`.
+    pub fn probability_below(&self, plain: Estimate, bound: f64) -> Estimate {
+        let error = self.error(|x| if x < bound { 1.0 } else { 0.0 });
         plain.dependent(error * error)
     }
 

@@ -106,18 +106,40 @@ impl Histogram {
         self.samples += 1;
     }
 
+    /// Values counted.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// The middle of each bucket that holds values, ascending, and how many it holds; of an outer bucket the finite edge.
+    pub fn filled(&self) -> impl Iterator<Item = (f64, u32)> {
+        let filled = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        filled.map(|(position, &count)| (middle(self.edges(position)), count))
+    }
+
     /// The quantile at `level`: the middle of the bucket of rank `ceil(n * level)`, in an interval of ranks widened
     /// to bucket edges. `None` without values.
     pub fn quantile(&self, level: f64) -> Option<Estimate> {
-        quantile_of_counts(&self.counts, self.samples, level, &Ranks::default(), |position| {
-            let middle = self.buckets.len();
-            if position < middle {
-                let (low, high) = self.buckets.edges(middle - 1 - position);
-                (-high, -low)
-            } else {
-                self.buckets.edges(position - middle)
-            }
-        })
+        quantile_of_counts(&self.counts, self.samples, level, &Ranks::default(), |position| self.edges(position))
+    }
+
+    fn edges(&self, position: usize) -> (f64, f64) {
+        let first_positive = self.buckets.len();
+        if position < first_positive {
+            let (low, high) = self.buckets.edges(first_positive - 1 - position);
+            (-high, -low)
+        } else {
+            self.buckets.edges(position - first_positive)
+        }
+    }
+}
+
+/// The middle between two edges, or the one that is finite.
+fn middle((low, high): (f64, f64)) -> f64 {
+    match (low.is_finite(), high.is_finite()) {
+        (true, true) => 0.5 * (low + high),
+        (true, false) => low,
+        _ => high,
     }
 }
 
@@ -152,12 +174,7 @@ fn quantile_of_counts(
         return None;
     }
     let (low_rank, high_rank) = ranks.interval(samples, level);
-    let (low, high) = edges(position_of_rank(counts, quantile_rank(samples, level)));
-    let value = match (low.is_finite(), high.is_finite()) {
-        (true, true) => 0.5 * (low + high),
-        (true, false) => low,
-        _ => high,
-    };
+    let value = middle(edges(position_of_rank(counts, quantile_rank(samples, level))));
     let ci_low = if low_rank == 0 { f64::NEG_INFINITY } else { edges(position_of_rank(counts, low_rank)).0 };
     let ci_high = if high_rank > samples { f64::INFINITY } else { edges(position_of_rank(counts, high_rank)).1 };
     Some(Estimate::between(value, ci_low, ci_high, samples))

@@ -5,7 +5,10 @@
 //! | mean, standard deviation | [`moments`] | sample variance; delta method with the fourth moment |
 //! | probability | [`estimate`] | Wilson interval; an exact one-sided bound at zero or all hits |
 //! | value at risk | [`tail`]: exact order statistic | exact binomial ranks |
-//! | expected shortfall | [`tail`]: exact tail mean | asymptotic variance |
+//! | expected shortfall | [`tail`]: exact tail mean | asymptotic variance; interval freed of skewness |
+//! | spectral, entropic risk | [`spectral`], [`entropic`] | influence function, delta method; the same interval |
+//! | Sharpe, Sortino, Omega | [`performance`] | delta method with joint moments |
+//! | drawdown at risk, conditional or not; time under water; ruin; return level | [`further`] | as value at risk, shortfall, mean, probability |
 //! | quantile of P&L, drawdown, price, share | [`histogram`]: stated relative error | ranks, widened to bucket edges |
 //! | revenue, buybacks, their ratio to miner emission | [`revenue`] | sample variance; delta method for ratios |
 //! | hazard | [`subnet`]: deaths over exposure | Poisson |
@@ -22,13 +25,17 @@
 pub mod book;
 pub mod clusters;
 pub mod convergence;
+pub mod entropic;
 pub mod estimate;
+pub mod further;
 pub mod histogram;
 pub mod moments;
 pub mod paired;
+pub mod performance;
 pub mod recorder;
 pub mod replay;
 pub mod revenue;
+pub mod spectral;
 pub mod subnet;
 pub mod tail;
 

@@ -1,6 +1,7 @@
 //! Mean and standard deviation of a stream, with their errors, in one pass.
 
 use crate::risk::estimate::Estimate;
+use crate::risk::estimate::Shape;
 
 /// Central moments up to the fourth, updated one value at a time.
 ///
@@ -29,6 +30,21 @@ impl Moments {
             term * step * step * (n * n - 3.0 * n + 3.0) + 6.0 * step * step * self.sum2 - 4.0 * step * self.sum3;
         self.sum3 += term * step * (n - 2.0) - 3.0 * step * self.sum2;
         self.sum2 += term;
+    }
+
+    /// Multiplies all values pushed so far by `factor`.
+    pub fn scale(&mut self, factor: f64) {
+        let square = factor * factor;
+        self.mean *= factor;
+        self.sum2 *= square;
+        self.sum3 *= square * factor;
+        self.sum4 *= square * square;
+    }
+
+    /// Skewness and kurtosis of the values; not numbers where they are all equal.
+    pub fn shape(&self) -> Shape {
+        let n = self.samples as f64;
+        Shape::of_moments(self.sum2 / n, self.sum3 / n, self.sum4 / n)
     }
 
     /// Values pushed.
@@ -82,6 +98,19 @@ mod tests {
         assert!((built.variance() / variance - 1.0).abs() < 1e-9);
         assert!((built.sum4 / central(4) - 1.0).abs() < 1e-6);
         assert!((built.mean().unwrap().standard_error - (variance / n).sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn scaled_values_and_their_shape() {
+        let values: Vec<f64> = (0..100).map(|i| f64::from(i * i % 37)).collect();
+        let mut scaled = moments(&values);
+        scaled.scale(0.5);
+        let halves = moments(&values.iter().map(|value| 0.5 * value).collect::<Vec<_>>());
+        assert!((scaled.sum4 / halves.sum4 - 1.0).abs() < 1e-12 && (scaled.sum3 - halves.sum3).abs() < 1e-6);
+        assert_eq!(scaled.mean(), halves.mean());
+        // 0 and 1 with shares 3/4 and 1/4: third moment 3/32, fourth 21/256, variance 3/16.
+        let shape = moments(&[0.0, 1.0, 0.0, 0.0]).shape();
+        assert!((shape.skewness - 2.0 / 3.0_f64.sqrt()).abs() < 1e-12 && (shape.kurtosis - 7.0 / 3.0).abs() < 1e-12);
     }
 
     #[test]

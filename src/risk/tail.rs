@@ -4,8 +4,29 @@
 //! each. At a confidence of 95 % that is 0.042 MB per measure at 1e5 samples and 0.416 MB at 1e6, so one book with
 //! two bases, two currencies and four horizons grows by 6.0 MB from 1e5 to 1e6 paths. Pages are touched only as
 //! losses arrive.
+//!
+//! The interval of expected shortfall ([`SortedTail::expected_shortfall`]) is freed of the skewness of the tail. A plain one,
+//! `+- 1.96 se`, misses the truth above it most of the time: where the sample lacks its rare large losses, value and error are
+//! both too small. Coverage of 95 % intervals in per cent, plain and as built, over 10,000 replications (3,000 at n = 1e5), and
+//! of the latter in how many the truth lies below and above:
+//!
+//! | law | level | n = 1e3 | n = 1e4 | n = 1e5 |
+//! |---|---|---|---|---|
+//! | normal | 0.95 | 93.7, 95.9 (2.7, 1.4) | 94.8, 95.0 (2.6, 2.3) | 95.0, 95.0 (2.4, 2.6) |
+//! | | 0.99 | 89.9, 98.0 (1.8, 0.3) | 94.3, 95.5 (2.7, 1.9) | 94.7, 95.0 (3.0, 2.0) |
+//! | t5 | 0.95 | 92.8, 96.1 (1.7, 2.2) | 94.6, 95.2 (2.2, 2.6) | 94.6, 94.9 (2.6, 2.6) |
+//! | | 0.99 | 86.5, 98.7 (0.7, 0.6) | 93.2, 95.4 (2.0, 2.5) | 95.2, 95.5 (2.1, 2.3) |
+//! | | 0.999 | | 85.4, 99.0 (0.6, 0.4) | 94.4, 96.0 (1.9, 2.2) |
+//! | t3 | 0.95 | 90.0, 96.0 (0.9, 3.0) | 93.5, 94.8 (1.8, 3.4) | 94.9, 95.2 (2.2, 2.7) |
+//! | | 0.99 | 81.1, 98.7 (0.5, 0.9) | 91.5, 95.4 (1.3, 3.3) | 93.7, 94.8 (1.8, 3.4) |
+//! | | 0.999 | | 80.6, 98.8 (0.4, 0.8) | 91.8, 95.3 (1.2, 3.4) |
+//!
+//! Ten tail losses are too few for either; the interval as built then errs on the wide side. Tried and left out: Johnson's
+//! modified t, which moves the interval and does not widen it (t3, 0.99, n = 1e4: 90.9); Hall's transformation without
+//! Student's quantile (t3: 93.9 to 94.8, t5: 94.2 to 95.4); an interval of the logarithm (t3: 92.4).
 
 use crate::risk::estimate::Estimate;
+use crate::risk::estimate::Shape;
 use crate::risk::estimate::quantile_rank;
 use crate::risk::estimate::quantile_rank_interval;
 
@@ -101,9 +122,9 @@ impl SortedTail {
     /// se^2 = [Var(L | tail) + c (ES - VaR)^2] / (n (1 - c))
     /// ```
     ///
-    /// With fewer than two losses in the tail the error is unknown, hence infinite. `None` without samples.
-    /// Limit: the interval is asymptotic; with heavy tails and few tail losses it covers less than its level
-    /// (`tests/estimators.rs` states by how much).
+    /// That is the error of a mean of the terms `(L - VaR)+ / (1 - c)`, most of them 0: so skewed that the interval is
+    /// [`Estimate::skewed`] (module documentation). With fewer than two losses in the tail the error is unknown, hence infinite.
+    /// `None` without samples.
     /// Source: Acerbi, Tasche (2002), doi:10.1016/S0378-4266(02)00283-2, proposition 4.1; the variance is the delta
     /// method's for `VaR + E(L - VaR)+ / (1 - c)`, as in Chen (2008), doi:10.1093/jjfinec/nbm019, for independent
     /// losses.
@@ -123,13 +144,30 @@ impl SortedTail {
         let variance = (spread + atom * deviation(value_at_risk)) / mass;
         let standard_error =
             if mass < 2.0 { f64::INFINITY } else { ((variance + confidence * excess * excess) / mass).sqrt() };
-        Some(Estimate::normal(value_at_risk + excess, standard_error, self.samples))
+        let shape = shape_of_excesses(beyond.iter().rev().map(|loss| loss - value_at_risk), self.samples, mass);
+        Some(Estimate::skewed(value_at_risk + excess, standard_error, shape, self.samples))
     }
 
     /// The loss of `rank` from the smallest (1) to the largest (`samples`).
     fn order_statistic(&self, rank: u64) -> f64 {
         self.worst[(self.samples - rank) as usize]
     }
+}
+
+/// Shape of the terms `(L - VaR)+ / (1 - c)` of `samples` losses, of which `mass = n (1 - c)` are in the tail.
+fn shape_of_excesses(excesses: impl Iterator<Item = f64> + Clone, samples: u64, mass: f64) -> Shape {
+    let n = samples as f64;
+    let per_share = n / mass;
+    let mean = excesses.clone().sum::<f64>() / mass;
+    let zeros = n - excesses.clone().count() as f64;
+    let about_zero = [mean * mean, -mean * mean * mean, mean * mean * mean * mean];
+    let sums = excesses.fold(about_zero.map(|power| zeros * power), |[second, third, fourth], excess| {
+        let deviation = excess * per_share - mean;
+        let square = deviation * deviation;
+        [second + square, third + square * deviation, fourth + square * square]
+    });
+    let [second, third, fourth] = sums.map(|sum| sum / n);
+    Shape::of_moments(second, third, fourth)
 }
 
 #[cfg(test)]
