@@ -132,7 +132,7 @@ impl Basis {
 }
 
 /// The four P&L columns of a row, in the order of files.
-const PNL_KINDS: [(Basis, Currency); 4] = [
+pub(crate) const PNL_KINDS: [(Basis, Currency); 4] = [
     (Basis::Mark, Currency::Tao),
     (Basis::Liquidation, Currency::Tao),
     (Basis::Mark, Currency::Usd),
@@ -287,7 +287,7 @@ impl CellClusters {
 }
 
 /// P&L in the order of [`PNL_KINDS`].
-fn pnl_values(row: &PathRow) -> [f64; 4] {
+pub(crate) fn pnl_values(row: &PathRow) -> [f64; 4] {
     [row.pnl_mark_tao, row.pnl_liquidation_tao, row.pnl_mark_usd, row.pnl_liquidation_usd]
 }
 
