@@ -42,6 +42,7 @@ use crate::protocol::params::ProtocolParams;
 use crate::protocol::state::ChainState;
 use crate::protocol::upgrades::Change;
 use crate::units::BLOCKS_PER_DAY;
+use crate::units::NetUid;
 use crate::units::SUPPLY_CAP;
 
 /// Longest horizon (days): ten years.
@@ -219,6 +220,11 @@ impl Scenario {
             _ => None,
         });
         taken.chain(limits).fold(self.protocol.subnet_limit, usize::max)
+    }
+
+    /// Sector that a subnet is said to be in.
+    pub fn sector(&self, netuid: NetUid) -> Option<&str> {
+        self.file.subnets.iter().find(|section| section.netuid == i64::from(netuid.0))?.sector.as_deref()
     }
 
     /// Days that a path covers.

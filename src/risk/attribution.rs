@@ -203,7 +203,8 @@ impl AttributionStatistics {
         let BookTails { opening_tao, tails, variants, .. } = &mut self.books[usize::from(row.book)];
         let horizon = usize::from(row.horizon);
         let rates = [self.usd_per_tao, row.tao_usd];
-        let losses = |kind| opening_tao.iter().zip(values).map(move |(&opening, value)| loss(opening, value, kind, rates));
+        let losses =
+            |kind| opening_tao.iter().zip(values).map(move |(&opening, value)| loss(opening, value, kind, rates));
         for ((tail, kind), pnl) in tails[horizon].iter_mut().zip(PNL_KINDS).zip(pnl_values(row)) {
             tail.push(row.path, -pnl, |parts| parts.iter_mut().zip(losses(kind)).for_each(|(part, loss)| *part = loss));
         }
@@ -262,7 +263,8 @@ fn parts(holdings: &[Holding]) -> Vec<Part> {
     for (index, holding) in holdings.iter().enumerate() {
         sectors.entry(holding.sector.as_deref().unwrap_or(NO_SECTOR)).or_default().push(index);
     }
-    let sector = |(name, positions): (&str, _)| Part { kind: PartKind::Sector, id: None, name: name.to_owned(), positions };
+    let sector =
+        |(name, positions): (&str, _)| Part { kind: PartKind::Sector, id: None, name: name.to_owned(), positions };
     holdings.iter().enumerate().map(position).chain(sectors.into_iter().map(sector)).collect()
 }
 

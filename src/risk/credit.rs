@@ -476,7 +476,9 @@ impl<'a> RowWriter<'a> {
     fn push_tail(&mut self, tail: WorstTail, sample: Option<&ClusterSample>, confidence: &[f64]) {
         let tail = tail.into_sorted();
         for &level in confidence {
-            let Some((value, shortfall)) = tail.value_at_risk(level).zip(tail.expected_shortfall(level)) else { continue };
+            let Some((value, shortfall)) = tail.value_at_risk(level).zip(tail.expected_shortfall(level)) else {
+                continue;
+            };
             let (value, shortfall) = sample.map_or((value, shortfall), |sample| {
                 (sample.value_at_risk(value, level), sample.expected_shortfall(shortfall, value.value, level))
             });
@@ -519,7 +521,16 @@ mod tests {
 
     fn settlement(path: u64, position: u16, horizon: u16, mark_tao: f64, paid_tao: f64) -> SettlementRow {
         let block = START + (u64::from(horizon) * 10 + 5) * BLOCKS_PER_DAY;
-        SettlementRow { path, book: 0, position, horizon, block, mark_tao, paid_tao, entrant_lock_tao: 600.0 + path as f64 }
+        SettlementRow {
+            path,
+            book: 0,
+            position,
+            horizon,
+            block,
+            mark_tao,
+            paid_tao,
+            entrant_lock_tao: 600.0 + path as f64,
+        }
     }
 
     fn rows(paths: u64, replicate_paths: u64, settlements: &[SettlementRow]) -> Vec<CreditRow> {
@@ -534,16 +545,16 @@ mod tests {
     }
 
     fn find(rows: &[CreditRow], netuid: Option<u16>, days: f64, measure: CreditMeasure) -> Option<Estimate> {
-        let same = |row: &&CreditRow| {
-            (row.id.map(|id| id.netuid.0), row.horizon_days, row.measure) == (netuid, days, measure)
-        };
+        let same =
+            |row: &&CreditRow| (row.id.map(|id| id.netuid.0), row.horizon_days, row.measure) == (netuid, days, measure);
         rows.iter().find(same).map(|row| row.estimate)
     }
 
     /// Two of ten paths lose the first holding, one of them the second too, later.
     #[test]
     fn hand_made_losses() {
-        let events = [settlement(1, 0, 0, 80.0, 40.0), settlement(7, 0, 0, 40.0, 10.0), settlement(7, 1, 1, 20.0, 25.0)];
+        let events =
+            [settlement(1, 0, 0, 80.0, 40.0), settlement(7, 0, 0, 40.0, 10.0), settlement(7, 1, 1, 20.0, 25.0)];
         let rows = rows(10, 1, &events);
         let value = |netuid, days, measure| find(&rows, netuid, days, measure).unwrap().value;
         let (first, second) = (Some(3), Some(8));
@@ -604,7 +615,9 @@ mod tests {
     fn replicates_that_fail_together_have_larger_errors() {
         let events: Vec<SettlementRow> = (0..20).map(|path| settlement(path, 0, 0, 10.0, 5.0)).collect();
         let [single, joint] = [1, 20].map(|length| rows(400, length, &events));
-        for measure in [CreditMeasure::DeregistrationProbability, CreditMeasure::ExpectedLoss, CreditMeasure::UnexpectedLoss] {
+        for measure in
+            [CreditMeasure::DeregistrationProbability, CreditMeasure::ExpectedLoss, CreditMeasure::UnexpectedLoss]
+        {
             let [single, joint] = [&single, &joint].map(|rows| find(rows, Some(3), 10.0, measure).unwrap());
             assert_eq!(single.value, joint.value);
             assert!(joint.standard_error > 3.0 * single.standard_error, "{measure:?} {single:?} {joint:?}");

@@ -229,7 +229,8 @@ mod tests {
             let (rows, tail) = rows(n, confidence);
             let tail = tail.into_sorted();
             let point = TailPoint::new(&rows, confidence).unwrap();
-            let published = [tail.value_at_risk(confidence), tail.expected_shortfall(confidence)].map(|e| e.unwrap().value);
+            let published =
+                [tail.value_at_risk(confidence), tail.expected_shortfall(confidence)].map(|e| e.unwrap().value);
             let sampling = Sampling { paths: n, replicate_paths: 1 };
             let [first, second] = [0, 1].map(|part| point.components(|parts| parts[part], sampling));
             for measure in 0..2 {
@@ -248,7 +249,10 @@ mod tests {
         let sampling = Sampling { paths: 20_011, replicate_paths: 1 };
         let [value, shortfall] = TailPoint::new(&rows, 0.95).unwrap().components(|parts| parts[0] + parts[1], sampling);
         let published = tail.expected_shortfall(0.95).unwrap();
-        assert!((shortfall.standard_error / published.standard_error - 1.0).abs() < 1e-3, "{shortfall:?} {published:?}");
+        assert!(
+            (shortfall.standard_error / published.standard_error - 1.0).abs() < 1e-3,
+            "{shortfall:?} {published:?}"
+        );
         let published = tail.value_at_risk(0.95).unwrap();
         assert!((value.standard_error / published.standard_error - 1.0).abs() < 0.03, "{value:?} {published:?}");
     }

@@ -54,7 +54,8 @@ impl EventSums {
 
     /// Sum over replicates of the square of a combination.
     fn square(&self, factors: [f64; FIGURES]) -> f64 {
-        let row = |row: &[f64; FIGURES]| row.iter().zip(factors).fold(0.0, |sum, (product, factor)| sum + product * factor);
+        let row =
+            |row: &[f64; FIGURES]| row.iter().zip(factors).fold(0.0, |sum, (product, factor)| sum + product * factor);
         self.products.iter().zip(factors).fold(0.0, |sum, (products, factor)| sum + factor * row(products))
     }
 
@@ -98,7 +99,10 @@ mod tests {
         joint.push(7, [1.0, 4.0, 3.0, 0.0, 0.0, 0.0]);
         single.push(7, [2.0, 6.0, 4.0, 0.0, 0.0, 0.0]);
         assert_eq!(joint.totals(), single.totals());
-        assert_eq!(joint.total_error([0.0, 0.0, 1.0, 0.0, 0.0, 0.0], 10.0), single.total_error([0.0, 0.0, 1.0, 0.0, 0.0, 0.0], 10.0));
+        assert_eq!(
+            joint.total_error([0.0, 0.0, 1.0, 0.0, 0.0, 0.0], 10.0),
+            single.total_error([0.0, 0.0, 1.0, 0.0, 0.0, 0.0], 10.0)
+        );
         assert_eq!(joint.ratio_error(2, 1), f64::INFINITY);
         assert_eq!(EventSums::default().totals(), [0.0; FIGURES]);
     }

@@ -111,7 +111,10 @@ mod tests {
         {
             assert_eq!(removed.value, -total);
             assert!((scaled.value / (SCALE * total) - 1.0).abs() < 1e-12, "{scaled:?} {total}");
-            assert!((scaled.standard_error / (SCALE * removed.standard_error) - 1.0).abs() < 1e-9, "{scaled:?} {removed:?}");
+            assert!(
+                (scaled.standard_error / (SCALE * removed.standard_error) - 1.0).abs() < 1e-9,
+                "{scaled:?} {removed:?}"
+            );
         }
     }
 }

@@ -66,27 +66,53 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::test_support::chain;
-    use crate::protocol::test_support::params;
+    use crate::protocol::state::SubnetState;
+    use crate::protocol::upgrades;
+
+    const BLOCK: u64 = 9_000_000;
+
+    /// Subnets with netuids from 1, by block of registration and moving price.
+    fn chain(subnets: &[(u64, f64)]) -> ChainState {
+        let subnet = |(index, &(registered_at, moving_price)): (usize, &(u64, f64))| SubnetState {
+            registered_at,
+            moving_price,
+            reserve_tao: 100.0,
+            reserve_alpha: 400.0,
+            staked_alpha: 1_600.0,
+            ..SubnetState::empty(NetUid::from_slot(index))
+        };
+        ChainState {
+            block: BLOCK,
+            issuance_tao: 1e7,
+            root_stake_tao: 0.0,
+            last_lock_tao: 0.0,
+            last_lock_block: 0,
+            subnets: subnets.iter().enumerate().map(subnet).collect(),
+        }
+    }
 
     #[test]
     fn ranks_follow_the_order_of_pruning() {
-        let (params, mut chain) = (params(), chain(4));
-        let immunity = params.immunity_period_blocks;
-        let old = chain.block - immunity;
-        for (subnet, (registered_at, moving_price)) in
-            chain.subnets.iter_mut().zip([(old, 0.04), (old - 7_200, 0.02), (old + 2 * BLOCKS_PER_DAY, 0.01), (old, 0.02)])
-        {
-            (subnet.registered_at, subnet.moving_price) = (registered_at, moving_price);
-        }
+        let params = upgrades::current_params();
+        let old = BLOCK - params.immunity_period_blocks;
+        let chain = chain(&[(old, 0.04), (old - 7_200, 0.02), (old + 2 * BLOCKS_PER_DAY, 0.01), (old, 0.02)]);
         let standing = |netuid| Standing::of(&params, &chain, NetUid(netuid)).unwrap();
-        // Among the equal ones the older goes first.
+        // Among the equal ones the older goes first; the third would be before all but for its immunity.
         assert_eq!([1, 2, 3, 4].map(|netuid| standing(netuid).prune_rank), [3, 1, 1, 2]);
         let distances = [1, 2, 3, 4].map(|netuid| standing(netuid).prune_distance);
         assert_eq!(distances, [Some(1.0), Some(0.0), Some(-0.5), Some(0.0)]);
         assert_eq!([1, 2, 3, 4].map(|netuid| standing(netuid).grace_days), [0.0, 0.0, 2.0, 0.0]);
-        let expected = dissolve::subnet_payout_per_alpha(&params, &chain.subnets[0]);
-        assert_eq!(standing(1).payout_tao_per_alpha, expected);
         assert_eq!(Standing::of(&params, &chain, NetUid(9)), None);
+    }
+
+    /// By date of registration the pool's alpha shares the pot or does not: 100 over 1,600, or over 2,000.
+    #[test]
+    fn the_payout_depends_on_the_date_of_registration() {
+        let params = upgrades::current_params();
+        let chain = chain(&[(params.tao_in_refund_block, 0.04), (params.tao_in_refund_block + 1, 0.02)]);
+        let standing = |netuid| Standing::of(&params, &chain, NetUid(netuid)).unwrap();
+        assert_eq!((standing(1).payout_tao_per_alpha, standing(1).sharers), (0.0625, Sharers::StakersProtocol));
+        assert_eq!((standing(2).payout_tao_per_alpha, standing(2).sharers), (0.05, Sharers::StakersProtocolPool));
+        assert_eq!(standing(1).price, 0.25);
     }
 }
