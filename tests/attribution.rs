@@ -127,7 +127,7 @@ fn normal_attribution(rng: &mut SplitMix, paths: u64) -> Vec<AttributionRow> {
 
 /// The estimate of a position or, without one, of the only sector of several positions; at spot in TAO.
 fn find(rows: &[AttributionRow], position: Option<usize>, level: f64, measure: PartMeasure) -> Estimate {
-    let id = position.map(|index| NetUid::from_slot(index));
+    let id = position.map(NetUid::from_slot);
     let same = |row: &&AttributionRow| {
         (row.id.map(|id| id.netuid), row.level, row.measure) == (id, Some(level), measure)
             && (row.basis, row.currency) == (Basis::Mark, Currency::Tao)

@@ -14,7 +14,7 @@
 //! replicates where paths come in them. Without an event, expected and unexpected loss are 0, and their upper ends those of the
 //! probability `p` at the opening value v: `v p` and `v sqrt(p (1 - p))`. Concentration takes losses of holdings for uncorrelated.
 //!
-//! Not modelled: what is left of a payout after the owner's refund, which comes out of TAO that holders do not share.
+//! Not modelled: the refund of the owner of a legacy subnet, in which holders have no part.
 
 use crate::engine::record::SettlementRow;
 use crate::risk::clusters::ClusterSample;

@@ -17,7 +17,7 @@
 //! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
-//! on threads, and memory only on the tails that are kept exactly ([`tail`]) and, with replicates, on the outcomes
+//! on threads, and memory only on the tails that are kept exactly ([`tail`], [`tail_rows`]) and, with replicates, on the outcomes
 //! ([`clusters`]).
 //!
 //! Not modelled: likelihood weights other than 1 (refused, [`book`]); variance reduction.

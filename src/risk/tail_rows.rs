@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn few_losses_are_all_kept() {
-        let mut tail = TailRows::new(3, 0.99, 0);
+        let mut tail = TailRows::new(3, 0.6, 0);
         (0..3).for_each(|path| tail.push(path, path as f64, |_| ()));
         assert_eq!(tail.into_sorted().len(), 3);
         assert_eq!(TailRows::new(5, 0.95, 1).into_sorted().len(), 0);
