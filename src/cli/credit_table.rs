@@ -55,8 +55,8 @@ impl Table<'_> {
             text.push_str(&self.style.dim(&format!(" and {} more\n", holdings.len() - HOLDINGS_LISTED)));
         }
         text.push_str(&self.style.dim(
-            " Exposure: TAO at spot just before; lost: part of it not paid. Now: place in the order of pruning, how far\n \
-             the moving price is above that of the next to go, days of immunity left.\n",
+            " Exposure: TAO at spot just before; lost: part of it not paid. Now: place in the order of pruning, how\n \
+             far the moving price is above that of the next to go, days of immunity left.\n",
         ));
         text + &self.book_text(horizon_days)
     }

@@ -382,7 +382,7 @@ pub static CREDIT: FileSchema = FileSchema {
         )
         .null("for measures without a level"),
         number("value", "the estimate"),
-        number("standard_error", "its standard error; 0 only for what is known at the start"),
+        number("standard_error", "its standard error; 0 only for what is known"),
         number("ci_low", "lower end of the 95 % interval"),
         number(
             "ci_high",

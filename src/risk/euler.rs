@@ -43,7 +43,7 @@ use crate::risk::tail_rows::kernel_reach;
 pub(crate) struct Sampling {
     /// Number of paths.
     pub(crate) paths: u64,
-    /// Paths of a replicate, which share parameters; 1: all are independent. The first and last are taken for whole ones.
+    /// Paths of a replicate, which share parameters; 1: all are independent. Path 0 is the first of one.
     pub(crate) replicate_paths: u64,
 }
 
@@ -51,23 +51,29 @@ impl Sampling {
     /// Standard error of the mean over all paths of influences, 0 on those not given; each path at most once.
     ///
     /// ```text
-    /// se^2 = R / (R - 1) (sum of S_r^2 - (sum of S_r)^2 / R) / n^2    S_r the sum of replicate r, of R
+    /// se^2 = R / (R - 1) sum over r of (S_r - n_r m)^2 / n^2    S_r: sum over the n_r paths of replicate r, of R; m: mean
     /// ```
     pub(crate) fn error(&self, influences: impl Iterator<Item = (u32, f64)>) -> f64 {
+        let (n, length) = (self.paths as f64, self.replicate_paths as f64);
         let replicates = self.paths.div_ceil(self.replicate_paths);
-        let (sum, squares) = if self.replicate_paths == 1 {
-            influences.fold((0.0, 0.0), |(sum, squares), (_, h)| (sum + h, squares + h * h))
-        } else {
-            let mut sums = BTreeMap::new();
-            influences.for_each(|(path, h)| *sums.entry(u64::from(path) / self.replicate_paths).or_insert(0.0) += h);
-            sums.values().fold((0.0, 0.0), |(sum, squares), s| (sum + s, squares + s * s))
-        };
-        let count = replicates as f64;
         if replicates < 2 {
             return f64::INFINITY;
         }
-        let variance: f64 = count / (count - 1.0) * (squares - sum * sum / count);
-        variance.max(0.0).sqrt() / self.paths as f64
+        let (mut sum, mut squares, mut in_last) = (0.0, 0.0, 0.0);
+        if self.replicate_paths == 1 {
+            influences.for_each(|(_, h)| (sum, squares) = (sum + h, squares + h * h));
+        } else {
+            let mut sums = BTreeMap::new();
+            influences.for_each(|(path, h)| *sums.entry(u64::from(path) / self.replicate_paths).or_insert(0.0) += h);
+            sums.values().for_each(|s| (sum, squares) = (sum + s, squares + s * s));
+            in_last = sums.get(&(replicates - 1)).copied().unwrap_or(0.0);
+        }
+        // All replicates have as many paths, but for the last, which may have fewer.
+        let (count, mean, missing) = (replicates as f64, sum / n, replicates as f64 * length - n);
+        let products = length * sum - missing * in_last;
+        let lengths = count * length * length - missing * (2.0 * length - missing);
+        let variance: f64 = count / (count - 1.0) * (squares - 2.0 * mean * products + mean * mean * lengths);
+        variance.max(0.0).sqrt() / n
     }
 }
 
@@ -275,6 +281,12 @@ mod tests {
         let squares = 10.0 * (2.0 * 1.5_f64.powi(2) + 2.0 * 0.25);
         assert!((plain.error(influences()) - (100.0 / 99.0 * squares).sqrt() / 100.0).abs() < 1e-12);
         assert!((joint.error(influences()) - (10.0 / 9.0 * 10.0 * squares).sqrt() / 100.0).abs() < 1e-12);
+        // 40 paths, of which 10 are missing in the last of two: -25 and 25 are sums over 30 and 10 of mean 0.
+        let uneven = Sampling { paths: 40, replicate_paths: 30 };
+        let ends = [(3, -25.0), (39, 25.0)];
+        assert!((uneven.error(ends.into_iter()) - (2.0_f64 * 1_250.0).sqrt() / 40.0).abs() < 1e-12);
+        // Of mean 1/4, so that 7.5 and 2.5 are expected of 0 and 10.
+        assert!((uneven.error([(39, 10.0)].into_iter()) - (2.0_f64 * 2.0 * 7.5 * 7.5).sqrt() / 40.0).abs() < 1e-12);
         assert_eq!(Sampling { paths: 100, replicate_paths: 100 }.error(influences()), f64::INFINITY);
     }
 }

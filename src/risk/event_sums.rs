@@ -10,7 +10,7 @@ pub(crate) const FIGURES: usize = 6;
 /// error of T_i / T_j = x:  se^2 = C / (C - 1) sum of (V_ri - x V_rj)^2 / T_j^2    C: replicates with an event
 /// ```
 ///
-/// Where paths are independent, each is a replicate of its own.
+/// Where paths are independent, each is a replicate of its own. All replicates are taken to be of the same length.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EventSums {
     replicate: u64,
