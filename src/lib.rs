@@ -69,6 +69,7 @@
 //! | What the errors of the parameters do to results, and to their errors | [`risk::uncertainty`], [`risk::clusters`] |
 //! | Forecasts of the past against what came | [`calibration::backtest`], [`calibration::verdict`] |
 //! | The estimator behind a number, and its error | [`risk`] |
+//! | What a position or sector adds to risk; deregistration as credit | [`risk::attribution`], [`risk::credit`] |
 //! | One path again, step by step or block by block | [`risk::replay`], [`engine::unfold`] |
 //! | A column of a result file | [`output::schema`] |
 //! | A draw and its address | [`rng`] |
@@ -85,7 +86,8 @@
 //! 4. A [`engine::recorder::Recorder`] watches: [`risk::recorder::RunRecorder`] keeps P&L rows
 //!    ([`portfolio::tracker::BookTracker`]), events, samples and integer counts.
 //! 5. Finished batches are consumed in path order by [`output::writer::ResultWriter`] and by the statistics
-//!    ([`risk::book::BookStatistics`], [`risk::subnet::SubnetStatistics`]). Memory does not grow with the number of paths.
+//!    ([`risk::book::BookStatistics`], [`risk::attribution::AttributionStatistics`], [`risk::credit::CreditStatistics`],
+//!    [`risk::subnet::SubnetStatistics`]). Memory does not grow with the number of paths.
 //! 6. Summaries and [`output::manifest::Manifest`] are written and everything is renamed into place, the manifest last:
 //!    a directory with a manifest is a finished run.
 //!

@@ -28,7 +28,9 @@ use taorisk::output::hash::hash_run;
 use taorisk::output::manifest::Manifest;
 use taorisk::output::manifest::Runtime;
 use taorisk::output::parquet::Identity;
+use taorisk::output::read::read_attribution;
 use taorisk::output::read::read_batches;
+use taorisk::output::read::read_credit;
 use taorisk::output::read::read_deregistration_risk;
 use taorisk::output::read::read_summary;
 use taorisk::output::run_dir::RunDirectory;
@@ -43,9 +45,17 @@ use taorisk::output::schema::SUMMARY;
 use taorisk::output::writer::Labels;
 use taorisk::output::writer::ResultWriter;
 use taorisk::output::writer::RowBlock;
+use taorisk::risk::attribution::AttributionRow;
+use taorisk::risk::attribution::PartKind;
+use taorisk::risk::attribution::PartMeasure;
+use taorisk::risk::book::Basis;
 use taorisk::risk::book::BookOpening;
 use taorisk::risk::book::BookStatistics;
+use taorisk::risk::book::Currency;
 use taorisk::risk::book::SummaryRow;
+use taorisk::risk::credit::CreditMeasure;
+use taorisk::risk::credit::CreditRow;
+use taorisk::risk::estimate::Estimate;
 use taorisk::risk::histogram::Metric;
 use taorisk::risk::histogram::SubnetCube;
 use taorisk::risk::subnet::QuantileRow;
@@ -155,6 +165,45 @@ fn subnets(paths: u64) -> (Vec<SubnetRow>, Vec<QuantileRow>) {
     statistics.finish(&cube)
 }
 
+/// A row of every measure, of a position and of a sector in turn.
+fn attribution() -> Vec<AttributionRow> {
+    let row = |(index, measure): (usize, PartMeasure)| {
+        let is_position = index % 2 == 0;
+        AttributionRow {
+            book: "désk".into(),
+            kind: if is_position { PartKind::Position } else { PartKind::Sector },
+            id: is_position.then_some(SubnetId { netuid: NetUid(3), registered_at: 5_000_000 }),
+            name: "compute".into(),
+            basis: Basis::Liquidation,
+            currency: Currency::Usd,
+            level: (index > 0).then_some(0.95),
+            horizon_days: 30.0,
+            measure,
+            estimate: Estimate::normal(12.5 * index as f64, f64::INFINITY, 100),
+            share: is_position.then_some(0.25),
+        }
+    };
+    PartMeasure::ALL.into_iter().enumerate().map(row).collect()
+}
+
+/// A row of every measure, of a holding and of the book in turn.
+fn credit() -> Vec<CreditRow> {
+    let row = |(index, measure): (usize, CreditMeasure)| {
+        let is_holding = index % 2 == 0;
+        CreditRow {
+            book: "désk".into(),
+            id: is_holding.then_some(SubnetId { netuid: NetUid(64), registered_at: 5_000_000 }),
+            name: if is_holding { "chutes".into() } else { String::new() },
+            payout_rule: if is_holding { "stakers".into() } else { String::new() },
+            horizon_days: 7.0,
+            measure,
+            level: (!is_holding).then_some(index as f64),
+            estimate: Estimate::normal(scatter(index as u64), 0.5, 300),
+        }
+    };
+    CreditMeasure::ALL.into_iter().enumerate().map(row).collect()
+}
+
 fn identity() -> Identity {
     Identity { scenario_hash: "5ce0".into(), seed: 42 }
 }
@@ -181,6 +230,8 @@ fn write_files(directory: &RunDirectory, paths: u64, paths_per_block: u64) -> Re
     let mut writer = ResultWriter::start(directory, labels(), identity()).unwrap();
     blocks(paths, paths_per_block).for_each(|block| writer.send(block).unwrap());
     let (subnets, quantiles) = subnets(paths);
+    writer.add_attribution(attribution());
+    writer.add_credit(credit());
     writer.finish(directory, &summary(paths), &subnets, &quantiles).unwrap()
 }
 
@@ -317,6 +368,15 @@ fn events_and_subnets_read_back_with_their_nulls() {
         Ok(())
     })
     .unwrap();
+}
+
+#[test]
+fn attribution_and_credit_read_back_as_they_were() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("run");
+    write_run(&path, false, 10, 10);
+    assert_eq!(read_attribution(&path).unwrap(), attribution());
+    assert_eq!(read_credit(&path).unwrap(), credit());
 }
 
 #[test]

@@ -11,7 +11,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tempfile::tempdir;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
+    "attribution.parquet",
+    "credit.parquet",
     "events.parquet",
     "manifest.json",
     "paths.parquet",

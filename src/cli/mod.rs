@@ -12,10 +12,12 @@ use crate::cli::args::Command;
 use crate::cli::args::RunArgs;
 
 pub mod args;
+pub mod attribution_table;
 pub mod backtest;
 pub mod calibrate;
 pub mod check;
 pub mod converge;
+pub mod credit_table;
 pub mod detail;
 pub mod error;
 mod error_split;

@@ -41,17 +41,23 @@ use crate::output::writer::Labels;
 use crate::output::writer::ResultWriter;
 use crate::output::writer::RowBlock;
 use crate::portfolio::position::Book;
+use crate::portfolio::position::Position;
 use crate::portfolio::tracker::BookTracker;
 use crate::protocol::pool;
 use crate::protocol::pool::Pool;
 use crate::protocol::state::ChainState;
+use crate::risk::attribution::AttributionStatistics;
 use crate::risk::book::BookOpening;
 use crate::risk::book::BookStatistics;
+use crate::risk::credit::CreditStatistics;
 use crate::risk::histogram::SubnetCube;
+use crate::risk::holding::HeldBook;
+use crate::risk::holding::Holding;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::recorder::RecordPlan;
 use crate::risk::recorder::RunRecorder;
 use crate::risk::revenue::RevenueStatistics;
+use crate::risk::standing::Standing;
 use crate::risk::subnet::SubnetOpening;
 use crate::risk::subnet::SubnetStatistics;
 use crate::simd::Backend;
@@ -283,10 +289,13 @@ pub fn simulate(
     );
     let earners = scenario.model.revenue.iter().map(|revenue| revenue.subnet).collect();
     let mut revenue = RevenueStatistics::new(earners, &labels.horizons_days);
+    let (mut attribution, mut credit) = position_statistics(scenario, &labels.horizons_days, options.paths);
     let mut subnets = match &scenario.replication {
         None => subnets,
         Some(Replication { paths, .. }) => {
             books = books.in_replicates(*paths);
+            attribution = attribution.in_replicates(*paths);
+            credit = credit.in_replicates(*paths);
             subnets.in_replicates(*paths)
         }
     };
@@ -294,6 +303,8 @@ pub fn simulate(
     let mut refused = None;
     let consume = |batch: BatchRecord| {
         batch.paths.iter().for_each(|row| books.push(row));
+        attribution.push_all(&batch.paths, &batch.positions);
+        credit.push_paths(batch.first_path, batch.count, &batch.settlements);
         batch.deregistrations.iter().for_each(|row| subnets.push_deregistration(row));
         batch.revenue.iter().for_each(|row| revenue.push(row));
         count(batch.count as u64);
@@ -315,6 +326,8 @@ pub fn simulate(
     let cube = merge_cubes(scenario, outcome.map_err(explain)?);
     let (subnet_rows, quantile_rows) = subnets.finish(&cube);
     writer.add_revenue(revenue.finish());
+    writer.add_attribution(attribution.finish());
+    writer.add_credit(credit.finish(&subnet_rows));
     let result_hash = writer.finish(target, &books.finish(), &subnet_rows, &quantile_rows)?;
     Ok(Simulated { result_hash, seconds })
 }
@@ -343,7 +356,7 @@ fn pool_at_start(start: &ChainState, book: &Book, position: usize) -> Option<(Po
 fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
     let fee_rate = scenario.protocol.fee_rate;
     let opening = |(index, book): (usize, &Book)| {
-        let cash_tao = scenario.policies.get(index).and_then(Option::as_ref).map_or(0.0, |of| of.cash_tao);
+        let cash_tao = opening_cash_tao(scenario, index);
         let pools = (0..book.positions.len()).filter_map(|index| pool_at_start(&scenario.start, book, index));
         let (mark_tao, liquidation_tao) = pools.fold((cash_tao, cash_tao), |(mark, liquidation), (pool, alpha)| {
             let paid = pool.sell(alpha - pool::fee(alpha, fee_rate));
@@ -352,6 +365,52 @@ fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
         BookOpening { name: book.name.clone(), mark_tao, liquidation_tao, usd_per_tao: scenario.tao_usd_start }
     };
     scenario.books.iter().enumerate().map(opening).collect()
+}
+
+/// TAO that a book has besides its positions at the start.
+fn opening_cash_tao(scenario: &Scenario, book: usize) -> f64 {
+    scenario.policies.get(book).and_then(Option::as_ref).map_or(0.0, |of| of.cash_tao)
+}
+
+/// Statistics of what positions do to their books.
+fn position_statistics(
+    scenario: &Scenario,
+    horizons_days: &[f64],
+    paths: u64,
+) -> (AttributionStatistics, CreditStatistics) {
+    let books = held_books(scenario);
+    let standing = |holding: &Holding| Standing::of(&scenario.protocol, &scenario.start, holding.id.netuid);
+    let standings = books.iter().map(|book| book.holdings.iter().map(standing).collect()).collect();
+    let (confidence, block) = (&scenario.confidence, scenario.start.block);
+    (
+        AttributionStatistics::new(&books, horizons_days, confidence, paths, scenario.tao_usd_start),
+        CreditStatistics::new(&books, standings, block, horizons_days, confidence, paths),
+    )
+}
+
+/// The books with what is known of the subnets that they hold.
+///
+/// # Panics
+/// If a position is in no subnet of the snapshot, which the scenario's checks refuse.
+fn held_books(scenario: &Scenario) -> Vec<HeldBook> {
+    let subnets = || scenario.start.subnets.iter().zip(&scenario.subnet_names);
+    let holding = |position: &Position| {
+        let known = subnets().find(|(subnet, _)| subnet.netuid == position.netuid);
+        let (subnet, name) = known.expect("a position is in a subnet of the snapshot");
+        Holding {
+            id: SubnetId { netuid: subnet.netuid, registered_at: subnet.registered_at },
+            name: name.clone(),
+            sector: scenario.sector(subnet.netuid).map(str::to_owned),
+            mark_tao: position.alpha * Pool::from(subnet).spot_price(),
+        }
+    };
+    let tracker = tracker_of(scenario, &[]);
+    let held = |(index, book): (usize, &Book)| HeldBook {
+        name: book.name.clone(),
+        holdings: book.positions.iter().map(holding).collect(),
+        other_tao: (tracker.values_of(index) > book.positions.len()).then(|| opening_cash_tao(scenario, index)),
+    };
+    scenario.books.iter().enumerate().map(held).collect()
 }
 
 fn subnet_openings(scenario: &Scenario) -> Vec<SubnetOpening> {

@@ -47,6 +47,7 @@ use crate::protocol::state::ChainState;
 use crate::protocol::upgrades::Change;
 use crate::risk::further::MeasureSettings;
 use crate::units::BLOCKS_PER_DAY;
+use crate::units::NetUid;
 
 /// Longest horizon (days): ten years.
 const HORIZON_DAYS_MAX: f64 = 3_650.0;
@@ -229,6 +230,11 @@ impl Scenario {
             _ => None,
         });
         taken.chain(limits).fold(self.protocol.subnet_limit, usize::max)
+    }
+
+    /// Sector that a subnet is said to be in.
+    pub fn sector(&self, netuid: NetUid) -> Option<&str> {
+        self.file.subnets.iter().find(|section| section.netuid == i64::from(netuid.0))?.sector.as_deref()
     }
 
     /// Days that a path covers.

@@ -166,6 +166,27 @@ pub struct DeregistrationRow {
     pub price_before: f64,
 }
 
+/// A holding of a book that a deregistration turned into TAO on one path.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SettlementRow {
+    /// Path index.
+    pub path: u64,
+    /// Index of the book in the scenario.
+    pub book: u16,
+    /// Index of the position in the book.
+    pub position: u16,
+    /// First report horizon (index) that the event lies within; the number of horizons if none.
+    pub horizon: u16,
+    /// Block of the event.
+    pub block: u64,
+    /// Value (TAO) of the holding at spot just before.
+    pub mark_tao: f64,
+    /// TAO paid for it.
+    pub paid_tao: f64,
+    /// Lock cost (TAO) that the entrant paid whose registration caused it; 0 if none took the slot in the same step.
+    pub entrant_lock_tao: f64,
+}
+
 /// Revenue of one subnet on one path up to one report horizon.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RevenueRow {

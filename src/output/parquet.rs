@@ -114,6 +114,22 @@ impl Columns {
         }
     }
 
+    /// Adds a cell, or null, of a `U32` column.
+    pub fn optional_u32(&mut self, value: Option<u32>) {
+        match self.next_builder() {
+            Builder::U32(builder) => builder.append_option(value),
+            _ => unreachable!("the schema has another type here"),
+        }
+    }
+
+    /// Adds a cell, or null, of a `U64` column.
+    pub fn optional_u64(&mut self, value: Option<u64>) {
+        match self.next_builder() {
+            Builder::U64(builder) => builder.append_option(value),
+            _ => unreachable!("the schema has another type here"),
+        }
+    }
+
     /// Adds a cell of a `U64` column.
     pub fn u64(&mut self, value: u64) {
         match self.next_builder() {

@@ -20,15 +20,22 @@ use parquet::file::metadata::ParquetMetaData;
 
 use crate::engine::record::PathRow;
 use crate::output::error::OutputError;
+use crate::output::schema::ATTRIBUTION;
+use crate::output::schema::CREDIT;
 use crate::output::schema::FileSchema;
 use crate::output::schema::PATHS;
 use crate::output::schema::REVENUE;
 use crate::output::schema::SUBNETS;
 use crate::output::schema::SUMMARY;
+use crate::risk::attribution::AttributionRow;
+use crate::risk::attribution::PartKind;
+use crate::risk::attribution::PartMeasure;
 use crate::risk::book::Basis;
 use crate::risk::book::Currency;
 use crate::risk::book::Measure;
 use crate::risk::book::SummaryRow;
+use crate::risk::credit::CreditMeasure;
+use crate::risk::credit::CreditRow;
 use crate::risk::estimate::Estimate;
 use crate::risk::revenue::RevenueFigure;
 use crate::risk::revenue::RevenueMeasure;
@@ -145,6 +152,23 @@ impl Cells<'_> {
         u16::try_from(netuid).map(NetUid).map_err(refuse)
     }
 
+    /// The subnet that netuid and registration name; `None` where they are null.
+    fn optional_id(&self) -> Result<Option<SubnetId>, OutputError> {
+        let id = |netuid| SubnetId { netuid, registered_at: self.u64("registered_at") };
+        self.column("netuid").is_valid(self.row).then(|| self.netuid().map(id)).transpose()
+    }
+
+    /// The columns of an estimate that every row has.
+    fn estimate(&self) -> Estimate {
+        Estimate {
+            value: self.f64("value"),
+            standard_error: self.f64("standard_error"),
+            ci_low: self.f64("ci_low"),
+            ci_high: self.f64("ci_high"),
+            samples: self.u64("samples"),
+        }
+    }
+
     fn text(&self, name: &str) -> &str {
         self.column(name).as_string::<i32>().value(self.row)
     }
@@ -234,13 +258,7 @@ pub fn read_summary(directory: &Path) -> Result<Vec<SummaryRow>, OutputError> {
             basis: cells.one_of("basis", &Basis::ALL, Basis::name)?,
             level: cells.optional_f64("level"),
             horizon_days: cells.f64("horizon_days"),
-            estimate: Estimate {
-                value: cells.f64("value"),
-                standard_error: cells.f64("standard_error"),
-                ci_low: cells.f64("ci_low"),
-                ci_high: cells.f64("ci_high"),
-                samples: cells.u64("samples"),
-            },
+            estimate: cells.estimate(),
         })
     })
 }
@@ -310,6 +328,47 @@ pub fn read_revenue(directory: &Path) -> Result<Vec<RevenueFigure>, OutputError>
             horizon_days: cells.f64("horizon_days"),
             measure: cells.one_of("measure", &RevenueMeasure::ALL, RevenueMeasure::name)?,
             estimate: cells.optional_f64("value").and_then(estimate),
+        })
+    })
+}
+
+/// The rows of `attribution.parquet`.
+///
+/// # Errors
+/// As [`read_batches`], and if a name is unknown or a netuid exceeds the chain's.
+pub fn read_attribution(directory: &Path) -> Result<Vec<AttributionRow>, OutputError> {
+    read_rows(directory, &ATTRIBUTION, |cells| {
+        Ok(AttributionRow {
+            book: cells.text("book").to_owned(),
+            kind: cells.one_of("kind", &PartKind::ALL, PartKind::name)?,
+            id: cells.optional_id()?,
+            name: cells.text("name").to_owned(),
+            basis: cells.one_of("basis", &[Basis::Mark, Basis::Liquidation], Basis::name)?,
+            currency: cells.one_of("currency", &[Currency::Tao, Currency::Usd], Currency::name)?,
+            level: cells.optional_f64("level"),
+            horizon_days: cells.f64("horizon_days"),
+            measure: cells.one_of("measure", &PartMeasure::ALL, PartMeasure::name)?,
+            estimate: cells.estimate(),
+            share: cells.optional_f64("share"),
+        })
+    })
+}
+
+/// The rows of `credit.parquet`.
+///
+/// # Errors
+/// As [`read_batches`], and if a measure is unknown or a netuid exceeds the chain's.
+pub fn read_credit(directory: &Path) -> Result<Vec<CreditRow>, OutputError> {
+    read_rows(directory, &CREDIT, |cells| {
+        Ok(CreditRow {
+            book: cells.text("book").to_owned(),
+            id: cells.optional_id()?,
+            name: cells.text("name").to_owned(),
+            payout_rule: cells.text("payout_rule").to_owned(),
+            horizon_days: cells.f64("horizon_days"),
+            measure: cells.one_of("measure", &CreditMeasure::ALL, CreditMeasure::name)?,
+            level: cells.optional_f64("level"),
+            estimate: cells.estimate(),
         })
     })
 }

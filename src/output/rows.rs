@@ -6,12 +6,15 @@ use crate::engine::record::SampleRow;
 use crate::engine::unfold::BlockRow;
 use crate::output::parquet::Columns;
 use crate::output::parquet::Row;
+use crate::risk::attribution::AttributionRow;
 use crate::risk::book::SummaryRow;
+use crate::risk::credit::CreditRow;
 use crate::risk::estimate::Estimate;
 use crate::risk::revenue::RevenueFigure;
 use crate::risk::subnet::QuantileRow;
 use crate::risk::subnet::SubnetRow;
 use crate::units::NetUid;
+use crate::units::SubnetId;
 
 /// A path row with the names that its indices stand for.
 pub(crate) struct NamedPathRow<'a> {
@@ -137,6 +140,42 @@ impl Row for RevenueFigure {
         append_estimate(columns, self.estimate.as_ref());
         columns.u64(self.estimate.map_or(0, |estimate| estimate.samples));
     }
+}
+
+impl Row for AttributionRow {
+    fn append(&self, columns: &mut Columns) {
+        columns.text(&self.book);
+        columns.text(self.kind.name());
+        append_optional_id(columns, self.id);
+        columns.text(&self.name);
+        columns.text(self.basis.name());
+        columns.text(self.currency.name());
+        columns.optional_f64(self.level);
+        columns.f64(self.horizon_days);
+        columns.text(self.measure.name());
+        append_estimate(columns, Some(&self.estimate));
+        columns.u64(self.estimate.samples);
+        columns.optional_f64(self.share);
+    }
+}
+
+impl Row for CreditRow {
+    fn append(&self, columns: &mut Columns) {
+        columns.text(&self.book);
+        append_optional_id(columns, self.id);
+        columns.text(&self.name);
+        columns.text(&self.payout_rule);
+        columns.f64(self.horizon_days);
+        columns.text(self.measure.name());
+        columns.optional_f64(self.level);
+        append_estimate(columns, Some(&self.estimate));
+        columns.u64(self.estimate.samples);
+    }
+}
+
+fn append_optional_id(columns: &mut Columns, id: Option<SubnetId>) {
+    columns.optional_u32(id.map(|id| u32::from(id.netuid.0)));
+    columns.optional_u64(id.map(|id| id.registered_at));
 }
 
 fn append_netuid(columns: &mut Columns, netuid: NetUid) {

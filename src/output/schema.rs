@@ -322,6 +322,92 @@ pub static REVENUE: FileSchema = FileSchema {
     ],
 };
 
+const OF_A_SECTOR: &str = "for sectors";
+const OF_THE_BOOK: &str = "for the book as a whole";
+
+/// `attribution.parquet`: what positions and sectors add to tail measures.
+pub static ATTRIBUTION: FileSchema = FileSchema {
+    file: "attribution.parquet",
+    rows: "measure of a position or sector of a book; opening values first, then by horizon, basis and currency, level, part; at the \
+        last horizon then increments by position, level",
+    columns: &[
+        BOOK,
+        column("kind", Kind::Text, "position or sector; each adds up to the book"),
+        NETUID.null(OF_A_SECTOR),
+        REGISTERED_AT.null(OF_A_SECTOR),
+        column("name", Kind::Text, "name of the subnet, or of the sector; none: subnets without a sector"),
+        column("basis", Kind::Text, "as in summary.parquet"),
+        column("currency", Kind::Text, "TAO or USD"),
+        number("level", "confidence").null("for opening_value"),
+        number("horizon_days", "days from the start; 0 for opening_value"),
+        column(
+            "measure",
+            Kind::Text,
+            "opening_value (at spot); component_value_at_risk, component_expected_shortfall (parts of those of the book in \
+                summary.parquet, to which they add up); incremental_value_at_risk_remove, \
+                incremental_expected_shortfall_remove (what they would be without the position, less what they are), \
+                incremental_value_at_risk_scale, incremental_expected_shortfall_scale (with a tenth more of it); the last four at \
+                the last horizon at spot in TAO, on the same paths: without the market impact of the change",
+        ),
+        number("value", "the estimate"),
+        number("standard_error", "its standard error; infinite with fewer than two losses in the tail"),
+        number("ci_low", "lower end of the 95 % interval"),
+        number("ci_high", "upper end of the 95 % interval"),
+        column("samples", Kind::U64, "paths"),
+        number("share", "value over the same measure of the book, increments over the measure that they change")
+            .null("where that is 0"),
+    ],
+};
+
+/// `credit.parquet`: deregistration of holdings read as credit.
+pub static CREDIT: FileSchema = FileSchema {
+    file: "credit.parquet",
+    rows: "measure of a holding, or of a book as a whole; by book, holding (the book last), horizon",
+    columns: &[
+        BOOK,
+        NETUID.null(OF_THE_BOOK),
+        REGISTERED_AT.null(OF_THE_BOOK),
+        column("name", Kind::Text, "name of the subnet; empty for the book"),
+        column(
+            "payout_rule",
+            Kind::Text,
+            "whose alpha shares the pool's TAO at dissolution, by the date of registration under the rule at the start: stakers, \
+                stakers_protocol or stakers_protocol_pool; empty for the book",
+        ),
+        number("horizon_days", "days from the start; 0 for what is known at the start"),
+        column(
+            "measure",
+            Kind::Text,
+            "of a holding at the start: opening_value_tao, prune_rank (place by moving price among subnets past immunity, 1 \
+                the next to go; within immunity the place it would have), prune_distance (its moving price over that of the \
+                subnet that would go now, less 1), grace_days (immunity left), payout_now_tao_per_alpha, \
+                loss_given_deregistration_now (1 less that over the spot price). Of a holding up to a horizon: \
+                deregistration_probability, hazard_per_day (since the previous horizon, given survival; of the subnet), \
+                exposure_tao (mean mark value just before, given deregistration), loss_given_deregistration (part of the \
+                exposure not paid), expected_loss_tao (mean of mark less payout; the product of probability, exposure and \
+                loss given deregistration), unexpected_loss_tao (its standard deviation over paths), deregistration_day \
+                (mean, given deregistration), entrant_lock_tao (mean lock cost that the entrant paid who caused it). Of a book: \
+                expected_loss_tao, unexpected_loss_tao, credit_value_at_risk_tao, credit_expected_shortfall_tao (of losses by \
+                deregistration alone), deregistrations_at_least (probability of so many), expected_loss_concentration (sum of \
+                squared shares of holdings in the expected loss), effective_holdings (its inverse). Measures given an event \
+                have no row where no path has it",
+        ),
+        number(
+            "level",
+            "confidence of credit_value_at_risk_tao and credit_expected_shortfall_tao; number of deregistrations",
+        )
+        .null("for measures without a level"),
+        number("value", "the estimate"),
+        number("standard_error", "its standard error; 0 only for what is known"),
+        number("ci_low", "lower end of the 95 % interval"),
+        number(
+            "ci_high",
+            "upper end of the 95 % interval; of losses where no path has an event, that of the probability at the opening value",
+        ),
+        column("samples", Kind::U64, "paths that the value rests on; of measures given an event those with it"),
+    ],
+};
+
 /// Blocks within steps of one path, written by `taorisk replay --blocks --out`; no part of a run directory.
 pub static BLOCKS: FileSchema = FileSchema {
     file: "blocks.parquet",
@@ -480,7 +566,7 @@ pub static SCORES: FileSchema = FileSchema {
 };
 
 /// All Parquet files of a run, in the order of the result hash.
-pub static FILES: [&FileSchema; 6] = [&SUMMARY, &PATHS, &SUBNETS, &QUANTILES, &EVENTS, &SAMPLES];
+pub static FILES: [&FileSchema; 8] = [&SUMMARY, &PATHS, &SUBNETS, &QUANTILES, &EVENTS, &SAMPLES, &ATTRIBUTION, &CREDIT];
 
 /// A Parquet file that only some runs have; in the result hash after the others where it is there.
 pub static OPTIONAL_FILE: &FileSchema = &REVENUE;
@@ -504,7 +590,9 @@ pub fn schema_markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::risk::attribution::PartMeasure;
     use crate::risk::book::Measure;
+    use crate::risk::credit::CreditMeasure;
     use crate::risk::histogram::Buckets;
     use crate::risk::revenue::RevenueMeasure;
     use std::collections::BTreeSet;
@@ -525,6 +613,10 @@ mod tests {
         let of_revenue = REVENUE.columns[3].meaning;
         assert!(RevenueMeasure::ALL.iter().all(|measure| of_revenue.contains(measure.name())), "{of_revenue}");
         assert!(Measure::ALL.iter().all(|measure| measures.contains(measure.name())), "{measures}");
+        let of_parts = ATTRIBUTION.columns[9].meaning;
+        assert!(PartMeasure::ALL.iter().all(|measure| of_parts.contains(measure.name())), "{of_parts}");
+        let of_credit = CREDIT.columns[6].meaning;
+        assert!(CreditMeasure::ALL.iter().all(|measure| of_credit.contains(measure.name())), "{of_credit}");
         assert!(Buckets::AMOUNT.relative_error() <= 0.004);
         assert!(Buckets::PRICE.relative_error() <= 0.016 && Buckets::SHARE.relative_error() <= 0.016);
     }

@@ -26,6 +26,8 @@ use crate::output::parquet::Row;
 use crate::output::parquet::TableWriter;
 use crate::output::rows::NamedPathRow;
 use crate::output::run_dir::RunDirectory;
+use crate::output::schema::ATTRIBUTION;
+use crate::output::schema::CREDIT;
 use crate::output::schema::EVENTS;
 use crate::output::schema::FileSchema;
 use crate::output::schema::PATHS;
@@ -36,7 +38,9 @@ use crate::output::schema::SUBNETS;
 use crate::output::schema::SUMMARY;
 use crate::output::summary::SUMMARY_JSON_FILE;
 use crate::output::summary::summary_json;
+use crate::risk::attribution::AttributionRow;
 use crate::risk::book::SummaryRow;
+use crate::risk::credit::CreditRow;
 use crate::risk::revenue::RevenueFigure;
 use crate::risk::subnet::QuantileRow;
 use crate::risk::subnet::SubnetRow;
@@ -113,6 +117,8 @@ impl Drop for Inbox {
 pub struct ResultWriter {
     identity: Identity,
     revenue: Vec<RevenueFigure>,
+    attribution: Vec<AttributionRow>,
+    credit: Vec<CreditRow>,
     backlog: Arc<Backlog>,
     sender: Option<Sender<RowBlock>>,
     thread: Option<JoinHandle<Result<StreamDigests, OutputError>>>,
@@ -136,7 +142,15 @@ impl ResultWriter {
         let backlog = Arc::new(Backlog::default());
         let inbox = Inbox { blocks, backlog: Arc::clone(&backlog) };
         let thread = thread::spawn(move || streams.write_all(&inbox));
-        Ok(Self { identity, revenue: Vec::new(), backlog, sender: Some(sender), thread: Some(thread) })
+        Ok(Self {
+            identity,
+            revenue: Vec::new(),
+            attribution: Vec::new(),
+            credit: Vec::new(),
+            backlog,
+            sender: Some(sender),
+            thread: Some(thread),
+        })
     }
 
     /// Hands over a block; waits while too much is waiting.
@@ -157,6 +171,16 @@ impl ResultWriter {
         self.revenue = figures;
     }
 
+    /// What positions and sectors add to risk, to be written at the end.
+    pub fn add_attribution(&mut self, rows: Vec<AttributionRow>) {
+        self.attribution = rows;
+    }
+
+    /// The credit view of holdings, to be written at the end.
+    pub fn add_credit(&mut self, rows: Vec<CreditRow>) {
+        self.credit = rows;
+    }
+
     /// Ends the streamed files, writes the others, and gives the hash of all.
     ///
     /// # Errors
@@ -173,7 +197,10 @@ impl ResultWriter {
         let subnet_digests = write_table(directory, &SUBNETS, &self.identity, subnets)?;
         let quantile_digests = write_table(directory, &QUANTILES, &self.identity, quantiles)?;
         directory.write_text(SUMMARY_JSON_FILE, &summary_json(&self.identity, summary))?;
-        let mut digests = vec![summary_digests, paths, subnet_digests, quantile_digests, events, samples];
+        let attribution = write_table(directory, &ATTRIBUTION, &self.identity, &self.attribution)?;
+        let credit = write_table(directory, &CREDIT, &self.identity, &self.credit)?;
+        let mut digests =
+            vec![summary_digests, paths, subnet_digests, quantile_digests, events, samples, attribution, credit];
         if !self.revenue.is_empty() {
             digests.push(write_table(directory, &REVENUE, &self.identity, &self.revenue)?);
         }

@@ -16,6 +16,38 @@ rule_versions! {
     }
 }
 
+/// Whose alpha shares the pool's TAO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharers {
+    /// The stakers' alone.
+    Stakers,
+    /// The stakers' and the protocol's.
+    StakersProtocol,
+    /// The stakers', the protocol's and the pool's.
+    StakersProtocolPool,
+}
+
+impl Sharers {
+    /// Name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stakers => "stakers",
+            Self::StakersProtocol => "stakers_protocol",
+            Self::StakersProtocolPool => "stakers_protocol_pool",
+        }
+    }
+}
+
+/// Whose alpha shares the pot of a subnet registered at that block, under the rule in force.
+#[inline(always)]
+pub fn sharers(params: &ProtocolParams, registered_at: u64) -> Sharers {
+    match params.dissolve_rule {
+        DissolveRule::D0 => Sharers::Stakers,
+        DissolveRule::D2 if registered_at <= params.tao_in_refund_block => Sharers::StakersProtocol,
+        DissolveRule::D1 | DissolveRule::D2 => Sharers::StakersProtocolPool,
+    }
+}
+
 /// TAO paid per staked alpha when the pool's TAO `pot_tao` is shared out; 0 where nothing is staked or in the way.
 ///
 /// ```text
@@ -34,10 +66,10 @@ pub fn payout_per_alpha(
     protocol_alpha: f64,
     registered_at: u64,
 ) -> f64 {
-    let (protocol, in_pool) = match params.dissolve_rule {
-        DissolveRule::D0 => (0.0, 0.0),
-        DissolveRule::D2 if registered_at <= params.tao_in_refund_block => (protocol_alpha, 0.0),
-        DissolveRule::D1 | DissolveRule::D2 => (protocol_alpha, reserve_alpha),
+    let (protocol, in_pool) = match sharers(params, registered_at) {
+        Sharers::Stakers => (0.0, 0.0),
+        Sharers::StakersProtocol => (protocol_alpha, 0.0),
+        Sharers::StakersProtocolPool => (protocol_alpha, reserve_alpha),
     };
     let weights = staked_alpha + protocol + in_pool;
     if weights > 0.0 { pot_tao / weights } else { 0.0 }

@@ -188,7 +188,7 @@ impl Basis {
 }
 
 /// The P&L columns of a row, in the order of measures; the last two only with an exit basis.
-const PNL_KINDS: [(Basis, Currency); 6] = [
+pub(crate) const PNL_KINDS: [(Basis, Currency); 6] = [
     (Basis::Mark, Currency::Tao),
     (Basis::Liquidation, Currency::Tao),
     (Basis::Mark, Currency::Usd),
@@ -196,6 +196,9 @@ const PNL_KINDS: [(Basis, Currency); 6] = [
     (Basis::Exit, Currency::Tao),
     (Basis::Exit, Currency::Usd),
 ];
+
+/// Those of them that single positions have.
+pub(crate) const POSITION_KINDS: [(Basis, Currency); 4] = [PNL_KINDS[0], PNL_KINDS[1], PNL_KINDS[2], PNL_KINDS[3]];
 
 /// One published number about a book.
 #[derive(Clone, Debug, PartialEq)]
@@ -286,7 +289,8 @@ impl BookStatistics {
                 cell.way = Some(FurtherWay::new(&settings, book.mark_tao, self.paths, confidence_min));
                 for (statistics, (_, currency)) in cell.pnl.iter_mut().zip(PNL_KINDS) {
                     statistics.tail = WorstTail::new(self.paths, tail_from);
-                    statistics.further = Some(FurtherPnl::new(&settings, book.value(Basis::Mark, currency)));
+                    let opening = book.value(Basis::Mark, currency).expect("a value at spot");
+                    statistics.further = Some(FurtherPnl::new(&settings, opening));
                 }
             }
         }
@@ -405,7 +409,7 @@ impl CellClusters {
 }
 
 /// P&L in the order of [`PNL_KINDS`].
-fn pnl_values(row: &PathRow) -> [Option<f64>; 6] {
+pub(crate) fn pnl_values(row: &PathRow) -> [Option<f64>; 6] {
     let [mark, liquidation] = [row.pnl_mark_tao, row.pnl_liquidation_tao].map(Some);
     let [mark_usd, liquidation_usd] = [row.pnl_mark_usd, row.pnl_liquidation_usd].map(Some);
     [mark, liquidation, mark_usd, liquidation_usd, row.pnl_exit_tao, row.pnl_exit_usd]

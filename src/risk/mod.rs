@@ -12,23 +12,32 @@
 //! | quantile of P&L, drawdown, price, share | [`histogram`]: stated relative error | ranks, widened to bucket edges |
 //! | revenue, buybacks, their ratio to miner emission | [`revenue`] | sample variance; delta method for ratios |
 //! | hazard | [`subnet`]: deaths over exposure | Poisson |
+//! | what a position or sector adds to a tail measure | [`attribution`]: Euler components that add up | of influences, path by path |
+//! | what its removal or a tenth more of it would do | [`attribution`], [`incremental`] | of differences of influences |
+//! | deregistration of a holding as credit: exposure, loss, expected and unexpected | [`credit`] | of ratios and sums over paths |
 //! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
 //! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
 //! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
-//! on threads, and memory only on the tails that are kept exactly ([`tail`]) and, with replicates, on the outcomes
+//! on threads, and memory only on the tails that are kept exactly ([`tail`], [`tail_rows`]) and, with replicates, on the outcomes
 //! ([`clusters`]).
 //!
 //! Not modelled: likelihood weights other than 1 (refused, [`book`]); variance reduction.
 
+pub mod attribution;
 pub mod book;
 pub mod clusters;
 pub mod convergence;
+pub mod credit;
 pub mod entropic;
 pub mod estimate;
+pub mod euler;
+mod event_sums;
 pub mod further;
 pub mod histogram;
+pub mod holding;
+pub mod incremental;
 pub mod moments;
 pub mod paired;
 pub mod performance;
@@ -36,8 +45,10 @@ pub mod recorder;
 pub mod replay;
 pub mod revenue;
 pub mod spectral;
+pub mod standing;
 pub mod subnet;
 pub mod tail;
+pub mod tail_rows;
 
 #[doc = include_str!("UNCERTAINTY.md")]
 pub mod uncertainty {}

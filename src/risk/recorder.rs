@@ -11,6 +11,7 @@ use crate::engine::record::PathRow;
 use crate::engine::record::PositionValue;
 use crate::engine::record::RevenueRow;
 use crate::engine::record::SampleRow;
+use crate::engine::record::SettlementRow;
 use crate::engine::recorder::Recorder;
 use crate::engine::recorder::StepView;
 use crate::portfolio::tracker::BookTracker;
@@ -49,6 +50,8 @@ pub struct BatchRecord {
     pub positions: Vec<PositionValue>,
     /// Deregistrations of subnets of the snapshot, by path.
     pub deregistrations: Vec<DeregistrationRow>,
+    /// Holdings that deregistrations turned into TAO, by path.
+    pub settlements: Vec<SettlementRow>,
     /// Lifecycle events of sampled paths, by path.
     pub events: Vec<EventRow>,
     /// Revenue of the subnets that have some, by path, horizon, subnet.
@@ -93,7 +96,7 @@ impl RunRecorder {
         }
     }
 
-    fn record_events(&mut self, view: &StepView<'_>) {
+    fn record_events(&mut self, index: usize, view: &StepView<'_>) {
         let path = u64::from(view.path.path);
         let horizon = self.plan.horizon_steps.iter().position(|&step| view.step <= step);
         let horizon = horizon.unwrap_or(self.plan.horizon_steps.len()) as u16;
@@ -107,10 +110,33 @@ impl RunRecorder {
                     payout_tao_per_alpha: event.paid_tao,
                     price_before: event.price,
                 });
+                self.record_settlements(index, view, event, horizon);
             }
             if path < self.plan.event_paths {
                 self.batch.events.push(event_row(path, event));
             }
+        }
+    }
+
+    /// What each book was paid for its holding in the slot of a deregistration. A subnet of the snapshot goes once, so it is the last
+    /// one there.
+    fn record_settlements(&mut self, index: usize, view: &StepView<'_>, event: &LifecycleEvent, horizon: u16) {
+        let entered = |other: &&LifecycleEvent| other.kind == EventKind::Registered && other.slot == event.slot;
+        let entrant_lock_tao = view.events.iter().find(entered).map_or(0.0, |entrant| entrant.paid_tao);
+        for (book, followed) in self.tracker.books().iter().enumerate() {
+            let held = followed.positions.iter().position(|position| position.netuid.slot() == event.slot);
+            let paid = self.tracker.settlements(index, book).iter().rfind(|paid| paid.slot == event.slot);
+            let Some((position, settlement)) = held.zip(paid) else { continue };
+            self.batch.settlements.push(SettlementRow {
+                path: u64::from(view.path.path),
+                book: book as u16,
+                position: position as u16,
+                horizon,
+                block: event.block,
+                mark_tao: settlement.mark_tao,
+                paid_tao: settlement.paid_tao,
+                entrant_lock_tao,
+            });
         }
     }
 
@@ -167,7 +193,7 @@ impl Recorder for RunRecorder {
             return;
         }
         if !view.events.is_empty() {
-            self.record_events(view);
+            self.record_events(index, view);
         }
         if let Some(horizon) = self.plan.horizon_steps.iter().position(|&step| step == view.step) {
             self.count_survivors(view, horizon);
@@ -185,6 +211,7 @@ impl Recorder for RunRecorder {
         batch.paths.extend_from_slice(self.tracker.rows(count));
         batch.positions.extend_from_slice(self.tracker.values(count));
         batch.deregistrations.sort_by_key(|row| row.path);
+        batch.settlements.sort_by_key(|row| row.path);
         batch.events.sort_by_key(|row| row.path);
         batch.revenue.sort_by_key(|row| row.path);
         batch.samples.sort_by_key(|row| row.path);
