@@ -4,6 +4,7 @@ use crate::engine::policy;
 use crate::engine::policy::Market;
 use crate::portfolio::decision::Budget;
 use crate::portfolio::decision::Orders;
+use crate::portfolio::pool_copy::PoolCopy;
 use crate::portfolio::state::BookState;
 use crate::portfolio::state::Desk;
 use crate::portfolio::state::Quote;
@@ -23,6 +24,8 @@ pub(crate) struct Dealer<'d, 'm> {
     pub market: &'d mut Market<'m>,
     /// Whether orders move them; else they move the book's copies.
     pub in_path: bool,
+    /// Whether it may buy again what it has sold; else a copy ends with the holding.
+    pub may_buy: bool,
     /// Largest relative price move of an order; `None`: any.
     pub slippage_max: Option<f64>,
     pub desk: &'d Desk,
@@ -65,6 +68,9 @@ impl Dealer<'_, '_> {
         let state = &mut *self.state;
         let left = state.alpha[holding] - trade.paid_in;
         state.alpha[holding] = if left <= ROUNDING * state.alpha[holding] { 0.0 } else { left };
+        if !self.may_buy && state.alpha[holding] == 0.0 {
+            state.copies[holding] = PoolCopy::UNTOUCHED;
+        }
         state.earned_tao[holding] += trade.paid_out;
         state.cash_tao += trade.paid_out;
         state.was_sold[holding] = true;
@@ -105,6 +111,7 @@ impl Dealer<'_, '_> {
 
     fn trade_in_copy(&mut self, holding: usize, order: Order) -> Result<Trade, OrderError> {
         let view = self.market.view();
+        self.state.has_copies = true;
         let subnet = policy::subnet_in(view.path, self.desk.holdings[holding].slot).ok_or(OrderError::UnknownSubnet)?;
         self.state.copies[holding].execute(&view.path.protocol, subnet, order)
     }

@@ -148,9 +148,12 @@ impl Situation<'_> {
             }
             return;
         }
-        for index in self.held() {
-            if self.state.was_sold[index] || is_hit(self.value(index), self.state.opening_values[index]) {
-                self.sell_all(index, orders);
+        let BookState { alpha, copies, opening_values, was_sold, .. } = self.state;
+        let holdings = alpha.iter().zip(&self.desk.holdings).zip(copies).zip(opening_values).zip(was_sold);
+        for (index, ((((&alpha, holding), copy), &opening), &was_sold)) in holdings.enumerate() {
+            let value = alpha * (self.quotes[holding.slot].price * copy.price_factor());
+            if alpha > 0.0 && (was_sold || is_hit(value, opening)) {
+                orders.sales.push((index, alpha));
             }
         }
     }

@@ -59,7 +59,8 @@ impl Exit {
         is_last: bool,
     ) {
         let cash_tao = self.state.cash_tao;
-        let mut dealer = Dealer { market, in_path: false, slippage_max: None, desk, state: &mut self.state, quotes };
+        let mut dealer =
+            Dealer { market, in_path: false, may_buy: false, slippage_max: None, desk, state: &mut self.state, quotes };
         for holding in 0..desk.holdings.len() {
             let held = dealer.state.alpha[holding];
             if held > 0.0 {

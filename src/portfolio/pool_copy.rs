@@ -24,6 +24,11 @@ use crate::protocol::trade::Order;
 use crate::protocol::trade::OrderError;
 use crate::protocol::trade::Trade;
 
+/// Bounds within which eight terms of a binomial series are exact to a rounding: the ninth is below `0.02^9 / 9 = 6e-17`.
+const SERIES_EXCESS_MAX: f64 = 0.02;
+/// See [`SERIES_EXCESS_MAX`].
+const SERIES_REST_MAX: f64 = 0.5;
+
 /// A copy of the pool of one slot, as what sets it apart from the path's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PoolCopy {
@@ -74,7 +79,7 @@ impl PoolCopy {
         let kept = self.reserve_tao * (1.0 + growth) / pool.reserve_tao;
         // Where the flow as drawn was cut, or sales took TAO out: no difference grows by itself.
         self.excess *= if kept < 1.0 { kept } else { 1.0 };
-        self.price_factor = power(self.excess, 1.0 / pool.weight_alpha());
+        self.price_factor = price_power(self.excess, pool.weight_alpha());
     }
 
     /// Notes what is in the path's pool when a step closes.
@@ -101,19 +106,42 @@ impl PoolCopy {
         let trade = trade::execute_in(params, Rounding::Continuous, &mut subnet, order)?;
         self.excess = (subnet.reserve_tao - of_path.reserve_tao) / of_path.reserve_tao;
         self.staked_alpha = subnet.staked_alpha - staked_alpha;
-        self.price_factor = power(self.excess, 1.0 / of_path.weight_alpha());
+        self.price_factor = price_power(self.excess, of_path.weight_alpha());
         Ok(trade)
     }
+}
+
+/// `(1 + excess)^(1 / weight_alpha)`. Near equal weights the exponent is 2 and a small rest, whose power is a short series.
+#[inline]
+fn price_power(excess: f64, weight_alpha: f64) -> f64 {
+    let rest = 1.0 / weight_alpha - 2.0;
+    if !(excess.abs() < SERIES_EXCESS_MAX && rest.abs() < SERIES_REST_MAX) {
+        return power(excess, 1.0 / weight_alpha);
+    }
+    let term = |sum: f64, k: f64| 1.0 + sum * (excess * (rest - (k - 1.0)) * (1.0 / k));
+    let rest_power = [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0].into_iter().fold(1.0, term);
+    (1.0 + excess) * (1.0 + excess) * rest_power
 }
 
 /// `(1 + excess)^exponent`.
 #[inline]
 fn power(excess: f64, exponent: f64) -> f64 {
-    if exponent == 2.0 {
-        (1.0 + excess) * (1.0 + excess)
-    } else if exponent == -1.0 {
-        1.0 / (1.0 + excess)
-    } else {
-        (exponent * excess.ln_1p()).exp()
+    if exponent == -1.0 { 1.0 / (1.0 + excess) } else { (exponent * excess.ln_1p()).exp() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_is_the_power() {
+        for excess in [-0.0199, -1e-3, 1e-9, 4e-3, 0.0199, 0.3] {
+            for weight_alpha in [0.42, 0.4999, 0.5, 0.55, 0.9_f64] {
+                let expected = (1.0_f64 + excess).powf(1.0 / weight_alpha);
+                let found = price_power(excess, weight_alpha);
+                assert!((found / expected - 1.0).abs() < 1e-15, "{excess} {weight_alpha}: {found}, {expected}");
+            }
+        }
+        assert_eq!(price_power(0.0, 0.47), 1.0);
     }
 }

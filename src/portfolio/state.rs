@@ -28,6 +28,8 @@ pub(crate) struct Desk {
     pub policy: Option<BookPolicy>,
     /// Value at the start that is in no position (TAO).
     pub cash_tao: f64,
+    /// Whether any holding roams.
+    pub roams: bool,
 }
 
 /// What a step needs to know of something that a book may hold.
@@ -60,12 +62,19 @@ impl Desk {
             }
         }
         let cash_tao = policy.as_ref().map_or(0.0, |of| of.cash_tao);
-        Self { holdings, positions: book.positions.len(), policy, cash_tao }
+        let roams = holdings.iter().any(|holding| holding.is_roaming);
+        Self { holdings, positions: book.positions.len(), policy, cash_tao, roams }
     }
 
     /// Values at a horizon: one for each position, and one for cash and all else where there may be any.
     pub(crate) fn values(&self) -> usize {
         self.positions + usize::from(self.cash_tao > 0.0 || self.holdings.len() > self.positions)
+    }
+
+    /// Whether it may buy.
+    pub(crate) fn buys(&self) -> bool {
+        let policy = self.policy.as_ref().map(|of| &of.policy);
+        matches!(policy, Some(Policy::Rebalance(_) | Policy::TwapEntry { .. } | Policy::Rotate(_)))
     }
 
     /// Whether it may trade.
@@ -120,6 +129,8 @@ pub(crate) struct BookState {
     pub earned_tao: Vec<f64>,
     /// The pools as the book's own trades leave them; those of the market's book are the path's.
     pub copies: Vec<PoolCopy>,
+    /// Whether any copy is not the path's pool.
+    pub has_copies: bool,
     /// Value at the start (TAO).
     pub opening_values: Vec<f64>,
     /// Whether some was sold.
@@ -158,6 +169,7 @@ impl BookState {
         self.alpha.resize(count, 0.0);
         refill(&mut self.earned_tao, 0.0, count);
         refill(&mut self.copies, PoolCopy::UNTOUCHED, count);
+        self.has_copies = false;
         refill(&mut self.was_sold, false, count);
         refill(&mut self.is_gone, false, count);
         self.opening_values.clear();
@@ -175,6 +187,7 @@ impl BookState {
     pub(crate) fn copy_holdings(&mut self, other: &Self) {
         self.alpha.clone_from(&other.alpha);
         self.copies.clone_from(&other.copies);
+        self.has_copies = other.has_copies;
         refill(&mut self.earned_tao, 0.0, other.alpha.len());
         refill(&mut self.was_sold, false, other.alpha.len());
         refill(&mut self.is_gone, false, other.alpha.len());
@@ -184,6 +197,9 @@ impl BookState {
 
     /// Quotes what is held in slots that are not quoted for all.
     pub(crate) fn quote_roaming(&self, desk: &Desk, view: &StepView<'_>, quotes: &mut [Quote]) {
+        if !desk.roams {
+            return;
+        }
         let roaming = desk.holdings.iter().zip(&self.alpha).rev().take_while(|(holding, _)| holding.is_roaming);
         for (holding, _) in roaming.filter(|(_, alpha)| **alpha > 0.0) {
             quotes[holding.slot].update(holding.slot, view);
@@ -226,13 +242,21 @@ impl BookState {
 
     /// Lets liquidity that a step brought into the path's pools dilute what sets the copies apart.
     pub(crate) fn dilute(&mut self, desk: &Desk, path: &PathState, growth: impl Fn(usize) -> f64) {
+        if !self.has_copies {
+            return;
+        }
+        self.has_copies = false;
         for (copy, holding) in self.copies.iter_mut().zip(&desk.holdings).filter(|(copy, _)| copy.is_touched()) {
+            self.has_copies = true;
             copy.dilute(valuation::pool_of(path, holding.slot), growth(holding.slot));
         }
     }
 
     /// Notes what is in the path's pools when a step closes.
     pub(crate) fn close_step(&mut self, desk: &Desk, path: &PathState) {
+        if !self.has_copies {
+            return;
+        }
         for (copy, holding) in self.copies.iter_mut().zip(&desk.holdings).filter(|(copy, _)| copy.is_touched()) {
             copy.close_step(valuation::pool_of(path, holding.slot).reserve_tao);
         }
@@ -269,9 +293,13 @@ impl BookState {
 
     /// Writes what is held into `held`.
     pub(crate) fn hold(&self, desk: &Desk, held: &mut SlotValues) {
-        desk.holdings.iter().for_each(|holding| held.set(holding.slot, 0.0));
+        if desk.roams {
+            *held = SlotValues::splat(0.0);
+        }
         for (alpha, holding) in self.alpha.iter().zip(&desk.holdings) {
-            held.set(holding.slot, held.get(holding.slot) + *alpha);
+            // A slot may have two holdings, of which one at most is not 0.
+            let other = if desk.roams { held.get(holding.slot) } else { 0.0 };
+            held.set(holding.slot, *alpha + other);
         }
     }
 

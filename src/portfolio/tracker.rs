@@ -140,7 +140,8 @@ impl BookTracker {
             state.dilute(desk, market.view().path, |slot| market.growth(slot));
             Situation { view: &market.view(), desk, state, quotes }.decide(orders);
             let slippage_max = desk.policy.as_ref().and_then(|of| of.slippage_max);
-            Dealer { market, in_path: number == 0, slippage_max, desk, state, quotes }.execute(orders);
+            let (in_path, may_buy) = (number == 0, desk.buys());
+            Dealer { market, in_path, may_buy, slippage_max, desk, state, quotes }.execute(orders);
         }
         for (desk, state) in desks.iter().zip(states).filter(|(desk, _)| desk.trades()) {
             state.close_step(desk, market.view().path);

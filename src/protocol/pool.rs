@@ -159,6 +159,10 @@ impl Pool {
     /// The part of a buy of `net_tao` (tokens) that the chain executes without an own price limit: all of it, or what moves
     /// the spot price to [`PRICE_MAX`], at most [`LIMITED_INPUT_MAX_RESERVES`] reserves.
     pub fn tao_within_limit(&self, net_tao: f64) -> f64 {
+        // At most 2^4 times the price: cheaper to see than what it will be.
+        if net_tao <= self.reserve_tao && self.weight_alpha() >= 0.25 && self.spot_price() <= PRICE_MAX / 16.0 {
+            return net_tao;
+        }
         if self.price_after_buy(net_tao) > PRICE_MAX {
             self.tao_to_price(PRICE_MAX).min(LIMITED_INPUT_MAX_RESERVES * self.reserve_tao)
         } else {
@@ -169,6 +173,9 @@ impl Pool {
     /// The part of a sale of `net_alpha` (tokens) that the chain executes without an own price limit: all of it, or what
     /// moves the spot price to [`PRICE_MIN`], at most [`LIMITED_INPUT_MAX_RESERVES`] reserves.
     pub fn alpha_within_limit(&self, net_alpha: f64) -> f64 {
+        if net_alpha <= self.reserve_alpha && self.weight_tao >= 0.25 && self.spot_price() >= PRICE_MIN * 16.0 {
+            return net_alpha;
+        }
         if self.price_after_sell(net_alpha) < PRICE_MIN {
             self.alpha_to_price(PRICE_MIN).min(LIMITED_INPUT_MAX_RESERVES * self.reserve_alpha)
         } else {
