@@ -35,7 +35,6 @@ pub(super) const EMBEDDED: &str = "embedded";
 #[serde(deny_unknown_fields)]
 pub(super) struct ScenarioFile {
     pub run: RunSection,
-    pub measures: MeasuresSection,
     pub input: InputSection,
     pub chain: ChainSection,
     pub protocol: ProtocolSection,
@@ -52,6 +51,7 @@ pub(super) struct ScenarioFile {
     pub subnets: Vec<SubnetSection>,
     pub clusters: Vec<ClusterSection>,
     pub revenue: Vec<RevenueSection>,
+    pub measures: MeasuresSection,
     pub uncertainty: UncertaintySection,
 }
 
