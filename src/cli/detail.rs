@@ -123,7 +123,7 @@ impl BookDetail<'_> {
             }
         }
         for fraction in self.levels(Measure::ProbabilityOfRuin) {
-            let label = format!(" ruin, {} of it lost", percent_label(fraction));
+            let label = format!(" ruin, {} lost", percent_label(fraction));
             text.push_str(&self.row(&label, Measure::ProbabilityOfRuin, Some(fraction), kind, horizons, percent));
         }
         text
@@ -230,7 +230,7 @@ mod tests {
         assert!(first(" drawdown 95%").starts_with("drawdown 95% 94.00% ± "), "{}", first(" drawdown 95%"));
         assert!(first(" days under water, mean").contains(" 2.999 ± "), "{}", first(" days under water, mean"));
         // The lowest P&L is never below -620 at 7 days.
-        assert!(first(" ruin, 50% of it lost").contains("lost < 0.030%"), "{}", first(" ruin, 50%"));
+        assert!(first(" ruin, 50% lost").contains("lost < 0.030%"), "{}", first(" ruin, 50%"));
     }
 
     #[test]

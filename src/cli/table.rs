@@ -417,7 +417,7 @@ mod tests {
         // worst 2.5 % is 2030.2.
         assert!(find(" value at risk 95%").contains(" 1,880 ± "), "{}", find(" value at risk 95%"));
         assert!(find(" value at risk 95%").contains("15.2%"));
-        assert!(find(" expected shortfall 97.5%").contains("2,030.2 ± 7.1"));
+        assert!(find(" expected shortfall 97.5%").contains("2,030.2 ± 7.2"));
         assert!(find(" probability of a loss").contains("52.0"));
         assert!(find(" holdings deregistered").contains("0.5000 ± 0.0098"));
         assert!(text.contains("180 days, USD"));

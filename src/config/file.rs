@@ -37,7 +37,6 @@ pub(super) const EMBEDDED: &str = "embedded";
 #[serde(deny_unknown_fields)]
 pub(super) struct ScenarioFile {
     pub run: RunSection,
-    pub measures: MeasuresSection,
     pub input: InputSection,
     pub chain: ChainSection,
     pub protocol: ProtocolSection,
@@ -56,6 +55,7 @@ pub(super) struct ScenarioFile {
     pub revenue: Vec<RevenueSection>,
     pub policies: Vec<PolicySection>,
     pub exit: ExitSection,
+    pub measures: MeasuresSection,
     pub uncertainty: UncertaintySection,
 }
 
