@@ -1,5 +1,6 @@
 //! One path: its state, and one step of K blocks forward.
 
+use crate::engine::drivers::Driver;
 use crate::engine::extras::Buffers;
 use crate::engine::lifecycle;
 use crate::engine::plan::Plan;
@@ -459,7 +460,8 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
     let input = StepInput { coinbase: &coinbase, share_factor: shares.factor, growth, held };
     let is_affordable = costs_at_most(plan, &coinbase, inflow_tao) <= path.free_tao;
-    let (sums, is_sound) = if is_affordable && !plan.keeps_flows && plan.revenue.is_empty() {
+    let is_plain = !plan.keeps_flows && plan.revenue.is_empty() && plan.input.drivers.acts(Driver::Emission);
+    let (sums, is_sound) = if is_affordable && is_plain {
         kernel::step_pass::<V, EQUAL>(&mut path.chain, input, ages, *keeps_rows, buffers)
     } else {
         advance_checked::<V, EQUAL>(plan, path, input, ages, buffers)
@@ -476,7 +478,8 @@ fn costs_at_most(plan: &Plan, coinbase: &CoinbaseStep, inflow_tao: f64) -> f64 {
     1.01 * inflow_tao + coinbase.blocks * coinbase.emission_tao[0] * plan.growth_cap
 }
 
-/// [`kernel::step_pass`] where the flow may cost more than there is in wallets, enters flow averages, or follows buybacks.
+/// [`kernel::step_pass`] where the flow may cost more than there is in wallets, enters flow averages, or follows buybacks; or
+/// where nothing is emitted.
 #[inline(always)]
 fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     plan: &Plan,
@@ -485,7 +488,11 @@ fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     ages: impl Fn(usize) -> &'a AgeChunk,
     buffers: &mut StepBuffers,
 ) -> (StepSums, bool) {
-    let mut sums = kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, input, buffers);
+    let mut sums = if plan.input.drivers.acts(Driver::Emission) {
+        kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, input, buffers)
+    } else {
+        kernel::still_pass::<V, EQUAL>(&path.chain, input.growth, buffers)
+    };
     let bought_tao = revenue::trade(plan, path, &mut sums, buffers);
     let wallets_tao = path.free_tao + sums.sold_tao - bought_tao;
     let flow_tao = bought_tao + trade_flows::<V, EQUAL>(path, wallets_tao, input.held, buffers);

@@ -29,6 +29,7 @@ pub mod paired;
 pub mod recorder;
 pub mod replay;
 pub mod revenue;
+pub mod shapley;
 pub mod subnet;
 pub mod tail;
 
