@@ -11,6 +11,8 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 
 use crate::cli::args::ScenarioOptions;
+use crate::cli::attribute_table;
+use crate::cli::attribute_table::DriverTable;
 use crate::cli::converge;
 use crate::cli::error::BadInput;
 use crate::cli::print_result;
@@ -40,10 +42,6 @@ use crate::risk::shapley::LossMeasure;
 const PATHS_DEFAULT: i64 = 10_000;
 /// Fewest losses beyond a value at risk.
 const TAIL_MIN: f64 = 10.0;
-/// Largest gap between the sum of the parts and the total, relative to the largest of them: rounding.
-const SUM_GAP_MAX: f64 = 1e-10;
-/// Columns of the share of the total behind a part.
-const SHARE_WIDTH: usize = 6;
 
 /// Shown below the help.
 pub const EXAMPLES: &str = "\
@@ -142,8 +140,9 @@ pub fn attribute(args: &AttributeArgs) -> anyhow::Result<()> {
     if let (Some(path), Some(format)) = (&args.out, format) {
         drivers::write(path, format, &identity, &rows)?;
     }
-    let absent: Vec<&str> = study.absent().map(Driver::name).collect();
-    let text = if args.json { drivers::json(&identity, &absent, &rows) } else { study.text(&found, Style::detect()) };
+    let absent: Vec<&str> = attribute_table::absent(&study.drivers).map(Driver::name).collect();
+    let text =
+        if args.json { drivers::json(&identity, &absent, &rows) } else { study.table(&found).text(Style::detect()) };
     print_result(text.as_bytes())
 }
 
@@ -170,10 +169,6 @@ impl Study {
             driver => driver.is_present(&input),
         };
         Ok(Self { book, currency, basis, drivers: Driver::ALL.into_iter().filter(is_asked).collect(), scenario })
-    }
-
-    fn absent(&self) -> impl Iterator<Item = Driver> {
-        Driver::ALL.into_iter().filter(|driver| !self.drivers.contains(driver))
     }
 
     fn measures(&self) -> Vec<LossMeasure> {
@@ -255,7 +250,8 @@ impl Study {
     }
 
     fn names(&self, set: usize) -> String {
-        let acting = self.drivers.iter().filter(|driver| self.acts(set, **driver)).map(|driver| label(*driver));
+        let acting =
+            self.drivers.iter().filter(|driver| self.acts(set, **driver)).map(|driver| attribute_table::label(*driver));
         let names = acting.collect::<Vec<_>>().join(", ");
         if names.is_empty() { "no driver".to_owned() } else { names }
     }
@@ -296,57 +292,18 @@ impl Study {
         parts.chain([row("none", &found.none, None), row("total", &found.total, None)]).collect()
     }
 
-    fn text(&self, found: &[Attribution], style: Style) -> String {
-        let blocks = found.iter().map(|attribution| self.measure_text(attribution, style));
-        self.legend(style) + &blocks.collect::<String>()
-    }
-
-    fn legend(&self, style: Style) -> String {
-        let scenario = &self.scenario;
-        let title = format!(
-            "Book {}: what makes its losses after {}, {}, {}",
-            table::printable(&scenario.books[self.book].name),
-            table::days_label(scenario.horizon_days()),
-            self.currency.name(),
-            self.basis.name()
-        );
-        let absent: Vec<&str> = self.absent().map(label).collect();
-        let left_out = match absent.is_empty() {
-            true => "No driver is left out.".to_owned(),
-            false => format!("Left out, having nothing to do here: {}.", absent.join(", ")),
-        };
-        let lines = [
-            format!(
-                "{} paths under {} sets of drivers on the same chance. A number after ± is half the width of its",
-                table::grouped(scenario.paths as f64, 0),
-                1 << self.drivers.len()
-            ),
-            "95 % confidence interval, a percentage the share of the total. In Shapley order: the mean, over all"
-                .to_owned(),
-            "orders of switching the drivers on, of what one changes when its turn comes. Alone: what it changes"
-                .to_owned(),
-            "where no other acts. Last: what it changes where all others act.".to_owned(),
-            left_out,
-        ];
-        style.bold(&title) + "\n" + &lines.map(|line| style.dim(&line) + "\n").concat()
-    }
-
-    fn measure_text(&self, found: &Attribution, style: Style) -> String {
-        let title = format!("{}, {}", measure_label(found.measure), self.currency.name());
-        let mut text = "\n".to_owned() + &style.bold(&table::line(&title, HEADS.map(str::to_owned)));
-        for (driver, part) in self.drivers.iter().zip(&found.parts) {
-            let cells = [with_share(&part.shapley, &found.total), amount(&part.alone), amount(&part.last)];
-            text.push_str(&table::line(&format!(" {}", label(*driver)), cells));
+    fn table<'a>(&'a self, found: &'a [Attribution]) -> DriverTable<'a> {
+        DriverTable {
+            book: &self.scenario.books[self.book].name,
+            horizon_days: self.scenario.horizon_days(),
+            currency: self.currency,
+            basis: self.basis,
+            paths: self.scenario.paths,
+            drivers: &self.drivers,
+            found,
         }
-        if found.none.value != 0.0 {
-            text.push_str(&table::line(" no driver", [with_share(&found.none, &found.total)]));
-        }
-        let label = if adds_up(found) { " sum of parts = total" } else { " total, not the sum" };
-        text + &table::line(label, [with_share(&found.total, &found.total)])
     }
 }
-
-const HEADS: [&str; 3] = ["in Shapley order      ", "alone", "last"];
 
 /// What an attribution can be made of.
 fn check(scenario: &Scenario) -> Result<(), BadInput> {
@@ -375,47 +332,6 @@ fn book_named(scenario: &Scenario, name: Option<&str>) -> Result<usize, BadInput
         let names = scenario.books.iter().map(|book| book.name.as_str()).collect::<Vec<_>>().join(", ");
         BadInput(format!("--book {name}: no book of the scenario, which has {names}"))
     })
-}
-
-/// Whether the parts sum to the total but for rounding.
-fn adds_up(found: &Attribution) -> bool {
-    let parts = found.parts.iter().map(|part| part.shapley.value);
-    let (sum, largest) = parts.fold((found.none.value, found.total.value.abs()), |(sum, largest), part| {
-        (sum + part, largest.max(part.abs()))
-    });
-    (sum - found.total.value).abs() <= SUM_GAP_MAX * largest
-}
-
-fn amount(estimate: &Estimate) -> String {
-    table::with_error(estimate, "")
-}
-
-fn with_share(part: &Estimate, total: &Estimate) -> String {
-    let share = 100.0 * part.value / total.value;
-    let share = if share.is_finite() { format!("{share:.0}%") } else { String::new() };
-    format!("{}{share:>SHARE_WIDTH$}", amount(part))
-}
-
-fn measure_label(measure: LossMeasure) -> String {
-    match measure {
-        LossMeasure::Mean => "mean loss".to_owned(),
-        LossMeasure::StandardDeviation => "standard deviation".to_owned(),
-        LossMeasure::ValueAtRisk(level) => format!("value at risk {}", table::percent_label(level)),
-        LossMeasure::ExpectedShortfall(level) => format!("shortfall {}", table::percent_label(level)),
-    }
-}
-
-fn label(driver: Driver) -> &'static str {
-    match driver {
-        Driver::TaoUsd => "TAO/USD",
-        Driver::CommonFactor => "common factor",
-        Driver::OwnFlow => "own flow",
-        Driver::Jumps => "jumps",
-        Driver::Emission => "emission and dividends",
-        Driver::Deregistration => "deregistration",
-        Driver::Slippage => "slippage",
-        Driver::Rules => "rules",
-    }
 }
 
 impl From<CurrencyChoice> for Currency {

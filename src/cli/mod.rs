@@ -13,6 +13,7 @@ use crate::cli::args::RunArgs;
 
 pub mod args;
 pub mod attribute;
+mod attribute_table;
 pub mod backtest;
 pub mod calibrate;
 pub mod check;

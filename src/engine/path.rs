@@ -488,7 +488,8 @@ fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     ages: impl Fn(usize) -> &'a AgeChunk,
     buffers: &mut StepBuffers,
 ) -> (StepSums, bool) {
-    let mut sums = if plan.input.drivers.acts(Driver::Emission) {
+    let emits = plan.input.drivers.acts(Driver::Emission);
+    let mut sums = if emits {
         kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, input, buffers)
     } else {
         kernel::still_pass::<V, EQUAL>(&path.chain, input.growth, buffers)
@@ -497,6 +498,9 @@ fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     let wallets_tao = path.free_tao + sums.sold_tao - bought_tao;
     let flow_tao = bought_tao + trade_flows::<V, EQUAL>(path, wallets_tao, input.held, buffers);
     revenue::close(plan, path, buffers);
+    if !emits {
+        clear_rounding(&mut path.chain);
+    }
     let blocks = input.coinbase.blocks;
     if plan.keeps_flows {
         flow_kernel::close_pass::<V>(&path.protocol, blocks, &path.chain, &mut path.flows, buffers);
@@ -559,6 +563,13 @@ fn coinbase_step(plan: &Plan, path: &mut PathState, sell_flag: bool) -> Coinbase
         weighted: protocol.pool_rule.is_weighted(),
         owner_cut: protocol.owner_cut,
         sales: plan.sales,
+    }
+}
+
+/// Stakes that are sold out day by day and that no emission refills fall to where rounding of the pool's alpha takes them below 0.
+fn clear_rounding(chain: &mut [ChainChunk]) {
+    for alpha in chain.iter_mut().flat_map(|chunk| &mut chunk.staked_alpha).filter(|alpha| **alpha < 0.0) {
+        *alpha = 0.0;
     }
 }
 
