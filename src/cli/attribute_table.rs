@@ -46,7 +46,7 @@ impl DriverTable<'_> {
         let absent: Vec<&str> = absent(self.drivers).map(label).collect();
         let left_out = match absent.is_empty() {
             true => "No driver is left out.".to_owned(),
-            false => format!("Left out, having nothing to do here: {}.", absent.join(", ")),
+            false => format!("Left out, idle here: {}.", absent.join(", ")),
         };
         let lines = [
             format!(
@@ -172,11 +172,7 @@ mod tests {
         assert_eq!(words(" TAO/USD"), "123,456 ± 157 123% 900,000 ± 157 -900,000 ± 157");
         assert_eq!(words(" emission and dividends"), "-23,456 ± 157 -23% 900,000 ± 157 -900,000 ± 157");
         assert_eq!(words(" sum of parts = total"), "100,000 ± 157 100%");
-        assert!(
-            text.contains(
-                "having nothing to do here: common factor, own flow, jumps, deregistration, slippage, rules."
-            )
-        );
+        assert!(text.contains("idle here: common factor, own flow, jumps, deregistration, slippage, rules."));
     }
 
     #[test]

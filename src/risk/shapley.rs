@@ -84,7 +84,7 @@ impl LossMeasure {
     }
 }
 
-/// A measure, and what each path adds to it.
+/// A measure, and what each path adds to it: exactly 0 where all paths are alike.
 struct Influenced {
     value: f64,
     paths: Vec<f64>,
@@ -92,7 +92,8 @@ struct Influenced {
 
 fn centred(value: f64, influences: impl Iterator<Item = f64>) -> Influenced {
     let mut paths: Vec<f64> = influences.collect();
-    let mean = paths.iter().sum::<f64>() / paths.len() as f64;
+    let is_constant = paths.iter().all(|influence| *influence == paths[0]);
+    let mean = if is_constant { paths[0] } else { paths.iter().sum::<f64>() / paths.len() as f64 };
     paths.iter_mut().for_each(|influence| *influence -= mean);
     Influenced { value, paths }
 }
