@@ -68,6 +68,7 @@
 //! | A parameter by its key; draws of parameters, one for each replicate of paths | [`model::parameters`], [`engine::replicates`] |
 //! | What the errors of the parameters do to results, and to their errors | [`risk::uncertainty`], [`risk::clusters`] |
 //! | Forecasts of the past against what came | [`calibration::backtest`], [`calibration::verdict`] |
+//! | What part each driver has in a book's losses, and what it is to switch one off | [`engine::drivers`], [`risk::shapley`] |
 //! | The estimator behind a number, and its error | [`risk`] |
 //! | What a position or sector adds to risk; deregistration as credit | [`risk::attribution`], [`risk::credit`] |
 //! | One path again, step by step or block by block | [`risk::replay`], [`engine::unfold`] |

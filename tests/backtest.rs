@@ -22,6 +22,7 @@ use taorisk::calibration::score;
 use taorisk::calibration::verdict;
 use taorisk::config::scenario::Overrides;
 use taorisk::config::scenario::Scenario;
+use taorisk::engine::drivers::Drivers;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
@@ -137,6 +138,7 @@ fn simulated_history(scenario: &Scenario, model: &ModelParams) -> History {
         draw_refinement: 1,
         replicates: None,
         steps: DAYS,
+        drivers: Drivers::ALL,
     });
     let mut history = History::default();
     let keep = |told| {

@@ -19,6 +19,7 @@ use crate::calibration::observed;
 use crate::calibration::rivals;
 use crate::calibration::rivals::PastReturns;
 use crate::calibration::score::Ensemble;
+use crate::engine::drivers::Drivers;
 use crate::engine::plan::Plan;
 use crate::engine::plan::PlanInput;
 use crate::engine::run::RunError;
@@ -441,6 +442,7 @@ fn simulate(
             draw_refinement: 1,
             replicates: None,
             steps,
+            drivers: Drivers::ALL,
         });
         let paths = options.run.paths.div_ceil(sets);
         let run = RunOptions { first_path: number as u64 * paths, paths, ..options.run };

@@ -11,6 +11,8 @@ use clap::ValueEnum;
 use clap::value_parser;
 use clap_complete::Shell;
 
+use crate::cli::attribute;
+use crate::cli::attribute::AttributeArgs;
 use crate::cli::backtest;
 use crate::cli::backtest::BacktestArgs;
 use crate::cli::calibrate;
@@ -144,6 +146,9 @@ pub enum Command {
     /// Compare results at several step lengths on the same chance
     #[command(after_help = CONVERGE_EXAMPLES)]
     Converge(ConvergeArgs),
+    /// Tell what part of a book's losses each driver makes: TAO/USD, flows, jumps, emission, deregistration, rules, slippage
+    #[command(after_help = attribute::EXAMPLES)]
+    Attribute(AttributeArgs),
     /// Forecast from past dates with what was known then, and score the forecasts against what came
     #[command(after_help = backtest::EXAMPLES)]
     Backtest(BacktestArgs),

@@ -12,6 +12,8 @@ use crate::cli::args::Command;
 use crate::cli::args::RunArgs;
 
 pub mod args;
+pub mod attribute;
+mod attribute_table;
 pub mod attribution_table;
 pub mod backtest;
 pub mod calibrate;
@@ -46,6 +48,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
+        Some(Command::Attribute(args)) => attribute::attribute(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),
         Some(Command::Yuma(args)) => yuma::yuma(&args),
         Some(Command::Ingest(args)) => ingest::ingest(&args),

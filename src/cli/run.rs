@@ -23,6 +23,7 @@ use crate::cli::error::Interrupted;
 use crate::cli::summarize::summarize;
 use crate::config::scenario::Scenario;
 use crate::config::uncertainty::Replication;
+use crate::engine::drivers::Drivers;
 use crate::engine::plan::Plan;
 use crate::engine::plan::PlanInput;
 use crate::engine::replicates::Replicates;
@@ -222,6 +223,7 @@ pub fn plan_of(scenario: &Scenario) -> Plan {
         blocks_per_step: scenario.blocks_per_step,
         draw_refinement: 1,
         steps: scenario.horizon_steps + scenario.exit.map_or(0, |exit| exit.steps),
+        drivers: Drivers::ALL,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The books of a step, done again slot by slot with the scalar rules: alpha and TAO are neither made nor lost.
 
+use crate::engine::drivers::Driver;
 use crate::engine::path::PathState;
 use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
@@ -44,6 +45,8 @@ pub struct Audit {
 /// What the slots of a step have in common.
 struct StepTerms<'a> {
     params: &'a ProtocolParams,
+    /// 0 where nothing is emitted, of alpha neither, else 1.
+    emits: f64,
     emission_tao: f64,
     root_stake_tao: f64,
     sell_flag: bool,
@@ -66,12 +69,14 @@ impl Audit {
     /// The first slot that does not balance.
     pub fn close(&self, plan: &Plan, step: u32, path: &PathState, work: &Workspace) -> Result<(), AuditError> {
         let blocks = plan.input.blocks_per_step as f64;
-        let emission_tao = emission::block_emission(self.issuance_tao);
+        let emits = if plan.input.drivers.acts(Driver::Emission) { 1.0 } else { 0.0 };
+        let emission_tao = emits * emission::block_emission(self.issuance_tao);
         if self.issuance_tao + blocks * emission_tao >= emission::next_halving(self.issuance_tao) {
             return Ok(());
         }
         let terms = StepTerms {
             params: &path.protocol,
+            emits,
             emission_tao,
             root_stake_tao: self.root_stake_tao,
             sell_flag: root::sell_flag(self.moving_price_sum()),
@@ -109,7 +114,7 @@ impl Audit {
 /// Issuance grows by injection and mint, less recycled root alpha, whatever was traded.
 fn alpha_gap(terms: &StepTerms<'_>, before: &ChainChunk, after: &ChainChunk, lane: usize, share: f64) -> f64 {
     let issuance = before.issuance_alpha(lane);
-    let rate = emission::block_emission(issuance) * before.started[lane];
+    let rate = terms.emits * emission::block_emission(issuance) * before.started[lane];
     if issuance + 2.0 * terms.blocks >= emission::next_halving(issuance) {
         return 0.0;
     }

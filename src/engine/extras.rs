@@ -2,6 +2,7 @@
 //!
 //! A plan without them has no [`Extras`], and its steps run none of this.
 
+use crate::engine::drivers::Driver;
 use crate::engine::path::PathState;
 use crate::engine::plan::PlanInput;
 use crate::model::clusters::ClusterStep;
@@ -40,7 +41,8 @@ impl Extras {
     pub fn new(input: &PlanInput) -> Option<Self> {
         let model = &input.model;
         let (blocks, draws) = (input.blocks_per_step, input.draw_refinement);
-        let sectors = sector_members(model);
+        let shares = input.drivers.acts(Driver::CommonFactor);
+        let sectors = if shares { sector_members(model) } else { Vec::new() };
         let extras = Self {
             drifts: own_drifts(model, blocks as f64 / BLOCKS_PER_DAY as f64),
             sector_count: sectors.iter().map(|&(_, sector)| usize::from(sector) + 1).max().unwrap_or(0),

@@ -4,6 +4,7 @@
 //! - More than one registration in a step: the chain's rate limit is two days.
 //! - The owner refund of legacy subnets: their lock was recycled at registration, so that nothing is left to refund.
 
+use crate::engine::drivers::Driver;
 use crate::engine::path::LifecycleEvent;
 use crate::engine::path::Occupant;
 use crate::engine::path::PathState;
@@ -110,6 +111,9 @@ fn register<V: Vector>(plan: &Plan, path: &mut PathState, slot: usize, block: u6
     let (chunk, lane) = locate(slot);
     path.chain[chunk].set_lane(lane, &subnet);
     path.behaviour[chunk].settle(lane, block, &character.nature);
+    if !input.drivers.acts(Driver::OwnFlow) {
+        path.behaviour[chunk].own_loading[lane] = 0.0;
+    }
     path.behaviour[chunk].set_volatility(lane, character.log_volatility);
     let occupant = Occupant {
         registered_at: block,

@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod block;
+pub mod drivers;
 pub mod extras;
 mod lifecycle;
 pub mod opening;

@@ -1,5 +1,6 @@
 //! One path: its state, and one step of K blocks forward.
 
+use crate::engine::drivers::Driver;
 use crate::engine::extras::Buffers;
 use crate::engine::lifecycle;
 use crate::engine::plan::Plan;
@@ -459,7 +460,8 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
     let input = StepInput { coinbase: &coinbase, share_factor: shares.factor, growth, held };
     let is_affordable = costs_at_most(plan, &coinbase, inflow_tao) <= path.free_tao;
-    let (sums, is_sound) = if is_affordable && !plan.keeps_flows && plan.revenue.is_empty() {
+    let is_plain = !plan.keeps_flows && plan.revenue.is_empty() && plan.input.drivers.acts(Driver::Emission);
+    let (sums, is_sound) = if is_affordable && is_plain {
         kernel::step_pass::<V, EQUAL>(&mut path.chain, input, ages, *keeps_rows, buffers)
     } else {
         advance_checked::<V, EQUAL>(plan, path, input, ages, buffers)
@@ -476,7 +478,8 @@ fn costs_at_most(plan: &Plan, coinbase: &CoinbaseStep, inflow_tao: f64) -> f64 {
     1.01 * inflow_tao + coinbase.blocks * coinbase.emission_tao[0] * plan.growth_cap
 }
 
-/// [`kernel::step_pass`] where the flow may cost more than there is in wallets, enters flow averages, or follows buybacks.
+/// [`kernel::step_pass`] where the flow may cost more than there is in wallets, enters flow averages, or follows buybacks; or
+/// where nothing is emitted.
 #[inline(always)]
 fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     plan: &Plan,
@@ -485,11 +488,19 @@ fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     ages: impl Fn(usize) -> &'a AgeChunk,
     buffers: &mut StepBuffers,
 ) -> (StepSums, bool) {
-    let mut sums = kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, input, buffers);
+    let emits = plan.input.drivers.acts(Driver::Emission);
+    let mut sums = if emits {
+        kernel::coinbase_pass::<V, EQUAL>(&mut path.chain, input, buffers)
+    } else {
+        kernel::still_pass::<V, EQUAL>(&path.chain, input.growth, buffers)
+    };
     let bought_tao = revenue::trade(plan, path, &mut sums, buffers);
     let wallets_tao = path.free_tao + sums.sold_tao - bought_tao;
     let flow_tao = bought_tao + trade_flows::<V, EQUAL>(path, wallets_tao, input.held, buffers);
     revenue::close(plan, path, buffers);
+    if !emits {
+        clear_rounding(&mut path.chain);
+    }
     let blocks = input.coinbase.blocks;
     if plan.keeps_flows {
         flow_kernel::close_pass::<V>(&path.protocol, blocks, &path.chain, &mut path.flows, buffers);
@@ -552,6 +563,13 @@ fn coinbase_step(plan: &Plan, path: &mut PathState, sell_flag: bool) -> Coinbase
         weighted: protocol.pool_rule.is_weighted(),
         owner_cut: protocol.owner_cut,
         sales: plan.sales,
+    }
+}
+
+/// Stakes that are sold out day by day and that no emission refills fall to where rounding of the pool's alpha takes them below 0.
+fn clear_rounding(chain: &mut [ChainChunk]) {
+    for alpha in chain.iter_mut().flat_map(|chunk| &mut chunk.staked_alpha).filter(|alpha| **alpha < 0.0) {
+        *alpha = 0.0;
     }
 }
 

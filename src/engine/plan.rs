@@ -1,5 +1,8 @@
 //! What all paths of a run share: rules, parameters, the start, and constants of one step.
 
+use crate::engine::drivers;
+use crate::engine::drivers::Driver;
+use crate::engine::drivers::Drivers;
 use crate::engine::extras::Extras;
 use crate::engine::path::Occupant;
 use crate::engine::path::PathState;
@@ -59,6 +62,8 @@ pub struct PlanInput {
     pub draw_refinement: u32,
     /// Number of steps.
     pub steps: u32,
+    /// What acts on paths.
+    pub drivers: Drivers,
 }
 
 /// Everything that all paths of a run share, immutable.
@@ -106,6 +111,7 @@ impl Plan {
     /// # Panics
     /// If `draw_refinement` does not divide `blocks_per_step`.
     pub fn new(input: PlanInput) -> Self {
+        let input = drivers::switched(input);
         let blocks = input.blocks_per_step;
         assert!(blocks.is_multiple_of(u64::from(input.draw_refinement)), "{} parts of {blocks}", input.draw_refinement);
         let chunks = chunks_for(input.start.subnets.iter().map(|s| s.netuid.slot() + 1).max().unwrap_or(0));
@@ -117,6 +123,9 @@ impl Plan {
             let (chunk, lane) = locate(subnet.netuid.slot());
             chain[chunk].set_lane(lane, subnet);
             behaviour[chunk].settle(lane, subnet.registered_at, &nature(&input, subnet));
+            if !input.drivers.acts(Driver::OwnFlow) {
+                behaviour[chunk].own_loading[lane] = 0.0;
+            }
             occupants[subnet.netuid.slot()] = Some(incumbent(subnet));
             if let Some(first) = subnet.first_emission_block {
                 start_age_offset[chunk][lane] = first as f64 - 2.0;
@@ -142,7 +151,7 @@ impl Plan {
             start_age_offset,
             start_pool_tao: input.start.subnets.iter().fold(0.0, |sum, subnet| sum + subnet.reserve_tao),
             flow: FlowStep::coupled(&input.model.flow, blocks, input.draw_refinement),
-            outside: OutsideStep::coupled(&input.model, blocks, input.draw_refinement),
+            outside: outside_step(&input),
             sales: emission_sales(&input.model, blocks),
             growth_cap: 1.01 * math::exp_m1(input.model.flow.flow_cap),
             since_start: age_rule.since_start(input.steps as usize + 1),
@@ -207,6 +216,12 @@ fn revenue_plan(input: &PlanInput, params: &RevenueParams) -> RevenuePlan {
         slot: netuid.slot(),
         miner_burned: subnet.map_or(0.0, |subnet| subnet.miner_burned.min(1.0)),
     }
+}
+
+/// What all subnets share; without that driver no flow has any of the common factor, with which TAO/USD goes on to be correlated.
+fn outside_step(input: &PlanInput) -> OutsideStep {
+    let step = OutsideStep::coupled(&input.model, input.blocks_per_step, input.draw_refinement);
+    if input.drivers.acts(Driver::CommonFactor) { step } else { step.without_factor() }
 }
 
 fn market_step(input: &PlanInput) -> Option<MarketStep> {

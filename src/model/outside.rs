@@ -56,6 +56,7 @@ pub struct OutsideStep {
     willingness_median: f64,
     /// Drawn steps that make up a step; all else here is of one of them.
     draws: u32,
+    /// By which the sum of their factors is normed; 0: flows share no factor.
     inverse_root_draws: f64,
 }
 
@@ -92,6 +93,12 @@ impl OutsideStep {
             draws,
             inverse_root_draws: 1.0 / f64::from(draws).sqrt(),
         }
+    }
+
+    /// The same where flows share no factor; draws, and what is correlated with it, stay.
+    #[must_use]
+    pub fn without_factor(self) -> Self {
+        Self { inverse_root_draws: 0.0, ..self }
     }
 
     /// Moves the shared processes of a path one step on and returns what its flows share.

@@ -10,6 +10,7 @@ pub mod backtest_report;
 pub mod calibration;
 mod calibration_page;
 pub mod convergence;
+pub mod drivers;
 pub mod epoch;
 pub mod error;
 pub mod hash;

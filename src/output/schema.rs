@@ -480,6 +480,39 @@ pub static CONVERGENCE: FileSchema = FileSchema {
     ],
 };
 
+const NO_DRIVER: &str = "for none and total";
+
+/// The table of `taorisk attribute`, as CSV or Parquet where `--out` says; no part of a run directory.
+pub static DRIVERS: FileSchema = FileSchema {
+    file: "drivers",
+    rows: "measure and driver; parts of the drivers and of none add up to the total",
+    columns: &[
+        column("book", Kind::Text, "name of the book"),
+        HORIZON_DAYS,
+        column("currency", Kind::Text, "TAO or USD"),
+        column("basis", Kind::Text, "mark or liquidation"),
+        column("paths", Kind::U64, "paths that every set of drivers was simulated on"),
+        column(
+            "measure",
+            Kind::Text,
+            "mean_loss, sd_pnl, value_at_risk, expected_shortfall; all but sd_pnl are losses",
+        ),
+        number("level", "confidence of value_at_risk and expected_shortfall").null("for measures without a level"),
+        column(
+            "driver",
+            Kind::Text,
+            "tao_usd, common_factor, own_flow, jumps, emission, deregistration, slippage, rules; none (the measure where \
+                none acts); total (where all act)",
+        ),
+        number("part", "its part in Shapley order: the mean, over all orders, of what it changes when its turn comes"),
+        number("part_standard_error", "its standard error"),
+        number("alone", "what it changes where no other acts").null(NO_DRIVER),
+        number("alone_standard_error", "its standard error").null(NO_DRIVER),
+        number("last", "what it changes where all others act").null(NO_DRIVER),
+        number("last_standard_error", "its standard error").null(NO_DRIVER),
+    ],
+};
+
 const NOT_A_NUMBER: &str = "for deregistrations";
 const NOT_AN_EVENT: &str = "for prices, pools and books";
 

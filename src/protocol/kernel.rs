@@ -131,6 +131,34 @@ pub fn coinbase_pass<V: Vector, const EQUAL: bool>(
     sums.total()
 }
 
+/// In place of a [`coinbase_pass`], a step in which nothing is injected, minted, sold or claimed: pools come to the flow as they are.
+#[inline(always)]
+pub fn still_pass<V: Vector, const EQUAL: bool>(
+    chunks: &[ChainChunk],
+    growth: &SlotSingles,
+    buffers: &mut StepBuffers,
+) -> StepSums {
+    let drawn = growth.0.as_flattened().as_chunks::<CHUNK_SLOTS>().0;
+    let zero = V::splat(0.0);
+    for (i, chunk) in chunks.iter().enumerate() {
+        let x = V::load(&chunk.reserve_alpha);
+        let y = V::load(&chunk.reserve_tao);
+        (V::load_wide(&drawn[i]) * V::load(&chunk.started)).store(&mut buffers.growth.0[i]);
+        (y / (x * chunk.weight_ratio::<V, EQUAL>())).store(&mut buffers.price_open.0[i]);
+        V::splat(1.0).store(&mut buffers.coinbase_ratio.0[i]);
+        x.store(&mut buffers.reserve_alpha_mid.0[i]);
+        y.store(&mut buffers.reserve_tao_mid.0[i]);
+        V::load(&chunk.staked_alpha).store(&mut buffers.staked_open.0[i]);
+        for values in [&mut buffers.share, &mut buffers.validator_alpha, &mut buffers.spent_tao] {
+            zero.store(&mut values.0[i]);
+        }
+        for values in [&mut buffers.root_tao, &mut buffers.sold_tao] {
+            zero.store(&mut values.0[i]);
+        }
+    }
+    Sums::<V>::zero().total()
+}
+
 /// Organic net flow after a [`coinbase_pass`]; returns what it cost (TAO), to be checked against free TAO.
 #[inline(always)]
 pub fn flow_pass<V: Vector, const EQUAL: bool>(

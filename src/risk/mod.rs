@@ -44,6 +44,7 @@ pub mod performance;
 pub mod recorder;
 pub mod replay;
 pub mod revenue;
+pub mod shapley;
 pub mod spectral;
 pub mod standing;
 pub mod subnet;

@@ -64,15 +64,16 @@ pub fn tail_differences(base: &[f64], other: &[f64], confidence: f64) -> [Estima
 }
 
 /// Tail measures of one run, and what a path adds to them.
-struct Tail {
+pub(super) struct Tail {
     confidence: f64,
-    value_at_risk: f64,
-    expected_shortfall: f64,
-    inverse_density: f64,
+    pub value_at_risk: f64,
+    pub expected_shortfall: f64,
+    /// One over the density at the value at risk; infinite where no loss lies around it but itself.
+    pub inverse_density: f64,
 }
 
 impl Tail {
-    fn new(losses: &[f64], confidence: f64) -> Self {
+    pub fn new(losses: &[f64], confidence: f64) -> Self {
         let span = DENSITY_SPAN * (1.0 - confidence);
         let mut tail = WorstTail::new(losses.len() as u64, confidence - span);
         losses.iter().for_each(|&loss| tail.push(loss));
@@ -88,12 +89,12 @@ impl Tail {
     }
 
     /// 1 beyond the value at risk, else 0.
-    fn exceeds(&self, loss: f64) -> u16 {
+    pub fn exceeds(&self, loss: f64) -> u16 {
         u16::from(loss > self.value_at_risk)
     }
 
     /// The loss beyond the value at risk, over the tail's share.
-    fn excess(&self, loss: f64) -> f64 {
+    pub fn excess(&self, loss: f64) -> f64 {
         (loss - self.value_at_risk).max(0.0) / (1.0 - self.confidence)
     }
 }
