@@ -61,11 +61,13 @@
 //! | What is estimated, what is assumed, and where it is wrong | [`model::card`] |
 //! | A snapshot or positions in other forms | [`input::ingest`] |
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
+//! | Example books and their pages | [`portfolio::books`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
 //! | Parameters from history, and their errors | [`calibration`], [`model::uncertainty`] |
 //! | A parameter by its key; draws of parameters, one for each replicate of paths | [`model::parameters`], [`engine::replicates`] |
 //! | What the errors of the parameters do to results, and to their errors | [`risk::uncertainty`], [`risk::clusters`] |
 //! | Forecasts of the past against what came | [`calibration::backtest`], [`calibration::verdict`] |
+//! | Which weights lose least for a mean, and what leaving costs them | [`risk::allocation`], [`risk::program`] |
 //! | The estimator behind a number, and its error | [`risk`] |
 //! | One path again, step by step or block by block | [`risk::replay`], [`engine::unfold`] |
 //! | A column of a result file | [`output::schema`] |

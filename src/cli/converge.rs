@@ -66,7 +66,7 @@ pub fn converge(args: &ConvergeArgs) -> anyhow::Result<()> {
 }
 
 /// Format of the file at `path`, whose directory must be there before hours are spent.
-fn table_format(path: &Path) -> anyhow::Result<TableFormat> {
+pub(super) fn table_format(path: &Path) -> anyhow::Result<TableFormat> {
     let name = path.display();
     let format =
         TableFormat::of(path).ok_or_else(|| BadInput(format!("--out {name}: must end in .csv or .parquet")))?;

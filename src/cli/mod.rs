@@ -11,6 +11,8 @@ use crate::cli::args::Cli;
 use crate::cli::args::Command;
 use crate::cli::args::RunArgs;
 
+pub mod allocate;
+mod allocation_table;
 pub mod args;
 pub mod backtest;
 pub mod calibrate;
@@ -44,6 +46,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),
+        Some(Command::Allocate(args)) => allocate::allocate(&args),
         Some(Command::Yuma(args)) => yuma::yuma(&args),
         Some(Command::Ingest(args)) => ingest::ingest(&args),
         Some(Command::Calibrate(args)) => calibrate::calibrate(&args),

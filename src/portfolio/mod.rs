@@ -3,3 +3,6 @@
 pub mod position;
 pub mod tracker;
 pub mod valuation;
+
+#[doc = include_str!("BOOKS.md")]
+pub mod books {}

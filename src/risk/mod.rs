@@ -12,6 +12,7 @@
 //! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
 //! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
 //! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
+//! | weights of least shortfall for each mean | [`program`], [`allocation`] | on fresh paths |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
 //! on threads, and memory only on the tails that are kept exactly ([`tail`]) and, with replicates, on the outcomes
@@ -19,6 +20,7 @@
 //!
 //! Not modelled: likelihood weights other than 1 (refused, [`book`]); variance reduction.
 
+pub mod allocation;
 pub mod book;
 pub mod clusters;
 pub mod convergence;
@@ -26,6 +28,7 @@ pub mod estimate;
 pub mod histogram;
 pub mod moments;
 pub mod paired;
+pub mod program;
 pub mod recorder;
 pub mod replay;
 pub mod revenue;
