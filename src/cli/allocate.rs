@@ -31,6 +31,7 @@ use crate::risk::allocation::Allocation;
 use crate::risk::program::Group;
 use crate::risk::program::Limits;
 use crate::risk::program::ProgramError;
+use crate::risk::program::ROOM_TOLERANCE;
 use crate::risk::program::Returns;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::recorder::RecordPlan;
@@ -263,7 +264,7 @@ impl Study {
         let (currency, paths) = (args.currency, u64::from(args.paths));
         let study = Self { scenario, currency, paths, book_tao, present, netuids, pools, limits, take };
         let room = study.limits.room(study.netuids.len());
-        if room < 1.0 {
+        if room < 1.0 - ROOM_TOLERANCE {
             Err(study.refuse(ProgramError::NoRoom { room }))?;
         }
         Ok(study)
@@ -276,7 +277,7 @@ impl Study {
         BadInput(format!(
             "--max-weight {cap} and --sector: {error}; raise them (--max-weight {:.4} is enough for {count} candidates without \
              sector limits) or allow more candidates",
-            1.0 / count as f64
+            (1e4 / count as f64).ceil() / 1e4
         ))
         .into()
     }

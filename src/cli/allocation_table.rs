@@ -8,12 +8,14 @@ use crate::cli::allocate::Study;
 use crate::cli::table;
 use crate::output::allocation::AllocationRow;
 use crate::portfolio::valuation;
+use crate::protocol::pool::Pool;
 use crate::risk::allocation;
 use crate::risk::allocation::Allocation;
 use crate::risk::allocation::FrontierPoint;
 use crate::risk::allocation::Measured;
 use crate::risk::estimate::Estimate;
 use crate::risk::moments::Moments;
+use crate::units::NetUid;
 
 /// Width of the labels at the left.
 const LABEL_WIDTH: usize = 10;
@@ -128,9 +130,8 @@ impl<'a> Report<'a> {
             row("start", "effective_holdings", None, portfolio.effective_holdings, None),
         ];
         let weights = self.study.netuids.iter().zip(&portfolio.weights);
-        let netuid = |(netuid, weight): (&crate::units::NetUid, &f64)| {
-            row("start", "weight", Some(u64::from(netuid.0)), *weight, None)
-        };
+        let netuid =
+            |(netuid, weight): (&NetUid, &f64)| row("start", "weight", Some(u64::from(netuid.0)), *weight, None);
         rows.extend(weights.map(netuid));
         rows
     }
@@ -139,8 +140,8 @@ impl<'a> Report<'a> {
     pub fn text(&self) -> String {
         let study = self.study;
         let mut text = format!(
-            "Mean against expected shortfall {} of {} TAO in up to {} of {} subnets, {}, {} paths and as many fresh ones\n\
-             P&L in {} after leaving through the pools\n\n",
+            "Mean against expected shortfall {} of {} TAO in up to {} of {} subnets\n\
+             {}, {} paths and as many fresh ones; P&L in {} after leaving through the pools\n\n",
             table::percent_label(self.confidence),
             table::grouped(study.book_tao, 0),
             study.netuids.len(),
@@ -219,8 +220,7 @@ impl<'a> Report<'a> {
 
 fn present_portfolio(study: &Study, allocation: &Allocation<'_>, chosen_on: &[Pnl], fresh: &[Pnl]) -> Portfolio {
     let pools = study.present_values();
-    let cost = |(pool, alpha): &(_, f64)| -> f64 {
-        let pool: &crate::protocol::pool::Pool = pool;
+    let cost = |(pool, alpha): &(Pool, f64)| {
         alpha * pool.spot_price() - valuation::sale_proceeds(pool, *alpha, allocation.fee_rate)
     };
     let exit_cost = pools.iter().map(cost).sum::<f64>() * study.rate();

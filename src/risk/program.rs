@@ -31,6 +31,8 @@ const START_TAILS: f64 = 2.0;
 const ADDED_TAILS: f64 = 1.2;
 /// How far a shortfall over all paths may be above the program's (fraction of the book).
 const SHORTFALL_TOLERANCE: f64 = 1e-7;
+/// What the limits may leave out of a book by rounding.
+pub const ROOM_TOLERANCE: f64 = 1e-9;
 /// Weights below are the solver's rounding.
 const WEIGHT_MIN: f64 = 1e-5;
 
@@ -192,7 +194,7 @@ impl Program<'_> {
     pub fn solve(&self, goal: Goal, start: &[f64]) -> Result<Vec<f64>, ProgramError> {
         let assets = self.returns.assets();
         let room = self.limits.room(assets);
-        if !(room >= 1.0 - 1e-12) {
+        if !(room >= 1.0 - ROOM_TOLERANCE) {
             return Err(ProgramError::NoRoom { room });
         }
         if goal == (Goal::LargestMean { shortfall_max: None }) {
@@ -480,6 +482,9 @@ mod tests {
             "{best:?}"
         );
         assert!((best.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        let full = Limits { weight_max: 0.25, groups: Vec::new() };
+        let only = weights(&returns, &[0.01; 4], &full, Goal::LeastShortfall { mean_min: None });
+        assert!(only.iter().all(|weight| (weight - 0.25).abs() < 1e-5), "{only:?}");
         let solve = |limits: &Limits| {
             let goal = Goal::LeastShortfall { mean_min: Some(0.2) };
             Program { returns: &returns, confidence: CONFIDENCE, costs: &[0.0; 4], limits }.solve(goal, &[0.25; 4])
