@@ -152,7 +152,7 @@ mod tests {
     fn returns() -> Returns {
         let path = |number: u32| {
             let wave = |factor: u32| f64::from(number * factor % 997) / 997.0 - 0.45;
-            if number.is_multiple_of(10) { [-0.3, -0.3] } else { [0.5 * wave(101), 0.5 * wave(313)] }
+            if number.is_multiple_of(10) { [-0.1, -0.1] } else { [0.5 * wave(101), 0.5 * wave(313)] }
         };
         Returns::new(2, (0..2_000).flat_map(path).collect())
     }
