@@ -61,6 +61,7 @@
 //! | What is estimated, what is assumed, and where it is wrong | [`model::card`] |
 //! | A snapshot or positions in other forms | [`input::ingest`] |
 //! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
+//! | Example books and their pages | [`portfolio::books`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
 //! | What a book does on a path; which pools its orders meet | [`portfolio::policy`]; [`engine::policy`], [`portfolio::pool_copy`] |
 //! | What a book brings that leaves over days | [`portfolio::exit`] |
@@ -69,6 +70,7 @@
 //! | What the errors of the parameters do to results, and to their errors | [`risk::uncertainty`], [`risk::clusters`] |
 //! | Forecasts of the past against what came | [`calibration::backtest`], [`calibration::verdict`] |
 //! | What part each driver has in a book's losses, and what it is to switch one off | [`engine::drivers`], [`risk::shapley`] |
+//! | Which weights lose least for a mean, and what leaving costs them | [`risk::allocation`], [`risk::program`] |
 //! | The estimator behind a number, and its error | [`risk`] |
 //! | What a position or sector adds to risk; deregistration as credit | [`risk::attribution`], [`risk::credit`] |
 //! | One path again, step by step or block by block | [`risk::replay`], [`engine::unfold`] |

@@ -11,6 +11,8 @@ use clap::ValueEnum;
 use clap::value_parser;
 use clap_complete::Shell;
 
+use crate::cli::allocate;
+use crate::cli::allocate::AllocateArgs;
 use crate::cli::attribute;
 use crate::cli::attribute::AttributeArgs;
 use crate::cli::backtest;
@@ -152,6 +154,9 @@ pub enum Command {
     /// Forecast from past dates with what was known then, and score the forecasts against what came
     #[command(after_help = backtest::EXAMPLES)]
     Backtest(BacktestArgs),
+    /// Choose weights: mean against expected shortfall, leaving through the pools included
+    #[command(after_help = allocate::EXAMPLES)]
+    Allocate(AllocateArgs),
     /// Run one epoch of Yuma consensus on a matrix of weights and print what each uid earns; or simulate validator sets
     #[command(after_help = YUMA_EXAMPLES)]
     Yuma(YumaArgs),

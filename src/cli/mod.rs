@@ -11,6 +11,8 @@ use crate::cli::args::Cli;
 use crate::cli::args::Command;
 use crate::cli::args::RunArgs;
 
+pub mod allocate;
+mod allocation_table;
 pub mod args;
 pub mod attribute;
 mod attribute_table;
@@ -50,6 +52,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),
+        Some(Command::Allocate(args)) => allocate::allocate(&args),
         Some(Command::Yuma(args)) => yuma::yuma(&args),
         Some(Command::Ingest(args)) => ingest::ingest(&args),
         Some(Command::Calibrate(args)) => calibrate::calibrate(&args),

@@ -44,7 +44,7 @@ use crate::output::writer::RowBlock;
 use crate::portfolio::position::Book;
 use crate::portfolio::position::Position;
 use crate::portfolio::tracker::BookTracker;
-use crate::protocol::pool;
+use crate::portfolio::valuation;
 use crate::protocol::pool::Pool;
 use crate::protocol::state::ChainState;
 use crate::risk::attribution::AttributionStatistics;
@@ -361,7 +361,7 @@ fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
         let cash_tao = opening_cash_tao(scenario, index);
         let pools = (0..book.positions.len()).filter_map(|index| pool_at_start(&scenario.start, book, index));
         let (mark_tao, liquidation_tao) = pools.fold((cash_tao, cash_tao), |(mark, liquidation), (pool, alpha)| {
-            let paid = pool.sell(alpha - pool::fee(alpha, fee_rate));
+            let paid = valuation::sale_proceeds(&pool, alpha, fee_rate);
             (mark + alpha * pool.spot_price(), liquidation + paid)
         });
         BookOpening { name: book.name.clone(), mark_tao, liquidation_tao, usd_per_tao: scenario.tao_usd_start }

@@ -5,6 +5,7 @@
 //! Files of one scenario and seed have the same bytes whatever the batches, threads or clock; what differs between
 //! runs stands in `runtime.json` alone.
 
+pub mod allocation;
 pub mod backtest;
 pub mod backtest_report;
 pub mod calibration;

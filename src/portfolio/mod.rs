@@ -9,3 +9,6 @@ pub mod position;
 mod state;
 pub mod tracker;
 pub mod valuation;
+
+#[doc = include_str!("BOOKS.md")]
+pub mod books {}

@@ -310,8 +310,8 @@ impl BookState {
             0.0 => PositionValue { earned_tao: self.earned_tao[index], ..PositionValue::default() },
             alpha => PositionValue {
                 mark_tao: alpha * (path.price(holding.slot) * self.copies[index].price_factor()),
-                liquidation_tao: valuation::sale_value(
-                    self.copies[index].pool(valuation::pool_of(path, holding.slot)),
+                liquidation_tao: valuation::sale_proceeds(
+                    &self.copies[index].pool(valuation::pool_of(path, holding.slot)),
                     alpha,
                     fee_rate,
                 ),

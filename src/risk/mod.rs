@@ -18,6 +18,7 @@
 //! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
 //! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
 //! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
+//! | weights of least shortfall for each mean | [`program`], [`allocation`] | on fresh paths |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
 //! on threads, and memory only on the tails that are kept exactly ([`tail`], [`tail_rows`]) and, with replicates, on the outcomes
@@ -25,6 +26,7 @@
 //!
 //! Not modelled: likelihood weights other than 1 (refused, [`book`]); variance reduction.
 
+pub mod allocation;
 pub mod attribution;
 pub mod book;
 pub mod clusters;
@@ -41,6 +43,7 @@ pub mod incremental;
 pub mod moments;
 pub mod paired;
 pub mod performance;
+pub mod program;
 pub mod recorder;
 pub mod replay;
 pub mod revenue;
