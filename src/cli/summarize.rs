@@ -8,26 +8,30 @@ use std::path::Path;
 use anyhow::Context;
 use anyhow::Result;
 
+use crate::cli::attribution_table::attribution_text;
+use crate::cli::credit_table::credit_text;
 use crate::cli::detail::detail_text;
 use crate::cli::revenue::revenue_table;
 use crate::cli::table::Style;
 use crate::cli::table::risk_table;
 use crate::output::error::OutputError;
 use crate::output::manifest::Manifest;
+use crate::output::read::read_attribution;
+use crate::output::read::read_credit;
 use crate::output::read::read_deregistration_risk;
 use crate::output::read::read_revenue;
 use crate::output::read::read_summary;
 use crate::output::summary::SUMMARY_JSON_FILE;
 
 /// What follows the first page where more was not asked for.
-const MORE: &str = "\n--detail shows more: risk by aversion, ratios, rare losses, drawdown, time under water, ruin.\n";
+const MORE: &str = "\n--detail shows more: further measures, what each position adds, deregistration as credit.\n";
 
 /// What is printed of a finished run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
     /// The first page.
     Table,
-    /// That and the further measures.
+    /// That, the further measures, what each position adds, and deregistration as credit.
     Detail,
     /// All rows of the summary as JSON.
     Json,
@@ -69,6 +73,11 @@ pub fn summary_text(directory: &Path, show: Show, style: Style) -> Result<String
     }
     let summary = read_summary(directory)?;
     let risks = risk_table(&summary, &read_deregistration_risk(directory)?, style);
-    let more = if show == Show::Detail { detail_text(&summary, style) } else { style.dim(MORE) };
-    Ok(risks + &revenue_table(&read_revenue(directory)?, style) + &more)
+    let first_page = risks + &revenue_table(&read_revenue(directory)?, style);
+    if show == Show::Table {
+        return Ok(first_page + &style.dim(MORE));
+    }
+    let attribution = attribution_text(&read_attribution(directory)?, style);
+    let credit = credit_text(&read_credit(directory)?, style);
+    Ok(first_page + &detail_text(&summary, style) + &attribution + &credit)
 }
