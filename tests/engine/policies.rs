@@ -22,6 +22,7 @@ use taorisk::engine::step;
 use taorisk::portfolio::policy::BookPolicy;
 use taorisk::portfolio::policy::Policy;
 use taorisk::portfolio::pool_copy::PoolCopy;
+use taorisk::portfolio::position::Position;
 use taorisk::portfolio::tracker::BookTracker;
 use taorisk::portfolio::valuation;
 use taorisk::protocol::fixed::Rounding;
@@ -285,30 +286,34 @@ fn prices(tracker: &BookTracker, book: usize, view: &StepView<'_>) -> Vec<f64> {
 fn a_rebalanced_book_has_its_weights() {
     let head = "[run]\npaths = 6\nhorizon_days = 21";
     let policy = "kind = \"rebalance\"\nevery_days = 7\ntargets = \"equal\"";
-    let scenario = with_policies(head, Some(policy), &[policy]);
-    let (mut before, mut moved) = ([Vec::new(), Vec::new()], 0.0_f64);
-    watch(&scenario, move |at, view, tracker| {
-        if (0..2).any(|book| !tracker.settlements(0, book).is_empty()) {
-            return;
-        }
-        if at != At::AfterTrades {
-            before = [0, 1].map(|book| prices(tracker, book, view));
-            return;
-        }
-        for (book, before) in before.iter().enumerate() {
-            let values: Vec<f64> =
-                tracker.alpha(0, book).iter().zip(before).map(|(alpha, price)| alpha * price).collect();
+    // Not in one run: a copy is of pools that the market's book has moved just before.
+    let scenarios = [with_policies(head, Some(policy), &[]), with_policies(head, None, &[policy])];
+    for (book, mut scenario) in scenarios.into_iter().enumerate() {
+        // Pools of 300 to 2,000 TAO make what is bought short by 10 % of the trade.
+        let is_deep = |position: &Position| ![16, 31, 47].contains(&position.netuid.0);
+        scenario.books.iter_mut().for_each(|book| book.positions.retain(is_deep));
+        let (mut before, mut moved) = (Vec::new(), 0.0_f64);
+        watch(&scenario, move |at, view, tracker| {
+            if !tracker.settlements(0, book).is_empty() {
+                return;
+            }
+            if at != At::AfterTrades {
+                before = prices(tracker, book, view);
+                return;
+            }
+            let values = tracker.alpha(0, book).iter().zip(&before).map(|(alpha, price)| alpha * price);
+            let values: Vec<f64> = values.collect();
             let sum: f64 = values.iter().sum();
-            let off = values.iter().fold(0.0, |off: f64, value| off.max((value / sum - 0.1).abs()));
+            let off = values.iter().fold(0.0, |off: f64, value| off.max((value / sum - 1.0 / 7.0).abs()));
             if view.step.is_multiple_of(7) {
-                assert!(off < 5e-4, "book {book}, step {}: a weight is off by {off}", view.step);
+                assert!(off < 2e-4, "book {book}, step {}: a weight is off by {off}", view.step);
                 assert!(tracker.cash_tao(0, book) < 1e-9, "what was sold for was spent");
             } else {
                 moved = moved.max(off);
             }
-        }
-        assert!(view.step < 6 || moved > 3e-3, "weights move between: {moved}");
-    });
+            assert!(view.step < 6 || moved > 3e-3, "weights move between: {moved}");
+        });
+    }
 }
 
 #[test]
@@ -372,9 +377,8 @@ fn what_was_in_reach_is_sold_before_it_is_pruned() {
     );
     let template = scenario.books[0].positions[0].clone();
     let held = old.iter().filter(|subnet| subnet.is_started() && subnet.staked_alpha > 10.0).take(10);
-    let mut positions: Vec<_> = held
-        .map(|subnet| taorisk::portfolio::position::Position { netuid: subnet.netuid, alpha: 5.0, ..template.clone() })
-        .collect();
+    let mut positions: Vec<_> =
+        held.map(|subnet| Position { netuid: subnet.netuid, alpha: 5.0, ..template.clone() }).collect();
     positions.sort_by_key(|position| position.netuid);
     scenario.books.iter_mut().for_each(|book| book.positions = positions.clone());
     let mut reachable: Vec<bool> = Vec::new();
