@@ -303,7 +303,7 @@ fn init_writes_a_scenario_that_checks_and_overwrites_only_by_force() {
 fn help_mentions_every_flag_and_command() {
     let directory = directory_with(&[]);
     let flags = "--paths --seed --horizon-days --blocks-per-step --positions --snapshot --out --force --threads --batch \
-                 --simd avx512 avx2 neon portable --json --quiet";
+                 --simd avx512 avx2 neon portable --json --detail --quiet";
     for arguments in [&["--help"][..], &["run", "--help"]] {
         let help = taorisk(&directory, arguments);
         assert_eq!(help.code, 0);

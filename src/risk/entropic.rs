@@ -35,9 +35,10 @@ impl EntropicRisk {
         self.terms.push(math::exp(self.theta * (loss - self.peak)));
     }
 
-    /// The number with the delta method's error, `sd(e^(theta L)) / (theta E e^(theta L) sqrt(n))`; `None` without losses.
+    /// The number with the delta method's error, `sd(e^(theta L)) / (theta E e^(theta L) sqrt(n))`; `None` without losses, or
+    /// with an infinite `theta`: that of a book worth nothing.
     pub fn estimate(&self) -> Option<Estimate> {
-        let mean = self.terms.mean()?;
+        let mean = self.terms.mean().filter(|_| self.theta.is_finite())?;
         let value = self.peak + math::ln(mean.value) / self.theta;
         let standard_error = mean.standard_error / (self.theta * mean.value);
         Some(Estimate::skewed(value, standard_error, self.terms.shape(), mean.samples))
@@ -68,6 +69,7 @@ mod tests {
         // Sample variance (b - a)^2 / 2 of the terms, over n = 2.
         assert!((found.standard_error - (b - a) / (a + b) * 2.0).abs() < 1e-13, "{found:?}");
         assert_eq!(EntropicRisk::new(1.0).estimate(), None);
+        assert_eq!(risk(f64::INFINITY, [2.0, 6.0].into_iter()).estimate(), None);
     }
 
     #[test]
