@@ -21,6 +21,8 @@ use crate::cli::calibrate;
 use crate::cli::calibrate::CalibrateArgs;
 use crate::cli::ingest;
 use crate::cli::ingest::IngestArgs;
+use crate::cli::liquidity;
+use crate::cli::liquidity::LiquidityArgs;
 use crate::cli::summarize::Show;
 use crate::config::scenario::Overrides;
 
@@ -151,6 +153,9 @@ pub enum Command {
     /// Tell what part of a book's losses each driver makes: TAO/USD, flows, jumps, emission, deregistration, rules, slippage
     #[command(after_help = attribute::EXAMPLES)]
     Attribute(AttributeArgs),
+    /// Tell what leaving costs against size and days, in the tail as well, and how large the book may be
+    #[command(after_help = liquidity::EXAMPLES)]
+    Liquidity(LiquidityArgs),
     /// Forecast from past dates with what was known then, and score the forecasts against what came
     #[command(after_help = backtest::EXAMPLES)]
     Backtest(BacktestArgs),

@@ -326,7 +326,8 @@ fn check(scenario: &Scenario) -> Result<(), BadInput> {
     Ok(())
 }
 
-fn book_named(scenario: &Scenario, name: Option<&str>) -> Result<usize, BadInput> {
+/// The number of the book of that name; the first without one.
+pub(super) fn book_named(scenario: &Scenario, name: Option<&str>) -> Result<usize, BadInput> {
     let Some(name) = name else { return Ok(0) };
     scenario.books.iter().position(|book| book.name == name).ok_or_else(|| {
         let names = scenario.books.iter().map(|book| book.name.as_str()).collect::<Vec<_>>().join(", ");

@@ -28,6 +28,7 @@ mod error_split;
 pub mod history;
 pub mod ingest;
 pub mod init;
+pub mod liquidity;
 pub mod replay;
 mod revenue;
 pub mod run;
@@ -51,6 +52,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),
+        Some(Command::Liquidity(args)) => liquidity::liquidity(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),
         Some(Command::Allocate(args)) => allocate::allocate(&args),
         Some(Command::Yuma(args)) => yuma::yuma(&args),

@@ -1,6 +1,5 @@
 //! The table of a convergence study as CSV, Parquet or JSON.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -9,7 +8,6 @@ use crate::output::error::OutputError;
 use crate::output::parquet::Columns;
 use crate::output::parquet::Identity;
 use crate::output::parquet::Row;
-use crate::output::parquet::TableWriter;
 use crate::output::schema::CONVERGENCE;
 use crate::output::table_file;
 use crate::output::table_file::TableFormat;
@@ -73,23 +71,7 @@ pub fn write(
     identity: &Identity,
     rows: &[ConvergenceRow],
 ) -> Result<(), OutputError> {
-    table_file::place(path, |partial| match format {
-        TableFormat::Csv => write_csv(partial, rows),
-        TableFormat::Parquet => write_parquet(partial, identity, rows),
-    })
-}
-
-fn write_csv(path: &Path, rows: &[ConvergenceRow]) -> Result<(), OutputError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    rows.iter().try_for_each(|row| writer.serialize(row)).expect("rows are texts and numbers");
-    let text = writer.into_inner().expect("a writer into memory");
-    fs::write(path, text).map_err(OutputError::io("write", path))
-}
-
-fn write_parquet(path: &Path, identity: &Identity, rows: &[ConvergenceRow]) -> Result<(), OutputError> {
-    let mut writer = TableWriter::create(path.to_owned(), &CONVERGENCE, identity)?;
-    writer.append_all(rows)?;
-    writer.finish().map(|_| ())
+    table_file::write_rows(path, format, &CONVERGENCE, identity, rows)
 }
 
 #[derive(Serialize)]

@@ -15,6 +15,7 @@ pub mod drivers;
 pub mod epoch;
 pub mod error;
 pub mod hash;
+pub mod liquidity;
 pub mod manifest;
 pub mod parquet;
 pub mod read;

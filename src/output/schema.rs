@@ -482,6 +482,34 @@ pub static CONVERGENCE: FileSchema = FileSchema {
 
 const NO_DRIVER: &str = "for none and total";
 
+/// The table of `taorisk liquidity`, as CSV or Parquet where `--out` says; no part of a run directory.
+pub static LIQUIDITY: FileSchema = FileSchema {
+    file: "liquidity",
+    rows: "days of the exit and size",
+    columns: &[
+        column("book", Kind::Text, "name of the book"),
+        number("after_days", "days after the start on which the exit begins"),
+        number("exit_days", "days that it takes; 0: all is sold at once"),
+        number("participation", "most alpha sold a day (fraction of the pool's)"),
+        number("size", "multiple of the book"),
+        number("opening_tao", "value of that at spot at the start (TAO)"),
+        column("paths", Kind::U64, "paths"),
+        number(
+            "cost",
+            "value at spot when the exit begins, less what it brings (fraction of that value; ratio of means)",
+        ),
+        number("cost_standard_error", "its standard error"),
+        number(
+            "level",
+            "the tail is the 1 - level share of paths on which the book has lost most when the exit begins",
+        ),
+        number("tail_cost", "the cost on those paths"),
+        number("tail_cost_standard_error", "its standard error"),
+        number("crowding", "tail_cost less cost: what it costs more where others have left before"),
+        number("crowding_standard_error", "its standard error, paired"),
+    ],
+};
+
 /// The table of `taorisk attribute`, as CSV or Parquet where `--out` says; no part of a run directory.
 pub static DRIVERS: FileSchema = FileSchema {
     file: "drivers",

@@ -16,8 +16,13 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::basic::ZstdLevel;
 use parquet::file::properties::WriterProperties;
+use serde::Serialize;
 
 use crate::output::error::OutputError;
+use crate::output::parquet::Identity;
+use crate::output::parquet::Row;
+use crate::output::parquet::TableWriter;
+use crate::output::schema::FileSchema;
 
 /// Format of a table's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,33 @@ pub(super) fn place<E: From<OutputError>>(path: &Path, write: impl FnOnce(&Path)
         // The first error is the one to tell.
         let _ = fs::remove_file(&partial);
     })
+}
+
+/// Writes rows of a schema to `path`, CSV with their keys or Parquet with the schema's columns.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(super) fn write_rows<R: Row + Serialize>(
+    path: &Path,
+    format: TableFormat,
+    schema: &'static FileSchema,
+    identity: &Identity,
+    rows: &[R],
+) -> Result<(), OutputError> {
+    place(path, |partial| match format {
+        TableFormat::Csv => fs::write(partial, csv_rows(rows)).map_err(OutputError::io("write", path)),
+        TableFormat::Parquet => {
+            let mut writer = TableWriter::create(partial.to_owned(), schema, identity)?;
+            writer.append_all(rows)?;
+            writer.finish().map(|_| ())
+        }
+    })
+}
+
+fn csv_rows<R: Serialize>(rows: &[R]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    rows.iter().try_for_each(|row| writer.serialize(row)).expect("rows are texts and numbers");
+    writer.into_inner().expect("a writer into memory")
 }
 
 /// Writes a table of texts, `f64` and `u64` to a file beside `path`, asks `accept` of it, and renames it.

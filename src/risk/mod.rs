@@ -40,6 +40,7 @@ pub mod further;
 pub mod histogram;
 pub mod holding;
 pub mod incremental;
+pub mod liquidity;
 pub mod moments;
 pub mod paired;
 pub mod performance;
