@@ -77,7 +77,8 @@ fn is_shown(row: &AttributionRow, horizon_days: f64, level: f64) -> bool {
 }
 
 fn heading(level: &str) -> String {
-    let [value_at_risk, shortfall, without] = ["VaR", "ES", "ES without"].map(|name| format!("{name} {level}"));
+    let [value_at_risk, shortfall] = ["VaR", "ES"].map(|name| format!("{name} {level}"));
+    let without = "without: ES";
     format!(
         "{:<LABEL_WIDTH$}{:>VALUE_WIDTH$}{value_at_risk:>AMOUNT_WIDTH$}{:>SHARE_WIDTH$}{shortfall:>AMOUNT_WIDTH$}\
          {:>SHARE_WIDTH$}{without:>AMOUNT_WIDTH$}\n",

@@ -55,10 +55,10 @@ impl Table<'_> {
             text.push_str(&self.style.dim(&format!(" and {} more\n", holdings.len() - HOLDINGS_LISTED)));
         }
         text.push_str(&self.style.dim(
-            " Exposure: TAO at spot just before; lost: part of it not paid. Now: place in the order of pruning, how\n \
-             far the moving price is above that of the next to go, days of immunity left.\n",
+            " Exposure: TAO at spot just before; lost: part of it not paid. Now: place in the order of pruning,\n \
+             how far the moving price is above that of the next to go, days of immunity left.\n",
         ));
-        text + &self.book_text(horizon_days)
+        text + &self.book_text(horizon_days, holdings.len())
     }
 
     fn holding_line(&self, holding: &CreditRow, horizon_days: f64) -> String {
@@ -88,7 +88,7 @@ impl Table<'_> {
         text + "\n"
     }
 
-    fn book_text(&self, horizon_days: f64) -> String {
+    fn book_text(&self, horizon_days: f64, holdings: usize) -> String {
         let mut text = self.style.bold(" the book as a whole") + "\n";
         let of_book = self.rows.iter().filter(|row| row.id.is_none() && row.horizon_days == horizon_days);
         for row in of_book {
@@ -102,8 +102,10 @@ impl Table<'_> {
                 CreditMeasure::ExpectedShortfall => {
                     (format!("expected shortfall {}, TAO", percent_label(level)), amount(&row.estimate))
                 }
-                CreditMeasure::DeregistrationsAtLeast => (format!("at least {level}"), percent(&row.estimate)),
-                CreditMeasure::EffectiveHoldings => {
+                CreditMeasure::DeregistrationsAtLeast if level <= holdings as f64 => {
+                    (format!("at least {level} deregistered"), percent(&row.estimate))
+                }
+                CreditMeasure::EffectiveHoldings if holdings > 1 => {
                     ("effective number of holdings".to_owned(), with_error(&row.estimate, ""))
                 }
                 _ => continue,
