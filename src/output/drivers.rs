@@ -92,6 +92,7 @@ mod tests {
     use super::*;
     use arrow::array::Array;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use std::fs;
     use std::fs::File;
 
     fn rows() -> Vec<DriverRow> {
