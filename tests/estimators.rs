@@ -256,6 +256,11 @@ fn differences_of_tails_cover_the_truth() {
     }
 }
 
+/// P&L at a value of a standard normal variable.
+type Pnl = fn(f64) -> f64;
+/// A measure on a basis at a level, and what it is.
+type Truth = (Measure, Basis, Option<f64>, f64);
+
 /// Opening value of the book of the further measures.
 const OPENING: f64 = 1_000.0;
 const AVERSIONS: [f64; 2] = [2.0, 10.0];
@@ -309,12 +314,12 @@ fn over_normal(function: impl Fn(f64) -> f64) -> f64 {
 }
 
 /// What each further measure is at these laws: closed forms for the normal P&L, quadrature for the other.
-fn truths() -> Vec<(Measure, Basis, Option<f64>, f64)> {
+fn truths() -> Vec<Truth> {
     let law = Normal::standard();
     // Losses fall as the normal variable rises: rank u of a loss is 1 - F(x).
     let spectrum = |k: f64, x: f64| k * (-k * law.cdf(x)).exp() / (1.0 - (-k).exp());
     let mut truths = Vec::new();
-    let pnls: [(Basis, fn(f64) -> f64); 2] = [(Basis::Mark, log_normal_pnl), (Basis::Liquidation, normal_pnl)];
+    let pnls: [(Basis, Pnl); 2] = [(Basis::Mark, log_normal_pnl), (Basis::Liquidation, normal_pnl)];
     for (basis, pnl) in pnls {
         let mean = over_normal(pnl);
         let deviation = over_normal(|x| (pnl(x) - mean).powi(2)).sqrt();
@@ -345,7 +350,7 @@ fn truths() -> Vec<(Measure, Basis, Option<f64>, f64)> {
     truths
 }
 
-fn of_row(rows: &[SummaryRow], (measure, basis, level, _): (Measure, Basis, Option<f64>, f64)) -> Estimate {
+fn of_row(rows: &[SummaryRow], (measure, basis, level, _): Truth) -> Estimate {
     let key = (measure, basis, Currency::Tao, level);
     let found = rows.iter().find(|row| (row.measure, row.basis, row.currency, row.level) == key);
     found.unwrap_or_else(|| panic!("{key:?}")).estimate
@@ -354,7 +359,7 @@ fn of_row(rows: &[SummaryRow], (measure, basis, level, _): (Measure, Basis, Opti
 #[test]
 fn further_measures_of_known_laws() {
     // Entropic risk of a normal law: its mean loss and theta / 2 of its variance.
-    let of_normal = |(measure, basis, level, _): &(Measure, Basis, Option<f64>, f64)| {
+    let of_normal = |(measure, basis, level, _): &Truth| {
         (*measure, *basis, *level) == (Measure::EntropicRisk, Basis::Liquidation, Some(2.0))
     };
     let entropic = truths().into_iter().find(of_normal).unwrap().3;
