@@ -358,15 +358,13 @@ fn candidates<'a>(scenario: &'a Scenario, args: &AllocateArgs) -> Result<Vec<&'a
 
 /// Caps of sectors over the candidates in them.
 fn groups(scenario: &Scenario, netuids: &[NetUid], limits: &[(String, f64)]) -> Result<Vec<Group>, BadInput> {
-    let file = scenario.to_json();
-    let tagged: Vec<(u64, &str)> =
-        file["subnets"].as_array().map_or(&[][..], Vec::as_slice).iter().filter_map(tag).collect();
+    let tagged: Vec<(NetUid, &str)> = scenario.sectors().collect();
     let mut groups = Vec::new();
     for (number, (name, weight_max)) in limits.iter().enumerate() {
         if limits[..number].iter().any(|(other, _)| other == name) {
             return Err(BadInput(format!("--sector {name}: given twice")));
         }
-        let of_sector: Vec<u64> =
+        let of_sector: Vec<NetUid> =
             tagged.iter().filter(|(_, sector)| sector == name).map(|(netuid, _)| *netuid).collect();
         if of_sector.is_empty() {
             let mut known: Vec<&str> = tagged.iter().map(|(_, sector)| *sector).collect();
@@ -377,15 +375,10 @@ fn groups(scenario: &Scenario, netuids: &[NetUid], limits: &[(String, f64)]) -> 
                 "--sector {name}: no such sector in [[subnets]] of the scenario (there: {known})"
             )));
         }
-        let members = (0..netuids.len()).filter(|&index| of_sector.contains(&u64::from(netuids[index].0))).collect();
+        let members = (0..netuids.len()).filter(|&index| of_sector.contains(&netuids[index])).collect();
         groups.push(Group { members, weight_max: *weight_max });
     }
     Ok(groups)
-}
-
-/// Netuid and sector of an entry of `[[subnets]]`.
-fn tag(subnet: &serde_json::Value) -> Option<(u64, &str)> {
-    Some((subnet["netuid"].as_u64()?, subnet["sector"].as_str()?))
 }
 
 /// Simulates books of a study.

@@ -54,7 +54,7 @@ impl DriverTable<'_> {
                 table::grouped(self.paths as f64, 0),
                 1 << self.drivers.len()
             ),
-            "95 % confidence interval, a percentage the share of the total. In Shapley order: the mean, over all"
+            "95 % confidence interval, a percentage the share of a total that is not 0. In Shapley order: the mean, over all"
                 .to_owned(),
             "orders of switching the drivers on, of what one changes when its turn comes. Alone: what it changes"
                 .to_owned(),
@@ -100,8 +100,9 @@ fn amount(estimate: &Estimate) -> String {
 }
 
 fn with_share(part: &Estimate, total: &Estimate) -> String {
+    let is_told_from_zero = total.ci_low > 0.0 || total.ci_high < 0.0;
     let share = 100.0 * part.value / total.value;
-    let share = if share.is_finite() { format!("{share:.0}%") } else { String::new() };
+    let share = if is_told_from_zero { format!("{share:.0}%") } else { String::new() };
     format!("{}{share:>SHARE_WIDTH$}", amount(part))
 }
 

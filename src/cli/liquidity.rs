@@ -22,12 +22,14 @@ use crate::config::scenario::Scenario;
 use crate::engine::plan::Plan;
 use crate::engine::plan::PlanInput;
 use crate::engine::record::PathRow;
+use crate::engine::record::PositionValue;
 use crate::engine::run as engine_run;
 use crate::output::liquidity;
 use crate::output::liquidity::CapacityRow;
 use crate::output::liquidity::LiquidityRow;
 use crate::portfolio::exit::ExitPlan;
 use crate::portfolio::position::Book;
+use crate::portfolio::position::Position;
 use crate::portfolio::tracker::BookTracker;
 use crate::protocol::pool::Pool;
 use crate::risk::estimate::Estimate;
@@ -39,11 +41,14 @@ use crate::risk::recorder::BatchRecord;
 use crate::risk::recorder::RecordPlan;
 use crate::risk::recorder::RunRecorder;
 use crate::units::BLOCKS_PER_DAY;
+use crate::units::NetUid;
 
 /// Paths where `--paths` does not say.
 const PATHS_DEFAULT: i64 = 5_000;
 /// Most days of an exit, and before it.
 const DAYS_MAX: f64 = 365.0;
+/// Multiples of the book where `--size` does not say.
+const SIZES_DEFAULT: [f64; 6] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0];
 /// Fewest paths in the tail.
 const TAIL_MIN: f64 = 20.0;
 
@@ -71,8 +76,8 @@ pub struct LiquidityArgs {
     /// Book that leaves [default: the first]
     #[arg(long, value_name = "NAME")]
     pub book: Option<String>,
-    /// Multiples of the book
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0])]
+    /// Multiples of the book [default: those of 0.1, 0.5, 1, 2, 5, 10 that do not hold more than is staked]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
     pub size: Vec<f64>,
     /// Days over which it leaves; 0 is at once
     #[arg(long, value_name = "DAYS,...", value_delimiter = ',', default_values_t = [0.0, 1.0, 5.0, 10.0, 30.0])]
@@ -149,7 +154,7 @@ impl Study {
         let overrides = Overrides { paths: overrides.paths.or(Some(PATHS_DEFAULT)), ..overrides };
         let scenario = Scenario::load(args.scenario.as_deref(), &overrides)?;
         let book = &scenario.books[book_named(&scenario, args.book.as_deref())?];
-        let sizes = ascending("--size", &args.size, |size| size > 0.0 && size.is_finite(), "numbers above 0")?;
+        let sizes = sizes(&scenario, book, &args.size)?;
         let allowed = format!("days from 0 to {DAYS_MAX}");
         let days = ascending("--days", &args.days, |days| (0.0..=DAYS_MAX).contains(&days), &allowed)?;
         let fraction = |flag: &str, value: f64| match value > 0.0 && value <= 1.0 {
@@ -162,7 +167,6 @@ impl Study {
             Err(BadInput(format!("--after {}: must be from one step to {DAYS_MAX} days", args.after)))?;
         }
         check_tail(args.level, scenario.paths)?;
-        check_stake(&scenario, book, sizes[sizes.len() - 1])?;
         let scaled = std::iter::once(book.clone()).chain(sizes.iter().map(|size| scaled(book, *size)));
         Ok(Self {
             books: scaled.collect(),
@@ -203,10 +207,11 @@ impl Study {
         let mut losses = Vec::with_capacity(self.scenario.paths as usize);
         let mut leaving = vec![Vec::with_capacity(self.scenario.paths as usize); self.sizes.len()];
         let consume = |batch: BatchRecord| {
-            for row in &batch.paths {
+            let of_book = batch.positions.chunks_exact(self.books[0].positions.len());
+            for (row, values) in batch.paths.iter().zip(of_book) {
                 match usize::from(row.book).checked_sub(1) {
                     None => losses.push(-row.pnl_mark_tao),
-                    Some(size) => leaving[size].push(self.leaving(size, row)),
+                    Some(size) => leaving[size].push(self.leaving(size, row, values)),
                 }
             }
             progress.inc(batch.count as u64);
@@ -229,12 +234,12 @@ impl Study {
         RunRecorder::new(RecordPlan { horizon_steps, event_paths: 0, sample_paths: 0, slots: 0 }, tracker)
     }
 
-    fn leaving(&self, size: usize, row: &PathRow) -> Leaving {
+    /// What is held is sold; what was paid for deregistered holdings before is not part of it.
+    fn leaving(&self, size: usize, row: &PathRow, values: &[PositionValue]) -> Leaving {
+        let earned_tao: f64 = values.iter().map(|value| value.earned_tao).sum();
         let opening_tao = self.opening_tao * self.sizes[size];
-        Leaving {
-            mark_tao: opening_tao + row.pnl_mark_tao,
-            proceeds_tao: opening_tao + row.pnl_exit_tao.unwrap_or(row.pnl_liquidation_tao),
-        }
+        let brought_tao = opening_tao + row.pnl_exit_tao.unwrap_or(row.pnl_liquidation_tao);
+        Leaving { mark_tao: values.iter().map(|value| value.mark_tao).sum(), proceeds_tao: brought_tao - earned_tao }
     }
 
     fn announcement(&self) -> String {
@@ -265,6 +270,7 @@ impl Study {
             size,
             opening_tao: size * self.opening_tao,
             paths: found.mean.samples,
+            sold_tao: found.sold_tao,
             cost: found.mean.value,
             cost_standard_error: found.mean.standard_error,
             level: self.level,
@@ -317,7 +323,9 @@ impl Study {
                 table::percent_label(self.participation),
                 table::percent_label(1.0 - self.level)
             ),
-            "A number after ± is half the width of its 95 % confidence interval.".to_owned(),
+            "Of holdings deregistered before nothing is left to sell. A number after ± is half the width of its"
+                .to_owned(),
+            "95 % confidence interval.".to_owned(),
         ];
         let head = style.bold(&title) + "\n" + &legend.map(|line| style.dim(&line) + "\n").concat();
         let blocks = self.days.iter().zip(found).map(|(&days, costs)| self.block(days, costs, style));
@@ -364,7 +372,7 @@ fn scaled(book: &Book, size: f64) -> Book {
 
 fn opening_tao(scenario: &Scenario, book: &Book) -> f64 {
     let subnets = &scenario.start.subnets;
-    let value = |position: &crate::portfolio::position::Position| {
+    let value = |position: &Position| {
         let subnet = subnets.iter().find(|subnet| subnet.netuid == position.netuid);
         subnet.map_or(0.0, |subnet| position.alpha * Pool::from(subnet).spot_price())
     };
@@ -407,16 +415,27 @@ fn check_tail(level: f64, paths: u64) -> Result<(), BadInput> {
     }
 }
 
-/// A book cannot hold more than is staked.
-fn check_stake(scenario: &Scenario, book: &Book, size: f64) -> Result<(), BadInput> {
-    for position in &book.positions {
-        let subnet = scenario.start.subnets.iter().find(|subnet| subnet.netuid == position.netuid);
-        let staked_alpha = subnet.map_or(0.0, |subnet| subnet.staked_alpha);
-        if !(size * position.alpha <= staked_alpha) {
-            let (netuid, largest) = (position.netuid, staked_alpha / position.alpha);
-            let problem = format!("more of {netuid} than is staked there (allowed: up to {largest:.2})");
-            return Err(BadInput(format!("--size {size}: {problem}")));
+/// Multiples of `book`: those `asked` for, or all default ones that can be.
+fn sizes(scenario: &Scenario, book: &Book, asked: &[f64]) -> Result<Vec<f64>, BadInput> {
+    let (largest, netuid) = largest_size(scenario, book);
+    if asked.is_empty() {
+        return Ok(SIZES_DEFAULT.into_iter().filter(|size| *size <= largest).collect());
+    }
+    let sizes = ascending("--size", asked, |size| size > 0.0 && size.is_finite(), "numbers above 0")?;
+    match sizes.iter().find(|size| !(**size <= largest)) {
+        None => Ok(sizes),
+        Some(size) => {
+            Err(BadInput(format!("--size {size}: more of {netuid} than is staked there (allowed: up to {largest:.2})")))
         }
     }
-    Ok(())
+}
+
+/// The largest multiple of a book that holds no more than is staked, and where it ends.
+fn largest_size(scenario: &Scenario, book: &Book) -> (f64, NetUid) {
+    let limit = |position: &Position| {
+        let subnet = scenario.start.subnets.iter().find(|subnet| subnet.netuid == position.netuid);
+        (subnet.map_or(0.0, |subnet| subnet.staked_alpha) / position.alpha, position.netuid)
+    };
+    let limits = book.positions.iter().map(limit);
+    limits.min_by(|a, b| a.0.total_cmp(&b.0)).expect("a book has a position")
 }

@@ -234,7 +234,13 @@ impl Scenario {
 
     /// Sector that a subnet is said to be in.
     pub fn sector(&self, netuid: NetUid) -> Option<&str> {
-        self.file.subnets.iter().find(|section| section.netuid == i64::from(netuid.0))?.sector.as_deref()
+        self.sectors().find(|(tagged, _)| *tagged == netuid).map(|(_, sector)| sector)
+    }
+
+    /// Subnets that are said to be in a sector, and which.
+    pub fn sectors(&self) -> impl Iterator<Item = (NetUid, &str)> {
+        let tagged = self.file.subnets.iter();
+        tagged.filter_map(|section| Some((NetUid(u16::try_from(section.netuid).ok()?), section.sector.as_deref()?)))
     }
 
     /// Days that a path covers.

@@ -83,7 +83,8 @@ fn dissolve_slot(path: &mut PathState, slot: usize, block: u64, work: &mut Works
         occupant.registered_at,
     );
     let price = chain.price(lane);
-    work.events.push(event(EventKind::Deregistered, slot, block, &occupant, chain.moving_price[lane], price, payout));
+    let dissolved = event(EventKind::Deregistered, slot, block, &occupant, chain.moving_price[lane], price, payout);
+    work.events.push(LifecycleEvent { pot_tao: pot, staked_alpha: staked, ..dissolved });
     path.free_tao += payout * staked;
     path.issuance_tao -= pot - payout * staked;
     path.occupants[slot] = None;
@@ -212,5 +213,6 @@ fn event(
     paid_tao: f64,
 ) -> LifecycleEvent {
     let Occupant { registered_at, incumbent, .. } = *occupant;
-    LifecycleEvent { kind, slot, block, registered_at, incumbent, moving_price, price, paid_tao }
+    let (pot_tao, staked_alpha) = (0.0, 0.0);
+    LifecycleEvent { kind, slot, block, registered_at, incumbent, moving_price, price, paid_tao, pot_tao, staked_alpha }
 }

@@ -92,6 +92,10 @@ pub struct LifecycleEvent {
     pub price: f64,
     /// TAO paid: the lock cost of a registration, the payout per staked alpha of a deregistration, else 0.
     pub paid_tao: f64,
+    /// TAO in its pool at a deregistration, else 0.
+    pub pot_tao: f64,
+    /// Alpha staked at a deregistration, else 0.
+    pub staked_alpha: f64,
 }
 
 /// A path is unsound: a value became NaN or negative.

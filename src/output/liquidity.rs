@@ -29,6 +29,8 @@ pub struct LiquidityRow {
     pub opening_tao: f64,
     /// Paths.
     pub paths: u64,
+    /// Value (TAO) at spot of what is sold, when the exit begins; mean over paths.
+    pub sold_tao: f64,
     /// Cost (fraction of the value at spot when the exit begins), mean over paths.
     pub cost: f64,
     /// Its standard error.
@@ -54,6 +56,7 @@ impl Row for LiquidityRow {
         columns.f64(self.size);
         columns.f64(self.opening_tao);
         columns.u64(self.paths);
+        columns.f64(self.sold_tao);
         columns.f64(self.cost);
         columns.f64(self.cost_standard_error);
         columns.f64(self.level);

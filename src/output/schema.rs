@@ -494,6 +494,7 @@ pub static LIQUIDITY: FileSchema = FileSchema {
         number("size", "multiple of the book"),
         number("opening_tao", "value of that at spot at the start (TAO)"),
         column("paths", Kind::U64, "paths"),
+        number("sold_tao", "value (TAO) at spot of what is sold, when the exit begins; mean over paths"),
         number(
             "cost",
             "value at spot when the exit begins, less what it brings (fraction of that value; ratio of means)",

@@ -156,6 +156,17 @@ pub(crate) struct BookState {
     deregistered: u16,
 }
 
+/// TAO paid for `alpha` of a dissolved subnet. A book that does not move the path may hold alpha that is not in its stake: that shares
+/// the pot too, so that nobody is paid more than there is.
+fn payout_tao(alpha: f64, event: &LifecycleEvent) -> f64 {
+    let missing_alpha = alpha - event.staked_alpha;
+    if !(missing_alpha > 0.0) {
+        return alpha * event.paid_tao;
+    }
+    let weights = if event.paid_tao > 0.0 { event.pot_tao / event.paid_tao } else { 0.0 };
+    event.pot_tao * (alpha / (weights + missing_alpha))
+}
+
 fn refill<T: Clone>(values: &mut Vec<T>, value: T, count: usize) {
     values.clear();
     values.resize(count, value);
@@ -212,7 +223,8 @@ impl BookState {
         for ((alpha, holding), copy) in self.alpha.iter_mut().zip(&desk.holdings).zip(&self.copies) {
             if *alpha > 0.0 {
                 let quote = &quotes[holding.slot];
-                let staked_alpha = quote.staked_alpha + copy.staked_alpha();
+                // On the path others may have sold what a book that does not move it holds: it is then the only staker.
+                let staked_alpha = (quote.staked_alpha + copy.staked_alpha()).max(*alpha);
                 if staked_alpha > 0.0 {
                     let average = holding.kept * quote.validator_alpha * (*alpha / staked_alpha);
                     *alpha += average * quote.factor;
@@ -230,7 +242,7 @@ impl BookState {
             self.is_gone[index] = !holding.is_roaming;
             let alpha = std::mem::take(&mut self.alpha[index]);
             if alpha > 0.0 {
-                let paid_tao = alpha * event.paid_tao;
+                let paid_tao = payout_tao(alpha, event);
                 self.earned_tao[index] += paid_tao;
                 self.cash_tao += paid_tao;
                 self.deregistered += 1;
@@ -350,5 +362,55 @@ impl BookState {
             deregistered_holdings: self.deregistered,
             ..PathRow::EMPTY
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dissolved(paid_tao: f64, staked_alpha: f64) -> LifecycleEvent {
+        LifecycleEvent {
+            kind: EventKind::Deregistered,
+            slot: 3,
+            block: 0,
+            registered_at: 0,
+            incumbent: true,
+            moving_price: 0.0,
+            price: 0.1,
+            paid_tao,
+            pot_tao: 100.0,
+            staked_alpha,
+        }
+    }
+
+    /// Others have sold their stake on the path, 1 alpha of it is left, and the book holds 50.
+    #[test]
+    fn the_only_staker_has_the_whole_dividend_and_no_more() {
+        let position = Position { netuid: NetUid(4), alpha: 50.0, take: 0.1, cost_tao: None };
+        let book = Book { name: "main".to_owned(), positions: vec![position] };
+        let desk = Desk::new(&book, None);
+        let mut quotes = vec![Quote::NONE; SLOT_CAPACITY];
+        quotes[3] = Quote { price: 0.1, staked_alpha: 1.0, validator_alpha: 200.0, factor: 1.0 };
+        let mut state = BookState::default();
+        state.open(&book, &desk, &quotes);
+        state.accrue(&desk, &quotes);
+        assert!((state.alpha[0] - (50.0 + 0.9 * 200.0)).abs() < 1e-12, "{:?}", state.alpha);
+        quotes[3].staked_alpha = 1_000.0;
+        state.accrue(&desk, &quotes);
+        assert!((state.alpha[0] - 230.0 * (1.0 + 0.9 * 200.0 / 1_000.0)).abs() < 1e-12, "{:?}", state.alpha);
+    }
+
+    #[test]
+    fn nobody_is_paid_more_than_the_pot() {
+        // 100 TAO over 400 alpha: 150 of stakers, the rest of the protocol and the pool.
+        let event = dissolved(0.25, 150.0);
+        assert_eq!((payout_tao(40.0, &event), payout_tao(150.0, &event)), (10.0, 37.5));
+        // 50 alpha that are in nobody's stake share it with the 400.
+        assert!((payout_tao(200.0, &event) - 200.0 / 450.0 * 100.0).abs() < 1e-12);
+        // The others have sold all but a millionth.
+        let event = dissolved(1e8, 1e-6);
+        assert!((payout_tao(5.0, &event) - 100.0).abs() < 1e-9);
+        assert_eq!(payout_tao(5.0, &dissolved(0.0, 0.0)), 100.0);
     }
 }

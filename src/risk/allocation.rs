@@ -1,5 +1,4 @@
-//! The frontier of mean against expected shortfall of a book that must leave through its pools, and the same for one that does not
-//! ask how large it is.
+//! The frontier of mean against expected shortfall of a book that must leave through its pools, and of one that does not ask.
 //!
 //! Leaving a position worth `v` TAO at spot pays (see [`Pool::sell`], with `alpha = v / p` and `p = w_x y / (w_y x)`)
 //!

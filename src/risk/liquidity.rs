@@ -32,6 +32,8 @@ pub struct ExitCost {
     pub in_tail: Estimate,
     /// The second less the first: crowding.
     pub crowding: Estimate,
+    /// Mean value (TAO) at spot of what is sold.
+    pub sold_tao: f64,
 }
 
 impl ExitCost {
@@ -51,6 +53,7 @@ impl ExitCost {
         });
         let difference = in_tail.value - mean.value;
         Some(Self {
+            sold_tao: mean.mark_tao,
             mean: mean.estimate(paths),
             in_tail: in_tail.estimate(&tail),
             crowding: Estimate::normal(difference, error_of(influences, paths.len()), paths.len() as u64),

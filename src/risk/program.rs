@@ -432,7 +432,6 @@ mod tests {
         };
         let least = (0..=1_000).map(|step| f64::from(step) / 1_000.0).min_by(|a, b| closed(*a).total_cmp(&closed(*b)));
         let found = weights(&returns, &[0.0; 2], &FREE, Goal::LeastShortfall { mean_min: None });
-        println!("least shortfall at {found:?}, closed form {least:?}");
         assert!((found[1] - least.unwrap()).abs() < 0.02, "{found:?}, closed form {least:?}");
         for second in [0.3, 0.5, 0.8] {
             let mean_min = returns.mean(&[1.0 - second, second]);

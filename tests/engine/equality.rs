@@ -167,7 +167,10 @@ fn assert_equal_within(tolerance: f64, title: &str, change: impl FnOnce(&mut Pla
 fn assert_same_events(tolerance: f64, a: &[LifecycleEvent], b: &[LifecycleEvent]) {
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {
-        let bare = |event: &LifecycleEvent| LifecycleEvent { moving_price: 0.0, price: 0.0, paid_tao: 0.0, ..*event };
+        let bare = |event: &LifecycleEvent| {
+            let (price, pot_tao, staked_alpha) = (0.0, 0.0, 0.0);
+            LifecycleEvent { moving_price: 0.0, price, paid_tao: 0.0, pot_tao, staked_alpha, ..*event }
+        };
         assert_eq!(bare(a), bare(b));
         for (a, b) in [(a.moving_price, b.moving_price), (a.price, b.price), (a.paid_tao, b.paid_tao)] {
             assert!(deviation(a, b) <= tolerance, "{a} and {b}");
