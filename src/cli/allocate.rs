@@ -282,10 +282,15 @@ impl Study {
         .into()
     }
 
-    /// The present book, then each candidate alone, worth 1 TAO.
+    /// Value (TAO) of a candidate's own book: an equal part of the whole, since a last staker gains the more the less it has.
+    fn part_tao(&self) -> f64 {
+        self.book_tao / self.netuids.len() as f64
+    }
+
+    /// The present book, then each candidate alone, worth an equal part.
     fn candidate_books(&self) -> Vec<Book> {
-        let alone =
-            |index: usize| Book { name: self.netuids[index].to_string(), positions: vec![self.position(index, 1.0)] };
+        let position = |index| self.position(index, self.part_tao());
+        let alone = |index: usize| Book { name: self.netuids[index].to_string(), positions: vec![position(index)] };
         [self.present.clone()].into_iter().chain((0..self.netuids.len()).map(alone)).collect()
     }
 
@@ -311,9 +316,9 @@ impl Study {
 
     /// Returns at spot of the candidates, whose books follow the present one.
     fn returns(&self, outcomes: &Outcomes) -> Returns {
-        let (assets, rate) = (&outcomes[1..], self.rate());
+        let (assets, part) = (&outcomes[1..], self.part_tao() * self.rate());
         let paths = 0..self.paths as usize;
-        let values = paths.flat_map(|path| assets.iter().map(move |asset| asset[path].mark / rate));
+        let values = paths.flat_map(|path| assets.iter().map(move |asset| asset[path].mark / part));
         Returns::new(assets.len(), values.collect())
     }
 

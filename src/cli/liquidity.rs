@@ -83,7 +83,7 @@ pub struct LiquidityArgs {
     #[arg(long, value_name = "DAYS,...", value_delimiter = ',', default_values_t = [0.0, 1.0, 5.0, 10.0, 30.0])]
     pub days: Vec<f64>,
     /// Most alpha sold a day, as a fraction of the pool's
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.01)]
     pub participation: f64,
     /// Days after the start on which it begins to leave, in whole steps
     #[arg(long, value_name = "DAYS", default_value_t = 30.0)]
