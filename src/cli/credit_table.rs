@@ -16,10 +16,12 @@ use crate::units::SubnetId;
 
 /// Holdings listed.
 const HOLDINGS_LISTED: usize = 10;
-/// Width of the labels at the left; of those of the book's figures twice as much.
-const LABEL_WIDTH: usize = 17;
+/// Width of the labels of the book's figures.
+const BOOK_LABEL_WIDTH: usize = 34;
+/// Width of the labels at the left.
+const LABEL_WIDTH: usize = 13;
 /// Width of a figure with its error; four of them, three facts and a label are 99 columns.
-const FIGURE_WIDTH: usize = 16;
+const FIGURE_WIDTH: usize = 17;
 /// Width of a fact of the start.
 const FACT_WIDTH: usize = 6;
 
@@ -110,7 +112,7 @@ impl Table<'_> {
                 }
                 _ => continue,
             };
-            let _ = writeln!(text, "  {label:<width$}{value:>FIGURE_WIDTH$}", width = 2 * LABEL_WIDTH);
+            let _ = writeln!(text, "  {label:<width$}{value:>FIGURE_WIDTH$}", width = BOOK_LABEL_WIDTH);
         }
         text
     }
