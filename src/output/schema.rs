@@ -110,7 +110,7 @@ const HORIZON_DAYS: Column = number("horizon_days", "report horizon (days from t
 const NO_DEATH: &str = "if no path deregistered it";
 const NO_EXPOSURE: &str = "if no path was alive since the previous horizon";
 const NOTHING_MINTED: &str = "if the ratio is of nothing on every path";
-const NO_EXIT: &str = "without an exit basis ([exit])";
+const NO_EXIT: &str = "without an exit basis (`[exit]`)";
 const NONE_ALIVE: &str = "if it is alive on no path";
 
 /// `summary.parquet`: every measure of every book.
@@ -141,7 +141,7 @@ pub static SUMMARY: FileSchema = FileSchema {
         column(
             "basis",
             Kind::Text,
-            "mark (holdings at spot), liquidation (sold through the pools at once) or exit (sold over days, with [exit]); \
+            "mark (holdings at spot), liquidation (sold through the pools at once) or exit (sold over days, with `[exit]`); \
                 drawdowns are of the mark value",
         ),
         number(
