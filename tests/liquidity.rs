@@ -20,15 +20,13 @@ fn column(table: &Value, name: &str) -> Vec<f64> {
 }
 
 #[test]
-fn larger_books_pay_more_and_days_help_them() {
+fn larger_books_pay_more_and_capacity_lies_between() {
     let table = json(&["--paths", "1000", "--after", "7", "--days", "0,10", "--size", "1,0.1,4"]);
     let (cost, error) = (column(&table, "cost"), column(&table, "cost_standard_error"));
     assert_eq!(column(&table, "size"), [0.1, 1.0, 4.0, 0.1, 1.0, 4.0]);
     assert!(cost[..3].is_sorted() && cost[3..].is_sorted(), "{cost:?}");
     // Ten tokens in each pool: the fee and little else.
     assert!(cost[0] > 0.0005 && cost[0] < 0.02 && error[0] < 1e-3, "{cost:?}");
-    // Pools grow by emission meanwhile: of a large book the rest is sold into deeper ones.
-    assert!(cost[5] < cost[2] - 3.0 * error[5], "{cost:?} {error:?}");
     let (crowding, tail_cost) = (column(&table, "crowding"), column(&table, "tail_cost"));
     assert!((0..6).all(|row| (crowding[row] - (tail_cost[row] - cost[row])).abs() < 1e-12), "{crowding:?}");
     let capacity = &table["capacity"][0];

@@ -54,11 +54,11 @@ impl DriverTable<'_> {
                 table::grouped(self.paths as f64, 0),
                 1 << self.drivers.len()
             ),
-            "95 % confidence interval, a percentage the share of a total that is not 0. In Shapley order: the mean, over all"
+            "95 % confidence interval, a percentage the share of a total that is not 0. In Shapley order: the"
                 .to_owned(),
-            "orders of switching the drivers on, of what one changes when its turn comes. Alone: what it changes"
+            "mean, over all orders of switching the drivers on, of what one changes when its turn comes. Alone:"
                 .to_owned(),
-            "where no other acts. Last: what it changes where all others act.".to_owned(),
+            "what it changes where no other acts. Last: what it changes where all others act.".to_owned(),
             left_out,
         ];
         style.bold(&title) + "\n" + &lines.map(|line| style.dim(&line) + "\n").concat()

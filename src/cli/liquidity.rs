@@ -315,7 +315,7 @@ impl Study {
         );
         let legend = [
             format!(
-                "{} paths. Cost: value at spot when it begins, less what it brings, in percent of that value. At most",
+                "{} paths. Cost: value at spot when it begins, less what it brings, in percent of it. At most",
                 table::grouped(self.scenario.paths as f64, 0)
             ),
             format!(

@@ -466,7 +466,6 @@ mod tests {
                 }
             }
         }
-        println!("program {:.6} at {found:?}, grid {best:.6}", objective(&found));
         assert!(objective(&found) <= best + 1e-6 && objective(&found) > best - 0.002, "{} {best}", objective(&found));
     }
 
