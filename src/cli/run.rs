@@ -71,6 +71,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     let directory = options.out.clone().unwrap_or_else(|| default_directory(&scenario));
     if !options.force && holds_this_run(&directory, &scenario)? {
+        RunDirectory::tidy(&directory);
         remark(options.quiet, &format!("{} holds this run already; --force simulates it again", directory.display()));
         return summarize(&directory, options.show());
     }

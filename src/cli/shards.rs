@@ -171,6 +171,7 @@ pub fn merge(args: &MergeArgs) -> anyhow::Result<()> {
     let directory = args.out.clone().unwrap_or_else(|| run::default_directory(&scenario));
     let show = Show::asked(args.json, args.detail);
     if !args.force && run::holds_this_run(&directory, &scenario)? {
+        RunDirectory::tidy(&directory);
         run::remark(args.quiet, &format!("{} holds this run already; --force merges it again", directory.display()));
         return summarize(&directory, show);
     }

@@ -74,6 +74,15 @@ impl RunDirectory {
         Ok(directory)
     }
 
+    /// Removes what a kill between the last two steps of [`Self::finish`] left beside a finished run.
+    pub fn tidy(path: &Path) {
+        let is_left = |name: &str| path.join(name).exists();
+        if is_left(LOCK_FILE) || is_left(&format!(".{JOURNAL_FILE}.partial")) {
+            // Another process that is about to do it is as good.
+            let _ = Self::create(path, true);
+        }
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
