@@ -261,7 +261,7 @@ fn results() {
     let names = ["summary.parquet", "paths.parquet", "attribution.parquet", "credit.parquet"];
     for name in names {
         let whole = fs::read(run.join(name)).unwrap();
-        fuzz(name, &[whole.clone()], |bytes| {
+        fuzz(name, std::slice::from_ref(&whole), |bytes| {
             fs::write(run.join(name), bytes).unwrap();
             named(name, hash_run(&run));
             match name {
