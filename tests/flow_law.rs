@@ -73,6 +73,7 @@ fn defaults() -> FlowParams {
         loading_sd: 0.11,
         sector_loading: 0.0,
         flow_cap: 1.5,
+        stake_floor: 0.0,
     }
 }
 

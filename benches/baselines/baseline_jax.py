@@ -277,11 +277,12 @@ def coinbase(c, state, share, sell_flag):
     return step, new
 
 
-def trade(s, state, step, flow):
+def trade(c, s, state, step, flow):
     """Organic flow through the pools; sales end at the stake outside the book, buys at free TAO."""
     x, y, staked = step["x"], step["y"], state["staked"]
     held = jnp.zeros_like(staked).at[:, s.book_slot].set(state["alpha"])
-    limit = x + SELLABLE_PART * jnp.maximum(staked - held, 0.0)
+    kept = jnp.maximum(held, c.stake_floor * (staked + x))
+    limit = x + SELLABLE_PART * jnp.maximum(staked - kept, 0.0)
     free = jnp.maximum(state["free"], 0.0)
 
     def limited(flow):
@@ -528,7 +529,7 @@ def advance(c, s, state, number, key, ages):
     staked = state["staked"][:, s.book_slot]
     step, new = coinbase(c, state, share, sell_flag)
     state = state | new | dict(share=share, threshold=threshold)
-    flow, new = trade(s, state, step, flow)
+    flow, new = trade(c, s, state, step, flow)
     state = state | new
     part = jnp.where(staked > 0.0, step["validator"][:, s.book_slot] / jnp.where(staked > 0.0, staked, 1.0), 0.0)
     state = state | dict(

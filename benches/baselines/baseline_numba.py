@@ -416,7 +416,7 @@ def compiled(model, library_draws):
             for i in range(S):
                 x, growth = w[X_MID + i], w[S1 + i]
                 x_new = x / growth
-                limit = x + SELLABLE_PART * max(w[STAKED + i] - w[HELD + i], 0.0)
+                limit = x + SELLABLE_PART * max(w[STAKED + i] - max(w[HELD + i], c.stake_floor * (w[STAKED + i] + x)), 0.0)
                 over = max(over, x_new - limit)
                 y_new = w[Y_MID + i] * growth
                 cost += y_new - w[Y_MID + i]
@@ -424,7 +424,8 @@ def compiled(model, library_draws):
                 w[Y + i] = y_new
             if over > 0.0:
                 for i in range(S):
-                    limit = w[X_MID + i] + SELLABLE_PART * max(w[STAKED + i] - w[HELD + i], 0.0)
+                    x = w[X_MID + i]
+                    limit = x + SELLABLE_PART * max(w[STAKED + i] - max(w[HELD + i], c.stake_floor * (w[STAKED + i] + x)), 0.0)
                     if w[X + i] > limit:
                         growth = w[X_MID + i] / limit
                         cost += w[Y_MID + i] * growth - w[Y + i]

@@ -341,8 +341,11 @@ class Block:
         """Organic flow through the pools; sales end at the stake outside the book, buys at free TAO."""
         limit, x_new, growth = self.scratch[1:4]
         slots = self.s.book_slot
-        np.copyto(limit, self.staked)
-        limit[:, slots] = np.maximum(limit[:, slots] - self.alpha, 0.0)
+        np.add(self.staked, x, out=limit)
+        limit *= self.c.stake_floor
+        limit[:, slots] = np.maximum(limit[:, slots], self.alpha)
+        np.subtract(self.staked, limit, out=limit)
+        np.maximum(limit, 0.0, out=limit)
         limit *= SELLABLE_PART
         limit += x
         while True:

@@ -55,6 +55,7 @@ class Constants(NamedTuple):
     reserve_floor: float
     age_floor: float
     flow_cap: float
+    stake_floor: float
     inverse_loading_mean: float
     jump_rate: float
     jump_up: float
@@ -343,6 +344,7 @@ def constants(full, pool_tao):
         reserve_floor=flow["reserve_floor_tao"],
         age_floor=flow["age_floor_days"] * BLOCKS_PER_DAY,
         flow_cap=flow["flow_cap"],
+        stake_floor=flow["stake_floor"],
         inverse_loading_mean=1.0 / flow["loading_mean"],
         jump_rate=flow["jumps"]["rate_per_day"] * days,
         jump_up=flow["jumps"]["up_probability"],

@@ -38,6 +38,9 @@ use taorisk::units::BLOCKS_PER_DAY;
 
 use crate::support;
 
+/// As `flow.stake_floor` by default.
+const STAKE_FLOOR: f64 = 0.2;
+
 /// Steps before a pass is measured.
 const STEPS: u32 = 30;
 /// Rank and steepness of the gate.
@@ -182,7 +185,7 @@ impl Kernel for Run<'_> {
         let Fixture { coinbase, held, row, .. } = fixture;
         let State { path, buffers, flow, growth } = state;
         let (chain, ages) = (&mut path.chain, |chunk: usize| &row[chunk]);
-        let input = StepInput { coinbase, share_factor: 1.0, growth, held };
+        let input = StepInput { coinbase, share_factor: 1.0, growth, held, stake_floor: STAKE_FLOOR };
         match pass {
             Pass::Words => words::<V>(fixture.draw, chain.len()),
             Pass::Draws => {
@@ -205,7 +208,7 @@ impl Kernel for Run<'_> {
                 black_box(kernel::coinbase_pass::<V, true>(chain, input, buffers));
             }
             Pass::Trade => {
-                black_box(kernel::flow_pass::<V, true>(chain, held, buffers));
+                black_box(kernel::flow_pass::<V, true>(chain, (held, STAKE_FLOOR), buffers));
             }
             Pass::MovingPrice => {
                 let blocks = coinbase.blocks;

@@ -167,6 +167,7 @@ mod tests {
             loading_sd: 0.0,
             sector_loading: 0.0,
             flow_cap: 0.4,
+            stake_floor: 0.0,
         }
     }
 

@@ -210,6 +210,9 @@ pub struct RunOptions {
     /// Go on with an interrupted run in the directory, if there is one, and keep a journal [long runs keep one anyway]
     #[arg(long, help_heading = "Output")]
     pub resume: bool,
+    /// Stop after so long (90s, 10m, 2h) with the paths that are done; the files are those of a run of so many paths
+    #[arg(long, value_name = "TIME", conflicts_with = "shard", help_heading = "Execution")]
+    pub time_budget: Option<humantime::Duration>,
     /// Simulate part I of N only, into the directory shard-I-of-N; `taorisk merge` makes the run of all parts
     #[arg(long, value_name = "I/N", help_heading = "Execution")]
     pub shard: Option<Shard>,

@@ -4,25 +4,11 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 use crate::cli::args::CheckArgs;
+use crate::cli::needs;
 use crate::cli::print_result;
 use crate::config::scenario::Scenario;
 use crate::protocol::pool::Pool;
 use crate::protocol::rule_names::RuleVersion;
-
-/// Time of one subnet over one step on one core (ns): between the AVX-512 and AVX2 figures of the `run` bench.
-const NS_PER_SUBNET_STEP: f64 = 30.0;
-/// Slots are simulated in groups of this size.
-const SLOTS_PER_GROUP: usize = 16;
-/// Memory beside the workers': code, snapshot, histograms, the Parquet writer's buffers (bytes).
-const MEMORY_BASE: f64 = 100e6;
-/// Memory of a worker: the state of its paths and the rows on their way to the writer (bytes).
-const MEMORY_PER_THREAD: f64 = 8e6;
-/// Memory of a path, book and report day where parameters are drawn: outcomes kept for errors (bytes).
-const BYTES_PER_CLUSTERED_ROW: f64 = 24.0;
-/// Bytes on disk of a row of paths.parquet (one per path, book and report day), compressed.
-const BYTES_PER_PATH_ROW: f64 = 60.0;
-/// Bytes on disk of a row of samples.parquet (one per sampled path, step and subnet), compressed.
-const BYTES_PER_SAMPLE_ROW: f64 = 70.0;
 
 /// Validates a scenario, prints it complete to standard output and the estimates to standard error.
 ///
@@ -40,11 +26,7 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<()> {
 /// What the scenario is and what it takes, for a reader.
 fn describe(scenario: &Scenario, threads: usize) -> String {
     let start = &scenario.start;
-    let slots = padded_slots(scenario);
-    let subnet_steps = scenario.paths as f64 * f64::from(scenario.horizon_steps) * slots as f64;
-    let seconds = subnet_steps * NS_PER_SUBNET_STEP * 1e-9 / threads as f64;
-    let clustered = scenario.replication.as_ref().map_or(0.0, |_| path_rows(scenario) * BYTES_PER_CLUSTERED_ROW);
-    let memory = MEMORY_BASE + MEMORY_PER_THREAD * threads as f64 + clustered;
+    let (slots, subnet_steps) = (needs::padded_slots(scenario), needs::subnet_steps(scenario));
     let mut lines = vec![
         format!("scenario  {}, seed {}, hash {}", scenario.name, scenario.seed, scenario.hash()),
         format!(
@@ -73,10 +55,10 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
     ));
     lines.push(format!(
         "estimate  {} on {}, {} of memory, {} of files",
-        duration(seconds),
+        duration(needs::seconds(scenario, threads)),
         counted(threads, "thread"),
-        size(memory),
-        size(disk_bytes(scenario)),
+        size(needs::memory_bytes(scenario, threads)),
+        size(needs::file_bytes(scenario)),
     ));
     lines.join("\n") + "\n"
 }
@@ -104,10 +86,6 @@ fn describe_book(index: usize, scenario: &Scenario) -> String {
 
 fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-fn padded_slots(scenario: &Scenario) -> usize {
-    scenario.slots_max().next_multiple_of(SLOTS_PER_GROUP)
 }
 
 /// Versions of the rules at the start, and how many changes may come.
@@ -151,16 +129,6 @@ fn describe_behaviour(scenario: &Scenario) -> Option<String> {
     (!parts.is_empty()).then(|| format!("behaviour {}", parts.join(", ")))
 }
 
-fn path_rows(scenario: &Scenario) -> f64 {
-    scenario.paths as f64 * scenario.books.len() as f64 * scenario.report_horizons.len() as f64
-}
-
-fn disk_bytes(scenario: &Scenario) -> f64 {
-    let sampled_states = scenario.sample_paths.min(scenario.paths) as f64 * (f64::from(scenario.horizon_steps) + 1.0);
-    let sample_rows = sampled_states * scenario.start.subnets.len() as f64;
-    path_rows(scenario) * BYTES_PER_PATH_ROW + sample_rows * BYTES_PER_SAMPLE_ROW
-}
-
 fn duration(seconds: f64) -> String {
     match seconds {
         _ if seconds < 1.0 => "under a second".to_owned(),
@@ -170,7 +138,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-fn size(bytes: f64) -> String {
+pub(super) fn size(bytes: f64) -> String {
     match bytes {
         _ if bytes < 1e6 => "under 1 MB".to_owned(),
         _ if bytes < 1e9 => format!("about {:.0} MB", bytes / 1e6),

@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 
 use crate::cli::error::BadInput;
 use crate::cli::error::Interrupted;
+use crate::cli::needs;
 use crate::cli::reduction::Reduction;
 use crate::cli::run;
 use crate::cli::run::Machine;
@@ -33,21 +34,36 @@ const SUBNET_STEPS_MIN: f64 = 5e9;
 
 /// Whether a run is so long that it keeps a journal.
 pub(super) fn is_long(scenario: &Scenario) -> bool {
-    let steps = scenario.paths as f64 * f64::from(scenario.horizon_steps);
-    steps * scenario.start.subnets.len() as f64 >= SUBNET_STEPS_MIN
+    needs::subnet_steps(scenario) >= SUBNET_STEPS_MIN
 }
 
-/// Simulates all paths of a scenario, or those that its journal lacks, and writes all result files but the manifest.
+/// Simulates all paths of a scenario, or those that its journal lacks, and writes all result files but the manifest. Where the time
+/// is up before, `shorten` gives the scenario with so many paths, and the files are those of its run.
 ///
 /// # Errors
 /// A journal of another run; an interruption; a failed simulation or write.
-pub(super) fn simulate(work: &JournaledWork<'_>, target: &RunDirectory) -> anyhow::Result<Simulated> {
+pub(super) fn simulate(
+    work: &JournaledWork<'_>,
+    target: &RunDirectory,
+    shorten: impl FnOnce(u64) -> anyhow::Result<Scenario>,
+) -> anyhow::Result<(Simulated, Option<Scenario>)> {
     let mut reduction = Reduction::start(work.scenario, target)?;
     let journal = target.journal();
     let foreign = || OutputError::Journal { path: journal.clone(), problem: "counts other subnets".to_owned() };
     let progress = work.run(&journal, |block| if reduction.push_block(block)? { Ok(()) } else { Err(foreign()) })?;
     drop(progress.journal);
-    Ok(Simulated { result_hash: reduction.finish(target)?, paths: progress.paths, seconds: progress.seconds })
+    let (paths, seconds) = (progress.paths, progress.seconds);
+    if progress.end == work.scenario.paths {
+        return Ok((Simulated { result_hash: reduction.finish(target)?, paths, seconds }, None));
+    }
+    drop(reduction);
+    let shorter = shorten(progress.end)?;
+    let mut reduction = Reduction::start(&shorter, target)?;
+    let mut reader = JournalReader::open(&journal)?.ok_or_else(foreign)?;
+    while let Some(block) = reader.next_block()? {
+        reduction.push_block(block)?;
+    }
+    Ok((Simulated { result_hash: reduction.finish(target)?, paths, seconds }, Some(shorter)))
 }
 
 /// Paths to be simulated with a journal.
@@ -59,12 +75,16 @@ pub(super) struct JournaledWork<'a> {
     pub machine: &'a Machine,
     pub stop: &'a AtomicBool,
     pub progress: &'a ProgressBar,
+    /// When no further block is begun.
+    pub deadline: Option<Instant>,
 }
 
 /// What came of them.
 pub(super) struct Journaled {
-    /// The journal with all paths in it.
+    /// The journal with all paths up to `end` in it.
     pub journal: JournalWriter,
+    /// The path after the last one.
+    pub end: u64,
     /// Paths that were simulated now.
     pub paths: u64,
     /// Wall time of these (s).
@@ -91,10 +111,14 @@ impl JournaledWork<'_> {
             next = block.end();
             take(block)
         };
-        let mut refused = None;
+        let (mut refused, mut is_late) = (None, false);
         let consume = |batch: BatchRecord| {
             self.progress.inc(batch.count as u64);
             match builder.push(batch).map_or(Ok(()), &mut keep) {
+                Ok(()) if self.is_late() => {
+                    is_late = true;
+                    ControlFlow::Break(())
+                }
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     refused = Some(error);
@@ -112,12 +136,19 @@ impl JournaledWork<'_> {
             None => builder.take().map_or(Ok(()), keep).and_then(|()| journal.sync()),
         };
         let outcome = kept.map_err(anyhow::Error::from);
-        let outcome = outcome.and_then(|()| outcome_of_run.map(drop).map_err(|error| self.explain(error, next)));
+        let outcome = outcome.and_then(|()| match outcome_of_run {
+            Err(error) if !is_late => Err(self.explain(error, next)),
+            _ => Ok(()),
+        });
         if outcome.is_err() && next == self.header.manifest.first_path {
             // Nothing is in it.
             let _ = fs::remove_file(path);
         }
-        outcome.map(|()| Journaled { journal, paths: end - first, seconds })
+        outcome.map(|()| Journaled { journal, end: next, paths: next - first, seconds })
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// The journal at `path`, its blocks taken, and the first path that it lacks; a new one where there is none.

@@ -30,6 +30,7 @@ pub mod ingest;
 pub mod init;
 mod journaled;
 pub mod liquidity;
+mod needs;
 mod reduction;
 pub mod replay;
 mod revenue;

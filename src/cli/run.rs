@@ -23,9 +23,11 @@ use crate::cli::error::BadInput;
 use crate::cli::error::Interrupted;
 use crate::cli::journaled;
 use crate::cli::journaled::JournaledWork;
+use crate::cli::needs;
 use crate::cli::reduction::Reduction;
 use crate::cli::shards;
 use crate::cli::summarize::summarize;
+use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::config::uncertainty::Replication;
 use crate::engine::drivers::Drivers;
@@ -70,27 +72,44 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         return shards::run_shard(args, &scenario, shard);
     }
     let directory = options.out.clone().unwrap_or_else(|| default_directory(&scenario));
-    if !options.force && holds_this_run(&directory, &scenario)? {
+    if !options.force && holds_this_run(&directory, &scenario, options.time_budget.is_some())? {
         RunDirectory::tidy(&directory);
         remark(options.quiet, &format!("{} holds this run already; --force simulates it again", directory.display()));
         return summarize(&directory, options.show());
     }
     let machine = Machine::choose(args)?;
+    let has_journal = options.resume || options.time_budget.is_some() || journaled::is_long(&scenario);
+    let journal = if has_journal { needs::journal_bytes(&scenario, scenario.paths) } else { 0.0 };
+    let memory = needs::memory_bytes(&scenario, machine.threads);
+    needs::check_room(&directory, needs::file_bytes(&scenario) + journal, memory)?;
     let target = directory_for(&directory, options)?;
     remark(options.quiet, &announcement(&scenario, scenario.paths, &machine, &directory));
     let (stop, progress) = (stop_flag()?, progress_bar(scenario.paths, "paths", options.quiet));
-    let simulated = if options.resume || journaled::is_long(&scenario) {
+    let outcome = if has_journal {
         let manifest = manifest_of(&scenario, 0, scenario.paths, None);
         let header = JournalHeader { manifest, run_paths: scenario.paths, shard: None };
-        let (scenario, header) = (&scenario, &header);
-        let work = JournaledWork { scenario, header, machine: &machine, stop: &stop, progress: &progress };
-        journaled::simulate(&work, &target)
+        let deadline = options.time_budget.map(|budget| clock.started + *budget);
+        let (machine, stop, progress) = (&machine, &stop, &progress);
+        let work = JournaledWork { scenario: &scenario, header: &header, machine, stop, progress, deadline };
+        journaled::simulate(&work, &target, |paths| {
+            let overrides = Overrides { paths: Some(paths as i64), ..options.scenario.overrides() };
+            Ok(Scenario::load(args.scenario.as_deref(), &overrides)?)
+        })
     } else {
         let options_of_run = machine.options(0, scenario.paths);
-        simulate(&scenario, &options_of_run, &target, &stop, |paths| progress.inc(paths))
+        simulate(&scenario, &options_of_run, &target, &stop, |paths| progress.inc(paths)).map(|done| (done, None))
     };
     progress.finish_and_clear();
-    let runtime = clock.finish(target, &scenario, &simulated?, &machine)?;
+    let (simulated, shorter) = outcome?;
+    if let Some(shorter) = &shorter {
+        let (paths, all) = (shorter.paths, scenario.paths);
+        remark(
+            options.quiet,
+            &format!("the time was up after {paths} of {all} paths: these are the files of --paths {paths}"),
+        );
+    }
+    let scenario = shorter.unwrap_or(scenario);
+    let runtime = clock.finish(target, &scenario, &simulated, &machine)?;
     summarize(&directory, options.show())?;
     remark(options.quiet, &conclusion(&scenario, &runtime, &directory));
     Ok(())
@@ -156,19 +175,20 @@ pub(super) fn default_directory(scenario: &Scenario) -> PathBuf {
     Path::new(RUNS_DIRECTORY).join(format!("{}-{}", &scenario.hash()[..HASH_DIGITS], scenario.seed))
 }
 
-/// Whether the directory holds the finished run that is asked for.
-pub(super) fn holds_this_run(directory: &Path, scenario: &Scenario) -> Result<bool, OutputError> {
+/// Whether the directory holds the finished run that is asked for, or one of other paths where that will do.
+pub(super) fn holds_this_run(directory: &Path, scenario: &Scenario, may_be_shorter: bool) -> Result<bool, OutputError> {
     Ok(Manifest::read(directory)?.is_some_and(|manifest| {
         manifest.scenario_hash == scenario.hash()
             && manifest.seed == scenario.seed
-            && (manifest.first_path, manifest.end_path) == (0, scenario.paths)
+            && manifest.first_path == 0
+            && (manifest.end_path == scenario.paths || may_be_shorter)
             && manifest.version == env!("CARGO_PKG_VERSION")
     }))
 }
 
 /// How the run is spread over the machine; results do not depend on it.
 pub(super) struct Machine {
-    threads: usize,
+    pub(super) threads: usize,
     batch_paths: usize,
     backend: Backend,
 }

@@ -14,6 +14,7 @@ use clap::Args;
 use crate::cli::args::RunArgs;
 use crate::cli::error::BadInput;
 use crate::cli::journaled::JournaledWork;
+use crate::cli::needs;
 use crate::cli::reduction::Reduction;
 use crate::cli::run;
 use crate::cli::run::Machine;
@@ -126,10 +127,19 @@ pub(super) fn run_shard(args: &RunArgs, scenario: &Scenario, shard: Shard) -> an
         return Ok(());
     }
     let machine = Machine::choose(args)?;
+    let memory = needs::memory_bytes(scenario, machine.threads);
+    needs::check_room(&directory, needs::journal_bytes(scenario, end - first), memory)?;
     let target = run::directory_for(&directory, options)?;
     run::remark(options.quiet, &run::announcement(scenario, end - first, &machine, &directory));
     let (stop, progress) = (run::stop_flag()?, run::progress_bar(end - first, "paths", options.quiet));
-    let work = JournaledWork { scenario, header: &header, machine: &machine, stop: &stop, progress: &progress };
+    let work = JournaledWork {
+        scenario,
+        header: &header,
+        machine: &machine,
+        stop: &stop,
+        progress: &progress,
+        deadline: None,
+    };
     let done = work.run(&target.journal(), |_| Ok(()));
     progress.finish_and_clear();
     done?.journal.end()?;
@@ -170,7 +180,7 @@ pub fn merge(args: &MergeArgs) -> anyhow::Result<()> {
     let scenario = parts.scenario(args)?;
     let directory = args.out.clone().unwrap_or_else(|| run::default_directory(&scenario));
     let show = Show::asked(args.json, args.detail);
-    if !args.force && run::holds_this_run(&directory, &scenario)? {
+    if !args.force && run::holds_this_run(&directory, &scenario, false)? {
         RunDirectory::tidy(&directory);
         run::remark(args.quiet, &format!("{} holds this run already; --force merges it again", directory.display()));
         return summarize(&directory, show);

@@ -204,5 +204,6 @@ fn flow_params(checks: &Checks<'_>) -> Result<FlowParams, ConfigError> {
         loading_sd: checked!(checks.not_negative(flow.loading_sd)),
         sector_loading: checked!(checks.correlation(flow.sector_loading)),
         flow_cap: checked!(checks.log_cap(flow.flow_cap)),
+        stake_floor: checked!(checks.fraction(flow.stake_floor)),
     })
 }

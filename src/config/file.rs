@@ -175,6 +175,7 @@ pub(super) struct FlowSection {
     pub loading_sd: f64,
     pub sector_loading: f64,
     pub flow_cap: f64,
+    pub stake_floor: f64,
     pub volatility_fast: VolatilitySection,
     pub volatility_slow: VolatilitySection,
     pub jumps: JumpSection,

@@ -86,7 +86,12 @@ pub fn advance_block<V: Vector>(
             buy_back(plan, path, index, subnet);
         }
         let started = if subnet.is_started() { 1.0 } else { 0.0 };
-        let paid_tao = trade_flow(subnet, f64::from(work.growth.get(slot)) * started, held.get(slot));
+        let paid_tao = trade_flow(
+            subnet,
+            f64::from(work.growth.get(slot)) * started,
+            held.get(slot),
+            plan.input.model.flow.stake_floor,
+        );
         subnet.flow.pending.user += paid_tao;
         path.free_tao -= paid_tao;
         let (chunk, lane) = locate(slot);
@@ -209,7 +214,7 @@ fn sell(subnet: &mut SubnetState, alpha: f64) -> f64 {
 }
 
 /// Lets the TAO reserve grow by a part of itself and returns the TAO that it cost; sales beyond the sellable stake are cut off.
-fn trade_flow(subnet: &mut SubnetState, growth: f64, held_alpha: f64) -> f64 {
+fn trade_flow(subnet: &mut SubnetState, growth: f64, held_alpha: f64, stake_floor: f64) -> f64 {
     let pool = Pool::from(&*subnet);
     if growth >= 0.0 {
         let tao = pool.reserve_tao * growth;
@@ -220,7 +225,8 @@ fn trade_flow(subnet: &mut SubnetState, growth: f64, held_alpha: f64) -> f64 {
         return tao;
     }
     let ratio = pool.weight_tao / pool.weight_alpha();
-    let sellable = SELLABLE_PART * (subnet.staked_alpha - held_alpha).max(0.0);
+    let kept = held_alpha.max(stake_floor * (subnet.staked_alpha + pool.reserve_alpha));
+    let sellable = SELLABLE_PART * (subnet.staked_alpha - kept).max(0.0);
     let sold = (pool.reserve_alpha * (-growth.ln_1p() * ratio).exp_m1()).min(sellable);
     subnet.staked_alpha -= sold;
     -sell(subnet, sold)

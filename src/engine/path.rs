@@ -462,7 +462,13 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
         }
     };
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
-    let input = StepInput { coinbase: &coinbase, share_factor: shares.factor, growth, held };
+    let input = StepInput {
+        coinbase: &coinbase,
+        share_factor: shares.factor,
+        growth,
+        held,
+        stake_floor: plan.input.model.flow.stake_floor,
+    };
     let is_affordable = costs_at_most(plan, &coinbase, inflow_tao) <= path.free_tao;
     let is_plain = !plan.keeps_flows && plan.revenue.is_empty() && plan.input.drivers.acts(Driver::Emission);
     let (sums, is_sound) = if is_affordable && is_plain {
@@ -500,7 +506,7 @@ fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     };
     let bought_tao = revenue::trade(plan, path, &mut sums, buffers);
     let wallets_tao = path.free_tao + sums.sold_tao - bought_tao;
-    let flow_tao = bought_tao + trade_flows::<V, EQUAL>(path, wallets_tao, input.held, buffers);
+    let flow_tao = bought_tao + trade_flows::<V, EQUAL>(path, wallets_tao, (input.held, input.stake_floor), buffers);
     revenue::close(plan, path, buffers);
     if !emits {
         clear_rounding(&mut path.chain);
@@ -582,14 +588,14 @@ fn clear_rounding(chain: &mut [ChainChunk]) {
 fn trade_flows<V: Vector, const EQUAL: bool>(
     path: &mut PathState,
     free_tao: f64,
-    held: &SlotValues,
+    kept: (&SlotValues, f64),
     buffers: &mut StepBuffers,
 ) -> f64 {
-    let mut cost = kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
+    let mut cost = kernel::flow_pass::<V, EQUAL>(&mut path.chain, kept, buffers);
     while cost > free_tao.max(0.0) {
         let factor = if cost.is_finite() { 0.99 * free_tao.max(0.0) / cost } else { 0.0 };
         kernel::rescale_flows(&mut path.chain, factor, buffers);
-        cost = kernel::flow_pass::<V, EQUAL>(&mut path.chain, held, buffers);
+        cost = kernel::flow_pass::<V, EQUAL>(&mut path.chain, kept, buffers);
     }
     cost
 }

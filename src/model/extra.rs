@@ -127,6 +127,7 @@ mod tests {
             loading_sd: 0.0,
             sector_loading: 0.4,
             flow_cap: 0.05,
+            stake_floor: 0.0,
         }
     }
 

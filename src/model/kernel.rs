@@ -570,6 +570,7 @@ mod tests {
             loading_sd: 0.2,
             sector_loading: 0.0,
             flow_cap: 1.5,
+            stake_floor: 0.0,
         }
     }
 

@@ -97,6 +97,7 @@ parameters! {
     "flow.loading_mean" Correlation flow.loading_mean;
     "flow.loading_sd" NotNegative flow.loading_sd;
     "flow.flow_cap" LogCap flow.flow_cap;
+    "flow.stake_floor" Fraction flow.stake_floor;
     "flow.volatility_fast.sd_log" NotNegative flow.volatility[0].sd_log;
     "flow.volatility_fast.half_life_days" Positive flow.volatility[0].half_life_days;
     "flow.volatility_slow.sd_log" NotNegative flow.volatility[1].sd_log;

@@ -66,6 +66,8 @@ pub struct FlowParams {
     pub sector_loading: f64,
     /// Cap of the absolute flow (per day; scaled by the square root of the step above one day).
     pub flow_cap: f64,
+    /// Part of a subnet's alpha, staked and in its pool together, that no organic sale takes out of stake.
+    pub stake_floor: f64,
 }
 
 /// What is known of one subnet of the snapshot, in place of what is taken for all (MODEL 4.1). It ends with the subnet.

@@ -89,6 +89,8 @@ pub struct StepInput<'a> {
     pub growth: &'a SlotSingles,
     /// Alpha of books, not for sale by others.
     pub held: &'a SlotValues,
+    /// Part of the staked and the pool's alpha that stays staked, books included.
+    pub stake_floor: f64,
 }
 
 /// Coinbase, sales and organic flow, then moving prices, of a step whose flow cannot cost more than there is in wallets.
@@ -110,7 +112,7 @@ pub fn step_pass<'a, V: Vector, const EQUAL: bool>(
         let first = number * TILE_CHUNKS;
         let tile = Tile { first, row: if keeps { first } else { 0 } };
         coinbase_tile::<V, EQUAL>(tile, chunks, input, buffers, &mut sums);
-        flow_tile::<V, EQUAL>(tile, chunks, input.held, buffers, &mut sums.flow);
+        flow_tile::<V, EQUAL>(tile, chunks, (input.held, input.stake_floor), buffers, &mut sums.flow);
         sound = sound & moving_price_kernel::tile::<V, EQUAL>(first, tile.row, chunks, &limits, &ages, buffers);
     }
     (sums.total(), V::bitmask(sound) == 0xff)
@@ -159,15 +161,15 @@ pub fn still_pass<V: Vector, const EQUAL: bool>(
     Sums::<V>::zero().total()
 }
 
-/// Organic net flow after a [`coinbase_pass`]; returns what it cost (TAO), to be checked against free TAO.
+/// Organic net flow after a [`coinbase_pass`], `kept` as in [`StepInput`]; returns what it cost (TAO), to be checked against free TAO.
 #[inline(always)]
 pub fn flow_pass<V: Vector, const EQUAL: bool>(
     chunks: &mut [ChainChunk],
-    held: &SlotValues,
+    kept: (&SlotValues, f64),
     buffers: &mut StepBuffers,
 ) -> f64 {
     let mut cost = V::splat(0.0);
-    flow_tile::<V, EQUAL>(Tile { first: 0, row: 0 }, chunks, held, buffers, &mut cost);
+    flow_tile::<V, EQUAL>(Tile { first: 0, row: 0 }, chunks, kept, buffers, &mut cost);
     cost.sum_halving()
 }
 
@@ -416,7 +418,7 @@ fn root_first_sale_pass<V: Vector, const EQUAL: bool>(
     }
 }
 
-/// Organic net flow: `y' = y e^f`, `x' = x e^(-f w2 / w1)`, sales limited to the sellable stake.
+/// Organic net flow: `y' = y e^f`, `x' = x e^(-f w2 / w1)`, sales limited to the stake beyond what books hold and what never leaves.
 ///
 /// `buffers.growth` holds `e^f - 1` before the limit on entry and after it on return. Leaves the TAO that the flow moved in
 /// `buffers.flow_tao`.
@@ -424,12 +426,12 @@ fn root_first_sale_pass<V: Vector, const EQUAL: bool>(
 fn flow_tile<V: Vector, const EQUAL: bool>(
     Tile { first, row }: Tile,
     chunks: &mut [ChainChunk],
-    held: &SlotValues,
+    (held, stake_floor): (&SlotValues, f64),
     buffers: &mut StepBuffers,
     cost: &mut V,
 ) {
     let one = V::splat(1.0);
-    let sellable_part = V::splat(SELLABLE_PART);
+    let (sellable_part, stake_floor) = (V::splat(SELLABLE_PART), V::splat(stake_floor));
     let zero = V::splat(0.0);
     for (t, chunk) in chunks.iter_mut().enumerate() {
         let (i, r) = (first + t, row + t);
@@ -439,7 +441,8 @@ fn flow_tile<V: Vector, const EQUAL: bool>(
         let mut growth = V::load(&buffers.growth.0[r]);
         let ratio = chunk.weight_ratio::<V, EQUAL>();
         let mut x_new = if EQUAL { x / (one + growth) } else { math::pow_m1(growth, -ratio).mul_add(x, x) };
-        let limit = (staked - V::load(&held.0[i])).max(zero).mul_add(sellable_part, x);
+        let kept = ((staked + x) * stake_floor).max(V::load(&held.0[i]));
+        let limit = (staked - kept).max(zero).mul_add(sellable_part, x);
         let over = x_new.gt(limit);
         if V::bitmask(over) != 0 {
             let limited = if EQUAL { x / limit - one } else { math::pow_m1((limit - x) / x, -(one / ratio)) };
@@ -456,7 +459,7 @@ fn flow_tile<V: Vector, const EQUAL: bool>(
     }
 }
 
-/// Part of the stake outside books that may leave in one step (MODEL 4.1).
+/// Part of the stake that may leave which does in one step at most (MODEL 4.1).
 pub const SELLABLE_PART: f64 = 0.999;
 
 /// Takes the pool moves of [`flow_pass`] back and multiplies every flow by `factor`, for a pass with less money.
@@ -545,7 +548,13 @@ mod tests {
             let (mut chunks, mut buffers) = (slots(), shares());
             let growth = SlotSingles::zero();
             let held = SlotValues::splat(0.0);
-            let input = StepInput { coinbase: &step(self.0), share_factor: 1.0, growth: &growth, held: &held };
+            let input = StepInput {
+                coinbase: &step(self.0),
+                share_factor: 1.0,
+                growth: &growth,
+                held: &held,
+                stake_floor: 0.0,
+            };
             coinbase_pass::<V, EQUAL>(&mut chunks, input, &mut buffers);
             (chunks, buffers)
         }
