@@ -18,6 +18,7 @@
 //! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
 //! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
 //! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
+//! | what moves a measure over the law of parameters | [`morris`], [`sobol`] on the points of [`design`] | over trajectories; ratio of means over rows |
 //! | weights of least shortfall for each mean | [`program`], [`allocation`] | on fresh paths |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
@@ -32,6 +33,7 @@ pub mod book;
 pub mod clusters;
 pub mod convergence;
 pub mod credit;
+pub mod design;
 pub mod entropic;
 pub mod estimate;
 pub mod euler;
@@ -42,6 +44,7 @@ pub mod holding;
 pub mod incremental;
 pub mod liquidity;
 pub mod moments;
+pub mod morris;
 pub mod paired;
 pub mod performance;
 pub mod program;
@@ -49,6 +52,7 @@ pub mod recorder;
 pub mod replay;
 pub mod revenue;
 pub mod shapley;
+pub mod sobol;
 pub mod spectral;
 pub mod standing;
 pub mod subnet;

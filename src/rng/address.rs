@@ -48,6 +48,8 @@ pub enum Purpose {
     Parameters = 17,
     /// Chance of a backtest beside its paths: books, ties, resampled dates. 18 to 31 are left for what paths may still need.
     Backtest = 32,
+    /// Designs of studies over parameters; path word: the row or trajectory, step word: which of its points, slot word: the input.
+    Design = 33,
 }
 
 /// Where a block of four random words lies under a seed.
