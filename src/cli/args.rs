@@ -251,6 +251,12 @@ pub struct ScenarioOptions {
     /// Parameter file, TOML; the scenario's own keys go before its [key: input.parameters]
     #[arg(long, value_name = "FILE")]
     pub parameters: Option<PathBuf>,
+    /// Overlay over the scenario; give it again for more, which may not set the same keys
+    #[arg(long, value_name = "FILE")]
+    pub overlay: Vec<String>,
+    /// Any key, such as flow.jumps.rate_per_day=0.2, over scenario and overlays; give it again for more
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 impl ScenarioOptions {
@@ -264,6 +270,9 @@ impl ScenarioOptions {
             snapshot: self.snapshot.clone(),
             positions: self.positions.clone(),
             parameters: self.parameters.clone(),
+            overlays: self.overlay.clone(),
+            set: self.set.clone(),
+            vary: Vec::new(),
         }
     }
 }
