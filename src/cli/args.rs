@@ -23,6 +23,8 @@ use crate::cli::ingest;
 use crate::cli::ingest::IngestArgs;
 use crate::cli::liquidity;
 use crate::cli::liquidity::LiquidityArgs;
+use crate::cli::sensitivity;
+use crate::cli::sensitivity::SensitivityArgs;
 use crate::cli::summarize::Show;
 use crate::config::scenario::Overrides;
 
@@ -153,6 +155,9 @@ pub enum Command {
     /// Tell what part of a book's losses each driver makes: TAO/USD, flows, jumps, emission, deregistration, rules, slippage
     #[command(after_help = attribute::EXAMPLES)]
     Attribute(AttributeArgs),
+    /// Tell which parameters and positions move a book's losses: slopes, Morris screening, Sobol indices
+    #[command(after_help = sensitivity::EXAMPLES)]
+    Sensitivity(SensitivityArgs),
     /// Tell what leaving costs against size and days, in the tail as well, and how large the book may be
     #[command(after_help = liquidity::EXAMPLES)]
     Liquidity(LiquidityArgs),

@@ -41,8 +41,7 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<()> {
 fn describe(scenario: &Scenario, threads: usize) -> String {
     let start = &scenario.start;
     let slots = padded_slots(scenario);
-    let subnet_steps = scenario.paths as f64 * f64::from(scenario.horizon_steps) * slots as f64;
-    let seconds = subnet_steps * NS_PER_SUBNET_STEP * 1e-9 / threads as f64;
+    let subnet_steps = subnet_steps(scenario, scenario.paths);
     let clustered = scenario.replication.as_ref().map_or(0.0, |_| path_rows(scenario) * BYTES_PER_CLUSTERED_ROW);
     let memory = MEMORY_BASE + MEMORY_PER_THREAD * threads as f64 + clustered;
     let mut lines = vec![
@@ -73,7 +72,7 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
     ));
     lines.push(format!(
         "estimate  {} on {}, {} of memory, {} of files",
-        duration(seconds),
+        simulation_time(scenario, scenario.paths, threads),
         counted(threads, "thread"),
         size(memory),
         size(disk_bytes(scenario)),
@@ -104,6 +103,16 @@ fn describe_book(index: usize, scenario: &Scenario) -> String {
 
 fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Work of so many paths of a scenario.
+fn subnet_steps(scenario: &Scenario, paths: u64) -> f64 {
+    paths as f64 * f64::from(scenario.horizon_steps) * padded_slots(scenario) as f64
+}
+
+/// Estimate of the time that so many paths of a scenario take on so many threads, in words.
+pub(super) fn simulation_time(scenario: &Scenario, paths: u64, threads: usize) -> String {
+    duration(subnet_steps(scenario, paths) * NS_PER_SUBNET_STEP * 1e-9 / threads as f64)
 }
 
 fn padded_slots(scenario: &Scenario) -> usize {

@@ -33,6 +33,10 @@ mod outcome;
 pub mod replay;
 mod revenue;
 pub mod run;
+pub mod sensitivity;
+mod sensitivity_global;
+mod sensitivity_inputs;
+mod sensitivity_table;
 pub mod story;
 pub mod summarize;
 pub mod table;
@@ -53,6 +57,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),
+        Some(Command::Sensitivity(args)) => sensitivity::sensitivity(&args),
         Some(Command::Liquidity(args)) => liquidity::liquidity(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),
         Some(Command::Allocate(args)) => allocate::allocate(&args),

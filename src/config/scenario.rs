@@ -31,6 +31,7 @@ use crate::input::positions::TAKE_MAX;
 use crate::input::snapshot::Snapshot;
 use crate::model::params::ModelParams;
 use crate::model::switches::RuleSwitch;
+use crate::model::uncertainty::ParameterLaw;
 use crate::portfolio::exit::ExitPlan;
 use crate::portfolio::policy::BookPolicy;
 use crate::portfolio::position::Book;
@@ -100,6 +101,8 @@ pub struct Scenario {
     pub switches: Vec<RuleSwitch>,
     /// Parameters of chance and behaviour.
     pub model: ModelParams,
+    /// How well they are known, whether or not they are drawn.
+    pub law: ParameterLaw,
     /// How paths share parameters that are drawn around those; `None`: all have those.
     pub replication: Option<Replication>,
     /// State in which every path starts.
@@ -200,7 +203,8 @@ pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, C
     }
     let protocol = protocol_params(checks)?;
     let mut model = model_params(checks)?;
-    let replication = uncertainty::replication(checks)?;
+    let law = uncertainty::parameter_law(checks)?;
+    let replication = uncertainty::replication(checks, &law)?;
     let blocks_per_step = blocks_per_step(checks)?;
     let report_horizons = report_horizons(checks, blocks_per_step)?;
     let horizon_steps = report_horizons[report_horizons.len() - 1].step;
@@ -242,6 +246,7 @@ pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, C
         protocol,
         switches,
         model,
+        law,
         replication,
         start,
         subnet_names: snapshot.subnets.into_iter().map(|subnet| subnet.name).collect(),

@@ -18,6 +18,7 @@
 //! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
 //! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
 //! | difference between runs on the same chance | [`paired`], [`contrast`] | of the path differences, or of those of influences |
+//! | what it gains with the size of a position | [`sizes`] | as the Euler components |
 //! | what moves a measure over the law of parameters | [`morris`], [`sobol`] on the points of [`design`] | over trajectories; ratio of means over rows |
 //! | weights of least shortfall for each mean | [`program`], [`allocation`] | on fresh paths |
 //!
@@ -53,6 +54,7 @@ pub mod recorder;
 pub mod replay;
 pub mod revenue;
 pub mod shapley;
+pub mod sizes;
 pub mod sobol;
 pub mod spectral;
 pub mod standing;
