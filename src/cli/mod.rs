@@ -34,6 +34,7 @@ pub mod replay;
 mod revenue;
 pub mod run;
 pub mod sensitivity;
+mod sensitivity_bump;
 mod sensitivity_global;
 mod sensitivity_inputs;
 mod sensitivity_table;

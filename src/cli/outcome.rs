@@ -102,6 +102,12 @@ impl BookOutcome {
         openings.zip(values).map(move |(opening, value)| attribution::loss(opening, value, (basis, currency), rates))
     }
 
+    /// Whether the subnet of a position was deregistered, 1 or 0 by path. Of books that hold: others may have sold it.
+    pub fn deregistrations(&self, position: usize) -> Vec<u16> {
+        let values = self.positions.iter().skip(position).step_by(self.parts());
+        values.map(|value| u16::from(value.mark_tao == 0.0)).collect()
+    }
+
     fn push(&mut self, row: &PathRow, values: &[PositionValue]) {
         let pnl = [
             [row.pnl_mark_tao, row.pnl_liquidation_tao], // TAO

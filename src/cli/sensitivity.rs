@@ -32,6 +32,7 @@ use crate::cli::outcome::Outcome;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::sensitivity_bump;
 use crate::cli::sensitivity_global;
 use crate::cli::sensitivity_inputs::Bench;
 use crate::cli::sensitivity_inputs::Bump;
@@ -54,7 +55,6 @@ use crate::risk::contrast::ContrastMeasure;
 use crate::risk::contrast::PathLosses;
 use crate::risk::contrast::contrasts;
 use crate::risk::estimate::Estimate;
-use crate::risk::sizes::size_derivatives;
 
 /// Paths of each run where `--paths` does not say, by method.
 const BUMP_PATHS: i64 = 8_000;
@@ -62,11 +62,6 @@ const MORRIS_PATHS: i64 = 2_000;
 const SOBOL_PATHS: i64 = 1_000;
 /// The word among keys for all positions.
 const POSITIONS: &str = "positions";
-/// Part of a position by which it is made smaller and larger.
-const POSITION_STEP: f64 = 0.05;
-/// Positions whose smaller and larger forms are followed in one run.
-const POSITIONS_AT_ONCE: usize = 4;
-
 /// Shown below the help.
 pub const EXAMPLES: &str = "\
 Every run has the same chance: a difference is that of the parameters. Parameters are those of [uncertainty], where their errors and \
@@ -219,9 +214,11 @@ pub(super) struct Study {
     pub inputs: Vec<Input>,
     pub measure: ContrastMeasure,
     pub design_seed: u64,
-    book: usize,
-    currency: Currency,
-    basis: Basis,
+    pub book: usize,
+    pub currency: Currency,
+    pub basis: Basis,
+    /// Whether the book does nothing on a path.
+    pub holds: bool,
     design: Design,
 }
 
@@ -267,7 +264,7 @@ impl Study {
         };
         let design_seed = args.design_seed.unwrap_or(scenario.seed);
         let (currency, basis) = (args.currency.into(), args.basis.into());
-        let study = Self { inputs, measure, design_seed, book, currency, basis, design, bench };
+        let study = Self { inputs, measure, design_seed, book, currency, basis, holds, design, bench };
         study.check_ends()?;
         Ok(study)
     }
@@ -292,20 +289,14 @@ impl Study {
         &self.bench.scenario
     }
 
-    fn held(&self) -> &Book {
+    pub fn held(&self) -> &Book {
         &self.scenario().books[self.book]
-    }
-
-    /// Runs in which positions are moved: none where slopes are known without.
-    fn position_runs(&self, positions: bool) -> usize {
-        let is_simulated = positions && self.basis != Basis::Mark;
-        if is_simulated { self.held().positions.len().div_ceil(POSITIONS_AT_ONCE) } else { 0 }
     }
 
     fn runs(&self) -> u64 {
         let inputs = self.inputs.len() as u64;
         match &self.design {
-            Design::Bump(_, positions) => 1 + 2 * inputs + self.position_runs(*positions) as u64,
+            Design::Bump(_, positions) => 1 + 2 * inputs + sensitivity_bump::position_runs(self, *positions) as u64,
             Design::Morris(trajectories) => u64::from(*trajectories) * (inputs + 1),
             Design::Sobol(rows) => u64::from(*rows) * (inputs + 2),
         }
@@ -325,47 +316,17 @@ impl Study {
 
     fn rows(&self, simulate: &Simulate<'_>) -> anyhow::Result<Vec<SensitivityRow>> {
         match &self.design {
-            Design::Bump(bumps, positions) => self.bump_rows(bumps, *positions, simulate),
+            Design::Bump(bumps, positions) => sensitivity_bump::bump(self, bumps, *positions, simulate),
             Design::Morris(trajectories) => sensitivity_global::morris(self, *trajectories, simulate),
             Design::Sobol(rows) => sensitivity_global::sobol(self, *rows, simulate),
         }
     }
 
-    fn bump_rows(
-        &self,
-        bumps: &[Bump],
-        positions: bool,
-        simulate: &Simulate<'_>,
-    ) -> anyhow::Result<Vec<SensitivityRow>> {
-        let base = simulate(self.scenario())?;
-        let base = &base.books[self.book];
-        let mut rows: Vec<SensitivityRow> = self
-            .contrasts(base, base)
-            .iter()
-            .map(|found| self.row("run", found.measure, Subject::Book, "value", &found.base))
-            .collect();
-        for (input, bump) in self.inputs.iter().zip(bumps) {
-            let at = |value| {
-                simulate(&self.bench.with(&[(input, value)])?).with_context(|| format!("{} = {value}", input.key))
-            };
-            let (low, high) = (at(bump.low)?, at(bump.high)?);
-            for found in self.contrasts(&low.books[self.book], &high.books[self.book]) {
-                rows.extend(self.slopes(input, bump, &found));
-            }
-        }
-        if positions && self.basis == Basis::Mark {
-            rows.extend(self.component_rows(base));
-        } else if positions {
-            rows.extend(self.position_rows(simulate)?);
-        }
-        Ok(rows)
-    }
-
-    fn losses<'a>(&self, book: &'a BookOutcome) -> PathLosses<'a> {
+    pub fn losses<'a>(&self, book: &'a BookOutcome) -> PathLosses<'a> {
         book.of(self.currency, self.basis)
     }
 
-    fn contrasts(&self, base: &BookOutcome, other: &BookOutcome) -> Vec<Contrast> {
+    pub fn contrasts(&self, base: &BookOutcome, other: &BookOutcome) -> Vec<Contrast> {
         contrasts(self.losses(base), self.losses(other), &self.scenario().confidence)
     }
 
@@ -375,54 +336,6 @@ impl Study {
         let levels: Vec<f64> = self.measure.level().into_iter().collect();
         let found = contrasts(losses, losses, &levels).into_iter().find(|found| found.measure == self.measure);
         found.expect("one of the measures").base.value
-    }
-
-    fn slopes(&self, input: &Input, bump: &Bump, found: &Contrast) -> impl Iterator<Item = SensitivityRow> {
-        let row = |statistic, distance: f64| {
-            let slope = over(&found.difference, distance);
-            self.row("bump", found.measure, Subject::Parameter(input), statistic, &slope)
-        };
-        let per_error = bump.standard_errors.map(|distance| row("per_standard_error", distance));
-        per_error.into_iter().chain(bump.percents.map(|distance| row("per_percent", distance)))
-    }
-
-    /// Slopes to the sizes of positions at spot: components of the measures.
-    fn component_rows(&self, base: &BookOutcome) -> Vec<SensitivityRow> {
-        let fill = |path: usize, kept: &mut [f64]| {
-            let parts = base.part_losses(path, self.currency, self.basis);
-            kept.iter_mut().zip(parts).for_each(|(kept, part)| *kept = part);
-        };
-        let positions = self.held().positions.len();
-        let found = size_derivatives(self.losses(base).losses, positions, fill, &self.scenario().confidence);
-        let rows = found.iter().enumerate().flat_map(|(position, measures)| {
-            let row = move |(measure, slope): &(ContrastMeasure, Estimate)| {
-                let per_percent = slope.scaled(0.01);
-                self.row("euler", *measure, Subject::Position(position), "per_percent", &per_percent)
-            };
-            measures.iter().map(row)
-        });
-        rows.collect()
-    }
-
-    /// Slopes to the sizes of positions by simulation: beside the scenario's books, which go on as they do, run books with one
-    /// position smaller or larger.
-    fn position_rows(&self, simulate: &Simulate<'_>) -> anyhow::Result<Vec<SensitivityRow>> {
-        let (scenario, mut rows) = (self.scenario(), Vec::new());
-        let positions: Vec<usize> = (0..self.held().positions.len()).collect();
-        for moved in positions.chunks(POSITIONS_AT_ONCE) {
-            let sized = |&position| [-1.0, 1.0].map(|side| resized(self.held(), position, 1.0 + side * POSITION_STEP));
-            let mut with_sized = scenario.clone();
-            with_sized.books.extend(moved.iter().flat_map(sized));
-            let found = simulate(&with_sized)?;
-            let pairs = found.books[scenario.books.len()..].chunks(2);
-            for (&position, pair) in moved.iter().zip(pairs) {
-                for found in self.contrasts(&pair[0], &pair[1]) {
-                    let slope = over(&found.difference, 200.0 * POSITION_STEP);
-                    rows.push(self.row("bump", found.measure, Subject::Position(position), "per_percent", &slope));
-                }
-            }
-        }
-        Ok(rows)
     }
 
     pub fn row(
@@ -452,6 +365,7 @@ impl Study {
             basis: self.basis.name(),
             paths: scenario.paths,
             measure: measure.name(),
+            holding: String::new(),
             level: measure.level(),
             kind,
             key,
@@ -475,23 +389,6 @@ impl Study {
         let others = others.into_iter().filter(|other| *other != self.measure);
         SensitivityTable { rows, runs: self.runs(), measures: [self.measure].into_iter().chain(others).collect() }
     }
-}
-
-/// The book with a position of another size.
-fn resized(book: &Book, position: usize, factor: f64) -> Book {
-    let mut book = book.clone();
-    book.positions[position].alpha *= factor;
-    book
-}
-
-/// An estimate over a distance that may be negative.
-fn over(estimate: &Estimate, distance: f64) -> Estimate {
-    let per_unit = estimate.scaled(1.0 / distance.abs());
-    if distance > 0.0 {
-        return per_unit;
-    }
-    // Not `-value` alone: 0 stays 0.
-    Estimate { value: 0.0 - per_unit.value, ci_low: -per_unit.ci_high, ci_high: -per_unit.ci_low, ..per_unit }
 }
 
 fn is_idle(policy: &BookPolicy) -> bool {

@@ -43,6 +43,14 @@ pub(super) struct InputLaw {
     middle: f64,
 }
 
+impl InputLaw {
+    /// Least and largest value of a uniform law on the linear scale.
+    fn ends(&self) -> [f64; 2] {
+        let reach = 0.5 * UNIFORM_WIDTH * self.standard_error;
+        [self.middle - reach, self.middle + reach]
+    }
+}
+
 /// Where a value is set.
 #[derive(Clone, Copy, Debug)]
 enum Target {
@@ -80,7 +88,15 @@ impl Input {
             }
         };
         let target = Parameter::named(key).map_or(Target::Text { is_whole: number.1 }, Target::Model);
-        Ok(Self { key: key.to_owned(), value: number.0, law, target })
+        let input = Self { key: key.to_owned(), value: number.0, law, target };
+        match input.law.filter(|law| law.score == ScoreLaw::Uniform).map(|law| law.ends()) {
+            Some(ends)
+                if ends.iter().any(|&end| (input.allowed(end) - end).abs() > VALUE_GAP_MAX * end.abs().max(1.0)) =>
+            {
+                Err(refuse("the range holds values that the key may not have"))
+            }
+            _ => Ok(input),
+        }
     }
 
     /// All of `[uncertainty]`, but for those that have no place to go: 0 on the log scale, 0 or 1 on the logit scale.
@@ -305,8 +321,16 @@ mod tests {
     #[test]
     fn what_is_no_parameter_is_refused() {
         let bench = bench(&["flow.jumps.rate_per_day=0"]);
-        for given in ["flow", "flow.speed", "run.name", "protocol.entrants_enabled", "flow.drift_per_day=1..", "x=2..1"]
-        {
+        for given in [
+            "sales.owner=0.5..1.5",
+            "protocol.subnet_limit=100..128.5",
+            "flow",
+            "flow.speed",
+            "run.name",
+            "protocol.entrants_enabled",
+            "flow.drift_per_day=1..",
+            "x=2..1",
+        ] {
             assert!(Input::new(&bench.scenario, given).is_err(), "{given}");
         }
         let message = |given| input(&bench, given).bump(0.5, 0.05).expect_err("a refusal").to_string();

@@ -36,7 +36,12 @@ pub static SENSITIVITY: FileSchema = FileSchema {
             "measure",
             Kind::Text,
             "mean_loss, loss_probability, value_at_risk, expected_shortfall, exit_cost, deregistered_holdings (mean number: the \
-                sum of their probabilities of deregistration)",
+                sum of the probabilities that follow), deregistration_probability (of one holding; of books that hold)",
+        ),
+        column(
+            "holding",
+            Kind::Text,
+            "subnet whose deregistration_probability is measured; empty for measures of the book",
         ),
         number("level", "confidence of value_at_risk and expected_shortfall").null("for measures without a level"),
         column("kind", Kind::Text, "parameter, position, or book (the measure itself)"),
@@ -83,6 +88,8 @@ pub struct SensitivityRow {
     pub paths: u64,
     /// What is measured.
     pub measure: &'static str,
+    /// Subnet that is measured; empty for the book.
+    pub holding: String,
     /// Confidence level.
     pub level: Option<f64>,
     /// Kind of what moves it.
@@ -120,6 +127,7 @@ impl Row for SensitivityRow {
         columns.text(self.basis);
         columns.u64(self.paths);
         columns.text(self.measure);
+        columns.text(&self.holding);
         columns.optional_f64(self.level);
         columns.text(self.kind);
         columns.text(&self.key);
@@ -179,6 +187,7 @@ mod tests {
             basis: "mark",
             paths: 1_000,
             measure: "value_at_risk",
+            holding: String::new(),
             level: Some(0.95),
             kind: "parameter",
             key: "sales.miner".to_owned(),
