@@ -19,6 +19,7 @@ mod policies;
 mod revenue;
 mod rules;
 pub mod scenario;
+mod shocks;
 mod start;
 pub mod uncertainty;
 
