@@ -29,6 +29,7 @@ pub mod history;
 pub mod ingest;
 pub mod init;
 pub mod liquidity;
+mod outcome;
 pub mod replay;
 mod revenue;
 pub mod run;

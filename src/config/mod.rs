@@ -23,6 +23,7 @@ mod policies;
 mod revenue;
 mod rules;
 pub mod scenario;
+mod shocks;
 mod start;
 pub mod uncertainty;
 

@@ -41,10 +41,17 @@ pub fn open<V: Vector>(plan: &Plan, step: u32, paths: &mut [PathState]) {
     for path in &mut *paths {
         path.switch_rules(plan, plan.opening_block(step) as f64);
     }
-    if let Some(market) = &plan.market {
-        open_in_states(plan, market, step, paths);
-        return;
+    match &plan.market {
+        Some(market) => open_in_states(plan, market, step, paths),
+        None => open_groups::<V>(plan, step, paths),
     }
+    if !plan.shifts.is_empty() {
+        paths.iter_mut().for_each(|path| path.outside.tao_usd *= plan.shift(step).tao_usd);
+    }
+}
+
+#[inline(always)]
+fn open_groups<V: Vector>(plan: &Plan, step: u32, paths: &mut [PathState]) {
     for group in paths.chunks_mut(LANES) {
         if group.len() >= VECTOR_PATHS {
             open_group::<V>(plan, &plan.outside, step, group);

@@ -328,8 +328,12 @@ impl PathState {
     /// Lets TAO flow to root from wallets, at most all that they have, or back.
     #[inline(always)]
     pub(crate) fn move_root_stake(&mut self, plan: &Plan, draw: Draw) {
-        let Some(flow) = &plan.root_stake else { return };
-        let growth = math::exp_m1(flow.advance(draw, &mut self.root_stake_moved));
+        let growth = match &plan.root_stake {
+            Some(flow) => math::exp_m1(flow.advance(draw, &mut self.root_stake_moved)),
+            None if plan.shifts.is_empty() => return,
+            None => 0.0,
+        };
+        let growth = (1.0 + growth) * plan.shift(draw.step).root_stake - 1.0;
         let staked_tao = (self.root_stake_tao * growth).min(self.free_tao.max(0.0));
         self.root_stake_tao += staked_tao;
         self.free_tao -= staked_tao;

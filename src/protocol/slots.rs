@@ -55,6 +55,13 @@ impl SlotSingles {
         self.0.as_flattened()[slot]
     }
 
+    /// Lets the value at `slot` be 0 at most.
+    #[inline(always)]
+    pub fn cap_at_zero(&mut self, slot: usize) {
+        let value = &mut self.0.as_flattened_mut()[slot];
+        *value = value.min(0.0);
+    }
+
     /// Adds to the value at `slot`.
     #[inline(always)]
     pub fn add(&mut self, slot: usize, value: f32) {
