@@ -24,6 +24,8 @@ use crate::cli::ingest::IngestArgs;
 use crate::cli::liquidity;
 use crate::cli::liquidity::LiquidityArgs;
 use crate::cli::summarize::Show;
+use crate::cli::sweep;
+use crate::cli::sweep::SweepArgs;
 use crate::config::scenario::Overrides;
 
 const LONG_ABOUT: &str = "\
@@ -153,6 +155,9 @@ pub enum Command {
     /// Tell what part of a book's losses each driver makes: TAO/USD, flows, jumps, emission, deregistration, rules, slippage
     #[command(after_help = attribute::EXAMPLES)]
     Attribute(AttributeArgs),
+    /// Vary one or two keys of the scenario over values, on the same chance, and tell what each does to the losses
+    #[command(after_help = sweep::EXAMPLES)]
+    Sweep(SweepArgs),
     /// Tell what leaving costs against size and days, in the tail as well, and how large the book may be
     #[command(after_help = liquidity::EXAMPLES)]
     Liquidity(LiquidityArgs),
@@ -274,6 +279,13 @@ impl ScenarioOptions {
             set: self.set.clone(),
             vary: Vec::new(),
         }
+    }
+
+    /// The same with so many paths where no flag says how many.
+    pub fn overrides_with_paths(&self, default: i64) -> Overrides {
+        let is_set = self.set.iter().any(|given| given.trim_start().starts_with("run.paths"));
+        let paths = self.paths.or((!is_set).then_some(default));
+        Overrides { paths, ..self.overrides() }
     }
 }
 

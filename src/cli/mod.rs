@@ -35,6 +35,8 @@ mod revenue;
 pub mod run;
 pub mod story;
 pub mod summarize;
+pub mod sweep;
+mod sweep_table;
 pub mod table;
 pub mod validators;
 pub mod yuma;
@@ -53,6 +55,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),
+        Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Liquidity(args)) => liquidity::liquidity(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),
         Some(Command::Allocate(args)) => allocate::allocate(&args),

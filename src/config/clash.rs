@@ -73,10 +73,14 @@ fn agree(one: &Setting<'_>, other: &Setting<'_>) -> bool {
 
 fn refuse(key: &str, one: &Setting<'_>, other: &Setting<'_>) -> ConfigError {
     let allowed = match other.layer.content {
+        Content::Overlay if one.value.is_table() => {
+            format!("the same in all overlays of a command; {} has another", one.place)
+        }
         Content::Overlay => format!("the same in all overlays of a command; {} has {}", one.place, one.value),
         _ => format!("given once; {} gives it too", one.place),
     };
-    ConfigError::Value { key: key.to_owned(), value: other.value.to_string(), allowed, origin: other.place.clone() }
+    let value = if other.value.is_table() { "a table".to_owned() } else { other.value.to_string() };
+    ConfigError::Value { key: key.to_owned(), value, allowed, origin: other.place.clone() }
 }
 
 /// The value of a key that layers replace as a whole, and not part by part.

@@ -24,6 +24,7 @@ pub mod rows;
 pub mod run_dir;
 pub mod schema;
 pub mod summary;
+pub mod sweep;
 pub mod table_file;
 pub mod validators;
 pub mod writer;
