@@ -127,6 +127,13 @@ fn lists_of_tables_grow_and_know_their_places() {
 }
 
 #[test]
+fn the_same_overlay_twice_is_refused() {
+    let overlay = Overlay { name: "a.toml".to_owned(), text: "[factors.flow]\nscale_median = 2".to_owned() };
+    let error = Scenario::load_with(None, &[overlay.clone(), overlay], &Overrides::default()).unwrap_err();
+    assert!(error.to_string().starts_with("a.toml: given twice; what it adds"), "{error}");
+}
+
+#[test]
 fn what_scenarios_are_compared_on_is_refused() {
     let cases = [
         (

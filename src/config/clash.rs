@@ -39,13 +39,18 @@ struct Setting<'a> {
     layer: &'a ReadLayer<'a>,
 }
 
-/// Refuses a key that two layers of one rank set, or that one sets and one multiplies. Overlays may agree in its value.
+/// Refuses an overlay that stands twice, and a key that two layers of one rank set, or that one sets and one multiplies.
+/// Overlays may agree in its value.
 ///
 /// # Errors
 /// With the places of both.
 pub(super) fn check_clashes(layers: &[ReadLayer<'_>]) -> Result<(), ConfigError> {
     let mut settings: BTreeMap<&str, Setting> = BTreeMap::new();
-    for layer in layers {
+    for (index, layer) in layers.iter().enumerate() {
+        if layers[..index].iter().any(|other| other.is_again(layer)) {
+            let problem = "given twice; what it adds to lists and its factors would count twice".to_owned();
+            return Err(ConfigError::Syntax { place: layer.source.name.to_owned(), problem });
+        }
         let values = Table::try_from(&layer.alone).expect("a scenario is tables of values");
         for key in &layer.keys {
             let Some(value) = single_value(&values, &key.path, layer.content) else { continue };
