@@ -34,6 +34,8 @@ pub mod replay;
 mod revenue;
 pub mod run;
 pub mod story;
+pub mod stress;
+mod stress_table;
 pub mod summarize;
 pub mod table;
 pub mod validators;
@@ -53,6 +55,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),
+        Some(Command::Stress(args)) => stress::stress(&args),
         Some(Command::Liquidity(args)) => liquidity::liquidity(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),
         Some(Command::Allocate(args)) => allocate::allocate(&args),

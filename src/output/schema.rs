@@ -87,16 +87,16 @@ impl Column {
     }
 
     /// The same column, null by a rule.
-    const fn null(self, rule: &'static str) -> Self {
+    pub(super) const fn null(self, rule: &'static str) -> Self {
         Self { null_rule: Some(rule), ..self }
     }
 }
 
-const fn column(name: &'static str, kind: Kind, meaning: &'static str) -> Column {
+pub(super) const fn column(name: &'static str, kind: Kind, meaning: &'static str) -> Column {
     Column { name, kind, meaning, null_rule: None }
 }
 
-const fn number(name: &'static str, meaning: &'static str) -> Column {
+pub(super) const fn number(name: &'static str, meaning: &'static str) -> Column {
     column(name, Kind::F64, meaning)
 }
 
