@@ -23,6 +23,8 @@ use crate::cli::ingest;
 use crate::cli::ingest::IngestArgs;
 use crate::cli::liquidity;
 use crate::cli::liquidity::LiquidityArgs;
+use crate::cli::stress;
+use crate::cli::stress::StressArgs;
 use crate::cli::summarize::Show;
 use crate::cli::sweep;
 use crate::cli::sweep::SweepArgs;
@@ -155,6 +157,9 @@ pub enum Command {
     /// Tell what part of a book's losses each driver makes: TAO/USD, flows, jumps, emission, deregistration, rules, slippage
     #[command(after_help = attribute::EXAMPLES)]
     Attribute(AttributeArgs),
+    /// Run the scenario and what may befall it on the same chance, and tell what each of the library's scenarios changes
+    #[command(after_help = stress::EXAMPLES)]
+    Stress(StressArgs),
     /// Vary one or two keys of the scenario over values, on the same chance, and tell what each does to the losses
     #[command(after_help = sweep::EXAMPLES)]
     Sweep(SweepArgs),

@@ -34,6 +34,8 @@ pub mod replay;
 mod revenue;
 pub mod run;
 pub mod story;
+pub mod stress;
+mod stress_table;
 pub mod summarize;
 pub mod sweep;
 mod sweep_table;
@@ -55,6 +57,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),
+        Some(Command::Stress(args)) => stress::stress(&args),
         Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Liquidity(args)) => liquidity::liquidity(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),

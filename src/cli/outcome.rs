@@ -20,6 +20,7 @@ use crate::risk::attribution;
 use crate::risk::book::Basis;
 use crate::risk::book::Currency;
 use crate::risk::contrast::PathLosses;
+use crate::risk::contrast_parts::PartLosses;
 use crate::risk::holding::HeldBook;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::recorder::RecordPlan;
@@ -100,6 +101,13 @@ impl BookOutcome {
         let openings = self.held.holdings.iter().map(|holding| holding.mark_tao).chain(self.held.other_tao);
         let values = self.positions[path * self.parts()..].iter();
         openings.zip(values).map(move |(opening, value)| attribution::loss(opening, value, (basis, currency), rates))
+    }
+
+    /// The book's losses with those of its parts.
+    pub fn with_parts(&self, currency: Currency, basis: Basis) -> PartLosses {
+        let losses = self.of(currency, basis).losses.to_vec();
+        let parts = (0..losses.len()).flat_map(|path| self.part_losses(path, currency, basis)).collect();
+        PartLosses { losses, parts }
     }
 
     fn push(&mut self, row: &PathRow, values: &[PositionValue]) {

@@ -125,8 +125,9 @@ pub fn sweep(args: &SweepArgs) -> anyhow::Result<()> {
     let machine = Machine::with_threads(args.threads);
     run::remark(args.quiet, &study.announcement());
     let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.total_paths(), "paths", args.quiet));
-    let (rows, shown) = study.simulate(&machine, &stop, &progress)?;
+    let simulated = study.simulate(&machine, &stop, &progress);
     progress.finish_and_clear();
+    let (rows, shown) = simulated?;
     let identity = run::identity(&study.scenario);
     if let (Some(path), Some(format)) = (&args.out, format) {
         sweep::write(path, format, &identity, &rows)?;

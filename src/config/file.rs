@@ -57,6 +57,7 @@ pub(super) struct ScenarioFile {
     pub policies: Vec<PolicySection>,
     pub exit: ExitSection,
     pub measures: MeasuresSection,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shocks: Vec<ShockSection>,
     pub uncertainty: UncertaintySection,
 }

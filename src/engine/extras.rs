@@ -5,7 +5,6 @@
 use crate::engine::drivers::Driver;
 use crate::engine::path::PathState;
 use crate::engine::plan::PlanInput;
-use crate::engine::plan::locate;
 use crate::model::clusters::ClusterStep;
 use crate::model::extra;
 use crate::model::extra::ExtraFlows;
@@ -17,15 +16,10 @@ use crate::model::kernel::FlowStep;
 use crate::model::params::ModelParams;
 use crate::model::sectors;
 use crate::model::sectors::SectorFactors;
-use crate::model::shocks;
-use crate::model::shocks::ShockKind;
-use crate::model::shocks::ShockParams;
 use crate::protocol::moving_price_table::AgeChunk;
-use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::SlotSingles;
 use crate::protocol::slots::SlotValues;
 use crate::simd::Vector;
-use crate::simd::math;
 use crate::units::BLOCKS_PER_DAY;
 
 /// All extra flows of a plan.
@@ -39,9 +33,6 @@ pub struct Extras {
     sector_loading: f64,
     clusters: Vec<ClusterStep>,
     feedback: Option<FeedbackStep>,
-    /// Shocks of flows and freezes.
-    shocks: Vec<ShockParams>,
-    blocks: u64,
     draws: u32,
 }
 
@@ -59,12 +50,10 @@ impl Extras {
             sector_loading: model.flow.sector_loading,
             clusters: model.clusters.iter().map(|cluster| ClusterStep::new(cluster, blocks, draws)).collect(),
             feedback: FeedbackStep::new(&model.feedback, blocks),
-            shocks: model.shocks.iter().filter(|shock| moves_flows(&shock.kind)).cloned().collect(),
-            blocks,
             draws,
         };
         let is_none = extras.drifts.is_empty() && extras.sectors.is_empty() && extras.clusters.is_empty();
-        (!is_none || extras.feedback.is_some() || !extras.shocks.is_empty()).then_some(extras)
+        (!is_none || extras.feedback.is_some()).then_some(extras)
     }
 
     /// Draws the flow of every slot as [`crate::model::kernel::flow_draws`] does, with the extra flows. `share`: of TAO emission in the
@@ -88,43 +77,6 @@ impl Extras {
             feedback.add_momentum::<V>(chain, ages, extra);
         }
         extra::close_flows::<V>(step, chain, extra, growth);
-        self.freeze(draw.step, chain.len(), growth);
-    }
-
-    /// Cuts off net inflows where new stake is frozen.
-    #[inline(always)]
-    fn freeze(&self, step: u32, chunks: usize, growth: &mut SlotSingles) {
-        for shock in self.shocks.iter().filter(|shock| shock.covers(step, self.blocks)) {
-            let ShockKind::Freeze { slots } = &shock.kind else { continue };
-            match slots {
-                None => (0..chunks * CHUNK_SLOTS).for_each(|slot| growth.cap_at_zero(slot)),
-                Some(slots) => slots.iter().for_each(|slot| growth.cap_at_zero(usize::from(*slot))),
-            }
-        }
-    }
-
-    /// Flows that the scenario sets, in subnets of the snapshot.
-    #[inline(always)]
-    fn add_shocks(&self, step: u32, path: &PathState, moves: &mut SlotSingles) {
-        for shock in &self.shocks {
-            let part = shock.part(step, self.blocks);
-            if part == 0.0 {
-                continue;
-            }
-            match &shock.kind {
-                ShockKind::PoolFraction { slots, fraction } => {
-                    add_to_incumbents(path, slots, (part * math::ln(1.0 + fraction)) as f32, moves);
-                }
-                ShockKind::FlowTao(flows) => {
-                    for &(slot, tao) in flows {
-                        let (chunk, lane) = locate(usize::from(slot));
-                        let log_move = shocks::log_move(part * tao, path.chain[chunk].reserve_tao[lane]);
-                        add_to_incumbents(path, &[slot], log_move as f32, moves);
-                    }
-                }
-                ShockKind::Freeze { .. } | ShockKind::TaoUsd(_) | ShockKind::RootStake(_) => {}
-            }
-        }
     }
 
     /// All that does not depend on the organic flow of the step.
@@ -144,7 +96,6 @@ impl Extras {
                 add_to_incumbents(path, &cluster.slots, log_move as f32, &mut extra.moves);
             }
         }
-        self.add_shocks(draw.step, path, &mut extra.moves);
         if let Some(feedback) = &self.feedback {
             let protocol = &path.protocol;
             let weighted_root_tao = protocol.tao_weight * path.root_stake_tao;
@@ -179,10 +130,6 @@ fn add_to_incumbents(path: &PathState, slots: &[u16], value: f32, to: &mut SlotS
             to.add(usize::from(slot), value);
         }
     }
-}
-
-fn moves_flows(kind: &ShockKind) -> bool {
-    matches!(kind, ShockKind::FlowTao(_) | ShockKind::PoolFraction { .. } | ShockKind::Freeze { .. })
 }
 
 fn own_drifts(model: &ModelParams, days: f64) -> Vec<(u16, f32)> {

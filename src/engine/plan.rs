@@ -18,8 +18,6 @@ use crate::model::params::ModelParams;
 use crate::model::revenue::RevenueParams;
 use crate::model::revenue::RevenueStep;
 use crate::model::root_stake::RootStakeStep;
-use crate::model::shocks;
-use crate::model::shocks::ShockKind;
 use crate::model::switches::RuleSwitch;
 use crate::model::uncertainty;
 use crate::protocol::coinbase_step::EmissionSales;
@@ -87,8 +85,6 @@ pub struct Plan {
     pub extras: Option<Extras>,
     /// States of the market; `None`: it has but one.
     pub market: Option<MarketStep>,
-    /// What shocks of TAO/USD and of root stake do in each step; empty: there are none.
-    pub(crate) shifts: Vec<Shift>,
     pub(crate) chain: Vec<ChainChunk>,
     pub(crate) behaviour: Vec<BehaviourChunk>,
     pub(crate) flows: Vec<FlowChunk>,
@@ -146,7 +142,6 @@ impl Plan {
             revenue: input.model.revenue.iter().map(|params| revenue_plan(&input, params)).collect(),
             extras: Extras::new(&input),
             market: market_step(&input),
-            shifts: shifts(&input),
             flows: start_flows(&input, chunks),
             chain,
             behaviour,
@@ -174,37 +169,10 @@ impl Plan {
         }
     }
 
-    /// What shocks do to TAO/USD and root stake in a step.
-    #[inline(always)]
-    pub(crate) fn shift(&self, step: u32) -> Shift {
-        self.shifts.get(step as usize).copied().unwrap_or(Shift::NONE)
-    }
-
     /// Block after which step `step` (counted from 0) opens.
     pub fn opening_block(&self, step: u32) -> u64 {
         self.input.start.block + u64::from(step) * self.input.blocks_per_step
     }
-}
-
-/// Factors of a step, by the shocks of the scenario.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Shift {
-    pub(crate) tao_usd: f64,
-    pub(crate) root_stake: f64,
-}
-
-impl Shift {
-    const NONE: Self = Self { tao_usd: 1.0, root_stake: 1.0 };
-}
-
-fn shifts(input: &PlanInput) -> Vec<Shift> {
-    let shocks = &input.model.shocks;
-    let shift = |step| Shift {
-        tao_usd: shocks::factor(shocks, step, input.blocks_per_step, ShockKind::tao_usd),
-        root_stake: shocks::factor(shocks, step, input.blocks_per_step, ShockKind::root_stake),
-    };
-    let is_any = shocks.iter().any(|shock| shock.kind.tao_usd().or(shock.kind.root_stake()).is_some());
-    if is_any { (0..input.steps).map(shift).collect() } else { Vec::new() }
 }
 
 /// How the flow of a subnet of the snapshot scales. Where parameters are drawn, so is what is not known of the single subnet.

@@ -1,149 +1,234 @@
-//! Shocks of a scenario: money that moves at a stated time, on every path alike.
+//! Shocks of a scenario: money that moves and behaviour that changes at a stated time, or at one that chance decides.
 //!
-//! A shock lasts from one block to another; a step takes the part of it that lies within the step, so that what a shock does
-//! does not hang on the length of steps. One that lasts no time falls in the step that its block opens or lies in.
+//! A shock begins at a day, certain or drawn once per path, and lasts for some time, both in whole blocks. A step takes of it
+//! what falls into the step, so that the length of steps hardly bears on what it does:
 //!
 //! ```text
-//! flow of X TAO into a pool of y TAO:    f = ln max(1 + X part / y, 1/20)     part: of the shock's time, in the step
-//! a fraction q of the pool's TAO:        f = part ln (1 + q)
-//! TAO/USD, root stake by a fraction q:   times (1 + q)^part
-//! freeze of new stake:                   f <- min(f, 0), of the whole flow of the step
+//! w = blocks of the shock in the step / blocks of the shock       for what moves: all of it comes, whatever the steps
+//! c = blocks of the shock in the step / blocks of the step        for what lasts
+//!
+//! flow of X TAO                      w X through the pools of all targets, by the TAO in them when the step opens
+//! a part q of the pools              the TAO in each pool times (1 + q)^w
+//! a part q of the stake is sold      what is staked outside the market's book times (1 + q)^w
+//! TAO/USD, root stake change by q    times (1 + q)^w
+//! freeze of new stake                organic inflows times 1 - c
+//! registrations, revenue by m        their hazard, their level times 1 + c (m - 1)
+//! a part s of emission is sold       (1 - c) of the part without the shock, and c s
 //! ```
 //!
-//! Flows are log moves of the TAO reserve along the pool's curve, in subnets of the snapshot only. What is sold is limited by
-//! the alpha that others hold, what is bought by the TAO in wallets, as organic flows are.
-//!
 //! # Not modelled
-//! - A freeze that comes or goes within a step acts on the whole step if most of it is frozen, else not.
+//! - Who does it: TAO come out of wallets, at most what is there, and alpha out of the stake outside the market's book, at most
+//!   that; fees of the trades are paid outside the pool. What cannot move is not made up for later.
+//! - How people answer, but for what the scenario's own feedbacks say: organic flows go on, through pools as the shock left them.
+//! - Within a step: flows come after the sales of emission and before the organic flow, a shock of registrations is spread
+//!   evenly over the step that it begins or ends in.
 
-use crate::simd::math;
+use crate::rng;
+use crate::rng::Address;
+use crate::rng::Purpose;
 use crate::units::BLOCKS_PER_DAY;
 
-/// Least that a flow in TAO leaves of a reserve in one step, as a part of it.
-const LEFT_MIN: f64 = 0.05;
-
-/// What a shock does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ShockKind {
-    /// TAO that flow into each pool over the shock; negative: out of it. By slot.
-    FlowTao(Vec<(u16, f64)>),
-    /// The part of a pool's TAO that flows in, above -1.
-    PoolFraction {
-        /// Slots of its subnets.
-        slots: Vec<u16>,
-        /// That part.
-        fraction: f64,
-    },
-    /// No net inflow.
-    Freeze {
-        /// Slots that it holds for; `None`: all, also those of entrants.
-        slots: Option<Vec<u16>>,
-    },
-    /// Relative change of TAO/USD, above -1.
-    TaoUsd(f64),
-    /// Relative change of root stake by stakers, above -1.
-    RootStake(f64),
-}
-
-/// A shock: what happens and when.
+/// A shock: what, to whom, when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShockParams {
-    /// Days after the start at which it begins.
+    /// Name in stories; empty: none.
+    pub name: String,
+    /// Days after the start at which it begins, or from which on it may.
     pub day: f64,
-    /// How long it lasts (days).
-    pub days: f64,
+    /// How long it lasts (days). `None`: at once if it moves something, to the end if it changes behaviour.
+    pub days: Option<f64>,
+    /// Hazard from that day on (per day); `None`: it begins then.
+    pub hazard_per_day: Option<f64>,
+    /// Probability that it comes at all, drawn once per path.
+    pub probability: f64,
     /// What it does.
-    pub kind: ShockKind,
+    pub effect: Effect,
+    /// Whom it strikes, where the effect is one on subnets.
+    pub targets: Targets,
+}
+
+/// What a shock does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Effect {
+    /// TAO that flow into the pools of all targets together; negative: out of them.
+    FlowTao(f64),
+    /// Part of each pool's TAO that flows in, above -1.
+    PoolFraction(f64),
+    /// Relative change of the alpha staked outside the market's book, by sales: -1 to 0.
+    StakeFraction(f64),
+    /// No net organic inflow.
+    Freeze,
+    /// Relative change of TAO/USD, above -1.
+    TaoUsd(f64),
+    /// TAO that wallets stake on root; negative: that they take back.
+    RootStakeTao(f64),
+    /// Relative change of root stake, above -1.
+    RootStakeFraction(f64),
+    /// Factor on the hazard of registration attempts.
+    Registrations(f64),
+    /// Factor on revenue.
+    Revenue(f64),
+    /// Part of received emission that these sell.
+    Sales(Seller, f64),
+}
+
+/// Who sells emission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seller {
+    /// Owners, of the owner cut.
+    Owner,
+    /// Miners.
+    Miner,
+    /// Validators and their stakers.
+    Validator,
+}
+
+/// Subnets that a shock strikes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Targets {
+    /// Which.
+    pub choice: Choice,
+    /// Slots that it spares.
+    pub except: Vec<u16>,
+}
+
+/// How targets are found. A subnet that is deregistered is struck no more, whoever follows in its slot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Choice {
+    /// All subnets there are.
+    #[default]
+    All,
+    /// Subnets of the snapshot, by slot.
+    Slots(Vec<u16>),
+    /// So many with the largest emission when it begins, of those not spared.
+    Top(usize),
+    /// So many that would be pruned next when it begins, of those not spared.
+    NearPrune(usize),
+}
+
+impl Targets {
+    /// Whether it spares the subnet in `slot`.
+    pub fn spares(&self, slot: usize) -> bool {
+        self.except.iter().any(|spared| usize::from(*spared) == slot)
+    }
+
+    /// Whether the subnet of the snapshot in `slot` is one of them, where that is known before the shock begins.
+    pub fn name(&self, slot: usize) -> bool {
+        let is_named = match &self.choice {
+            Choice::All => true,
+            Choice::Slots(slots) => slots.iter().any(|named| usize::from(*named) == slot),
+            Choice::Top(_) | Choice::NearPrune(_) => false,
+        };
+        is_named && !self.spares(slot)
+    }
+}
+
+impl Effect {
+    /// Whether it holds while the shock lasts; else it moves something in that time.
+    pub fn lasts(self) -> bool {
+        matches!(self, Self::Freeze | Self::Registrations(_) | Self::Revenue(_) | Self::Sales(..))
+    }
+
+    /// Whether it trades in pools.
+    pub fn trades(self) -> bool {
+        matches!(self, Self::FlowTao(_) | Self::PoolFraction(_) | Self::StakeFraction(_))
+    }
+
+    /// Whether it strikes some subnets rather than what they share.
+    pub fn has_targets(self) -> bool {
+        self.trades() || matches!(self, Self::Freeze | Self::Revenue(_))
+    }
 }
 
 impl ShockParams {
-    /// The part of it that lies in step `step` (from 0) of `blocks` blocks.
-    pub fn part(&self, step: u32, blocks: u64) -> f64 {
-        let blocks = blocks as f64;
-        let (opening, begins) = (f64::from(step) * blocks, self.day * BLOCKS_PER_DAY as f64);
-        let lasts = self.days * BLOCKS_PER_DAY as f64;
-        if lasts > 0.0 {
-            ((opening + blocks).min(begins + lasts) - opening.max(begins)).max(0.0) / lasts
-        } else if (opening..opening + blocks).contains(&begins) {
-            1.0
-        } else {
-            0.0
+    /// Blocks after the start at which the shock, the `index`-th of its scenario, begins on the path; infinite: never.
+    #[inline(always)]
+    pub fn draw_begin(&self, index: usize, seed: u64, path: u32) -> f64 {
+        let address = Address { path, step: 0, slot: 0, purpose: Purpose::Shock, index: index as u16 };
+        let [decides, waits, _, _] = rng::words(seed, address).map(rng::open_unit);
+        let waited = self.hazard_per_day.map_or(0.0, |per_day| rng::exponential(waits) / per_day);
+        if decides < self.probability { blocks_of(self.day + waited) } else { f64::INFINITY }
+    }
+
+    /// What of it falls into the `blocks` blocks after `opening`, if it begins at `begins`: `w` or `c` of the module.
+    #[inline(always)]
+    pub fn weight(&self, begins: f64, opening: f64, blocks: f64) -> f64 {
+        let closing = opening + blocks;
+        let lasts = match self.days {
+            Some(days) => blocks_of(days),
+            None if self.effect.lasts() => f64::INFINITY,
+            None => 0.0,
+        };
+        if lasts == 0.0 {
+            return if begins >= opening && begins < closing { 1.0 } else { 0.0 };
         }
-    }
-
-    /// Whether most of step `step` lies in it.
-    pub fn covers(&self, step: u32, blocks: u64) -> bool {
-        self.part(step, blocks) * self.days * BLOCKS_PER_DAY as f64 > 0.5 * blocks as f64
+        let within = (closing.min(begins + lasts) - opening.max(begins)).max(0.0);
+        within / if self.effect.lasts() { blocks } else { lasts }
     }
 }
 
-/// Log move of a reserve that `flow_tao` enter; see the module.
-#[inline(always)]
-pub fn log_move(flow_tao: f64, reserve_tao: f64) -> f64 {
-    let grown = 1.0 + flow_tao / reserve_tao;
-    if grown > LEFT_MIN { math::ln(grown) } else { math::ln(LEFT_MIN) }
-}
-
-/// Factor of TAO/USD, or of root stake, in a step: the product over the shocks of that kind; 1 without any.
-pub fn factor(shocks: &[ShockParams], step: u32, blocks: u64, change: fn(&ShockKind) -> Option<f64>) -> f64 {
-    shocks.iter().fold(1.0, |product, shock| match change(&shock.kind) {
-        Some(fraction) => product * math::exp(shock.part(step, blocks) * math::ln(1.0 + fraction)),
-        None => product,
-    })
-}
-
-impl ShockKind {
-    /// The change of TAO/USD, of a shock of it.
-    pub fn tao_usd(&self) -> Option<f64> {
-        if let Self::TaoUsd(fraction) = self { Some(*fraction) } else { None }
-    }
-
-    /// The change of root stake, of a shock of it.
-    pub fn root_stake(&self) -> Option<f64> {
-        if let Self::RootStake(fraction) = self { Some(*fraction) } else { None }
-    }
+fn blocks_of(days: f64) -> f64 {
+    (days * BLOCKS_PER_DAY as f64).round()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shock(day: f64, days: f64) -> ShockParams {
-        ShockParams { day, days, kind: ShockKind::TaoUsd(-0.6) }
+    const PATHS: u32 = 20_000;
+
+    fn shock(day: f64, days: Option<f64>, effect: Effect) -> ShockParams {
+        let (hazard_per_day, probability, targets) = (None, 1.0, Targets::default());
+        ShockParams { name: String::new(), day, days, hazard_per_day, probability, effect, targets }
+    }
+
+    fn weights(shock: &ShockParams, blocks: u64) -> Vec<f64> {
+        let begins = shock.draw_begin(0, 1, 0);
+        (0..8 * 7_200 / blocks).map(|step| shock.weight(begins, (step * blocks) as f64, blocks as f64)).collect()
     }
 
     #[test]
-    fn the_parts_of_a_shock_sum_to_one_whatever_the_step() {
-        for (day, days) in [(0.0, 0.375), (2.9, 0.375), (1.0, 0.0), (0.5, 3.2), (4.999, 0.0)] {
+    fn all_of_what_moves_comes_whatever_the_steps() {
+        for (day, days) in [(0.0, Some(0.375)), (2.9, Some(0.375)), (1.0, None), (0.5, Some(3.2)), (4.999, Some(0.0))] {
             for blocks in [7_200, 1_440, 360] {
-                let steps = 8 * 7_200 / blocks as u32;
-                let sum: f64 = (0..steps).map(|step| shock(day, days).part(step, blocks)).sum();
-                assert!((sum - 1.0).abs() < 1e-12, "{day} {days} {blocks}: {sum}");
+                let sum: f64 = weights(&shock(day, days, Effect::TaoUsd(-0.6)), blocks).iter().sum();
+                assert!((sum - 1.0).abs() < 1e-12, "{day} {days:?} {blocks}: {sum}");
             }
         }
-        assert_eq!(shock(1.0, 0.0).part(1, 7_200), 1.0);
-        assert!((shock(2.75, 0.5).part(2, 7_200) - 0.5).abs() < 1e-12);
+        assert_eq!(weights(&shock(1.0, None, Effect::FlowTao(1.0)), 7_200)[..3], [0.0, 1.0, 0.0]);
+        assert_eq!(weights(&shock(2.75, Some(0.5), Effect::FlowTao(1.0)), 7_200)[2..4], [0.5, 0.5]);
     }
 
     #[test]
-    fn a_change_is_whole_once_its_time_is_over() {
-        let shocks = [shock(1.5, 2.0), ShockParams { kind: ShockKind::RootStake(0.1), ..shock(0.0, 1.0) }];
-        let whole: f64 = (0..5).map(|step| factor(&shocks, step, 7_200, ShockKind::tao_usd)).product();
-        assert!((whole - 0.4).abs() < 1e-12, "{whole}");
-        assert_eq!(factor(&shocks, 4, 7_200, ShockKind::tao_usd), 1.0);
-        assert_eq!(factor(&[], 0, 7_200, ShockKind::root_stake), 1.0);
+    fn what_lasts_holds_for_its_time_or_to_the_end() {
+        let freeze = |days| weights(&shock(1.25, days, Effect::Freeze), 7_200);
+        assert_eq!(freeze(Some(1.5))[..4], [0.0, 0.75, 0.75, 0.0]);
+        assert_eq!(freeze(None)[..4], [0.0, 0.75, 1.0, 1.0]);
+        assert_eq!(*freeze(None).last().unwrap(), 1.0);
     }
 
     #[test]
-    fn a_flow_leaves_a_twentieth() {
-        assert!((log_move(50.0, 100.0) - 1.5_f64.ln()).abs() < 1e-15);
-        assert_eq!(log_move(-1e9, 100.0), math::ln(0.05));
+    fn chance_decides_whether_and_when() {
+        let possible = ShockParams { probability: 0.3, ..shock(2.0, None, Effect::Freeze) };
+        let begins: Vec<f64> = (0..PATHS).map(|path| possible.draw_begin(3, 1, path)).collect();
+        let found = begins.iter().filter(|begin| **begin == 14_400.0).count() as f64 / f64::from(PATHS);
+        // Four standard errors of sqrt(0.21 / 20,000).
+        assert!((found - 0.3).abs() < 0.013, "{found}");
+        assert!(begins.iter().all(|begin| *begin == 14_400.0 || *begin == f64::INFINITY));
+        let waiting = ShockParams { hazard_per_day: Some(0.05), ..shock(2.0, None, Effect::Freeze) };
+        let begins: Vec<f64> = (0..PATHS).map(|path| waiting.draw_begin(3, 1, path)).collect();
+        assert!(begins.iter().all(|begin| *begin >= 14_400.0));
+        let mean_days = begins.iter().map(|begin| begin / 7_200.0 - 2.0).sum::<f64>() / f64::from(PATHS);
+        // Four standard errors of 20 / sqrt(20,000).
+        assert!((mean_days - 20.0).abs() < 0.57, "{mean_days}");
+        assert_ne!(waiting.draw_begin(0, 1, 7), waiting.draw_begin(1, 1, 7), "shocks are drawn apart");
     }
 
     #[test]
-    fn a_freeze_holds_where_most_of_the_step_is_frozen() {
-        let frozen = shock(1.25, 1.5);
-        let covered: Vec<bool> = (0..4).map(|step| frozen.covers(step, 7_200)).collect();
-        assert_eq!(covered, [false, true, true, false]);
+    fn targets_are_named_unless_spared() {
+        let named = Targets { choice: Choice::Slots(vec![3, 7]), except: vec![7] };
+        assert!(named.name(3) && !named.name(7) && !named.name(1));
+        assert!(Targets { except: vec![7], ..Targets::default() }.name(3));
+        assert!(!Targets { choice: Choice::Top(5), except: Vec::new() }.name(3));
     }
 }

@@ -23,6 +23,7 @@ pub mod replay;
 pub mod rows;
 pub mod run_dir;
 pub mod schema;
+pub mod stress;
 pub mod summary;
 pub mod sweep;
 pub mod table_file;

@@ -55,11 +55,10 @@ impl SlotSingles {
         self.0.as_flattened()[slot]
     }
 
-    /// Lets the value at `slot` be 0 at most.
+    /// Sets the value at `slot`.
     #[inline(always)]
-    pub fn cap_at_zero(&mut self, slot: usize) {
-        let value = &mut self.0.as_flattened_mut()[slot];
-        *value = value.min(0.0);
+    pub fn set(&mut self, slot: usize, value: f32) {
+        self.0.as_flattened_mut()[slot] = value;
     }
 
     /// Adds to the value at `slot`.

@@ -17,7 +17,7 @@
 //! | deregistration of a holding as credit: exposure, loss, expected and unexpected | [`credit`] | of ratios and sums over paths |
 //! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
 //! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
-//! | difference between runs on the same chance | [`paired`], [`contrast`] | of the path differences, or of those of influences |
+//! | difference between runs on the same chance | [`paired`], [`contrast`], [`contrast_parts`] | of the path differences, or of those of influences |
 //! | weights of least shortfall for each mean | [`program`], [`allocation`] | on fresh paths |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
@@ -31,6 +31,7 @@ pub mod attribution;
 pub mod book;
 pub mod clusters;
 pub mod contrast;
+pub mod contrast_parts;
 pub mod convergence;
 pub mod credit;
 pub mod entropic;
