@@ -34,7 +34,7 @@ impl SweepTable<'_> {
                 let of_point: fn(&Contrast) -> &Estimate = |point| &point.other;
                 let of_difference: fn(&Contrast) -> &Estimate = |point| &point.difference;
                 self.matrix("at the point", rows, columns, of_point, style)
-                    + &self.matrix("less the scenario itself", rows, columns, of_difference, style)
+                    + &self.matrix("difference", rows, columns, of_difference, style)
             }
             _ => self.rows(style),
         };
@@ -52,10 +52,11 @@ impl SweepTable<'_> {
         let Some(point) = self.points.first() else { return String::new() };
         let lines = [
             format!(
-                "{} paths at each point, the same as in the scenario itself. A number after ± is half the width of its",
+                "{} paths at each point, those of the scenario itself. A number after ± is half the width of its 95 %",
                 table::grouped(point.other.samples as f64, 0)
             ),
-            "95 % confidence interval, that of a difference from the paths one by one.".to_owned(),
+            "confidence interval. Differences are to the scenario itself, their errors those of paired paths."
+                .to_owned(),
             format!("In the scenario itself: {}", self.amount(&point.base)),
         ];
         style.bold(&title) + "\n" + &lines.map(|line| style.dim(&line) + "\n").concat()
@@ -72,7 +73,7 @@ impl SweepTable<'_> {
 
     fn rows(&self, style: Style) -> String {
         let Some(axis) = self.axes.first() else { return String::new() };
-        let heads = ["at the point", "less the scenario itself"].map(str::to_owned);
+        let heads = ["at the point", "difference"].map(str::to_owned);
         let mut text =
             format!("\n{}\n", style.bold(&table::printable(&axis.key))) + &style.bold(&table::line("", heads));
         for (value, point) in axis.values.iter().zip(self.points) {
