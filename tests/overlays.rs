@@ -277,9 +277,11 @@ fn flags_set_any_key() {
     for (set, expected) in cases {
         assert_refused("", &[], set, expected);
     }
-    let overrides = Overrides { seed: Some(3), set: vec!["run.seed=4".to_owned()], ..Overrides::default() };
-    let error = Scenario::load(None, &overrides).unwrap_err();
-    assert_eq!(error.to_string(), "--set run.seed=4: --seed sets `run.seed` already");
+    for set in ["run.seed=4", "factors.run.seed=4", "run={ seed = 4 }"] {
+        let overrides = Overrides { seed: Some(3), set: vec![set.to_owned()], ..Overrides::default() };
+        let error = Scenario::load(None, &overrides).unwrap_err();
+        assert_eq!(error.to_string(), format!("--set {set}: --seed sets `run.seed` already"));
+    }
 }
 
 fn taorisk(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -319,6 +321,12 @@ fn commands_take_overlays_and_keys() {
     assert_eq!(code, 0, "{errors}");
     assert!(text.contains("times 2 in wild.toml:2\n") && text.contains("name = \"base + wild\""), "{text}");
     assert!(errors.contains("1 position") && errors.contains("sub/book.csv"), "{errors}");
+    let (code, text, errors) = taorisk(
+        directory.path(),
+        &["sweep", "--set", "run.paths=1000", "--set", "run.horizon_days=1", "--vary", "sales.miner=0"],
+    );
+    assert_eq!(code, 0, "{errors}");
+    assert!(text.contains("\n1,000 paths at each point"), "{text}");
     for (flags, expected) in [
         (["--overlay", "gone.toml"], "error: cannot read the overlay gone.toml"),
         (["--set", "flow.speed=1"], "error: --set flow.speed=1: unknown key `flow.speed` (allowed: "),

@@ -288,7 +288,8 @@ impl ScenarioOptions {
 
     /// The same with so many paths where no flag says how many.
     pub fn overrides_with_paths(&self, default: i64) -> Overrides {
-        let is_set = self.set.iter().any(|given| given.trim_start().starts_with("run.paths"));
+        let key = |given: &String| given.split('=').next().unwrap_or_default().trim().to_owned();
+        let is_set = self.set.iter().map(key).any(|key| key == "run.paths" || key == "factors.run.paths");
         let paths = self.paths.or((!is_set).then_some(default));
         Overrides { paths, ..self.overrides() }
     }
