@@ -20,6 +20,7 @@ use crate::risk::attribution;
 use crate::risk::book::Basis;
 use crate::risk::book::Currency;
 use crate::risk::contrast::PathLosses;
+use crate::risk::contrast_parts::PartLosses;
 use crate::risk::holding::HeldBook;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::recorder::RecordPlan;
@@ -106,6 +107,13 @@ impl BookOutcome {
     pub fn deregistrations(&self, position: usize) -> Vec<u16> {
         let values = self.positions.iter().skip(position).step_by(self.parts());
         values.map(|value| u16::from(value.mark_tao == 0.0)).collect()
+    }
+
+    /// The book's losses with those of its parts.
+    pub fn with_parts(&self, currency: Currency, basis: Basis) -> PartLosses {
+        let losses = self.of(currency, basis).losses.to_vec();
+        let parts = (0..losses.len()).flat_map(|path| self.part_losses(path, currency, basis)).collect();
+        PartLosses { losses, parts }
     }
 
     fn push(&mut self, row: &PathRow, values: &[PositionValue]) {

@@ -22,6 +22,7 @@ use crate::config::measures::MeasuresSection;
 use crate::config::policies::ExitSection;
 use crate::config::policies::PolicySection;
 use crate::config::revenue::RevenueSection;
+use crate::config::shocks::ShockSection;
 
 /// The built-in base scenario: every key with its default, unit and source.
 pub const BASE: &str = include_str!("../../configs/base.toml");
@@ -56,6 +57,8 @@ pub(super) struct ScenarioFile {
     pub policies: Vec<PolicySection>,
     pub exit: ExitSection,
     pub measures: MeasuresSection,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shocks: Vec<ShockSection>,
     pub uncertainty: UncertaintySection,
 }
 

@@ -14,6 +14,7 @@ use crate::config::layers::Content;
 use crate::config::layers::Layer;
 use crate::config::layers::Merged;
 use crate::config::layers::merge;
+use crate::config::library;
 use crate::config::overrides::FlagKey;
 use crate::config::rules::name_rules;
 use crate::config::scenario::Overlay;
@@ -65,7 +66,7 @@ impl Scenario {
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
         let own = Layer { name, text, content: Content::Scenario };
-        let named = overrides.overlays.iter().map(|named| Overlay::open(named)).collect::<Result<Vec<_>, _>>()?;
+        let named = overrides.overlays.iter().map(|named| library::overlay(named)).collect::<Result<Vec<_>, _>>()?;
         let flag_keys = overrides.keys()?;
         let flags: Vec<Layer> = flag_keys.iter().map(FlagKey::layer).collect();
         let parameters = parameter_file(own, &flags, directory, overrides)?;

@@ -16,6 +16,7 @@ mod clash;
 mod factors;
 pub mod file;
 pub mod layers;
+pub mod library;
 mod loading;
 mod measures;
 pub mod overrides;
@@ -23,12 +24,21 @@ mod policies;
 mod revenue;
 mod rules;
 pub mod scenario;
+mod shocks;
 mod start;
 pub mod uncertainty;
 
 /// Why a scenario was refused. Every message names the key, what is allowed, and the file and line or the flag.
 #[derive(Debug, Error)]
 pub enum ConfigError {
+    /// Neither a scenario of the library nor, by its looks, a file.
+    #[error("no scenario `{name}` in the library (there are {known}); a file has an ending")]
+    UnknownOverlay {
+        /// What the user named.
+        name: String,
+        /// Names of all scenarios of the library.
+        known: String,
+    },
     /// The operating system does not give an overlay.
     #[error("cannot read the overlay {file}")]
     UnreadableOverlay {

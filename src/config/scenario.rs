@@ -20,6 +20,7 @@ use crate::config::policies;
 use crate::config::revenue::revenue;
 use crate::config::rules::protocol_params;
 use crate::config::rules::switches;
+use crate::config::shocks::shocks;
 use crate::config::start::chain_start;
 use crate::config::start::globals;
 use crate::config::uncertainty;
@@ -230,6 +231,7 @@ pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, C
     let (mut books, positions_file) = read_books(checks, &snapshot)?;
     let policies = policies::policies(checks, &start.subnets, file.input.default_take, &mut books)?;
     let exit = policies::exit(checks, blocks_per_step)?;
+    model.shocks = shocks(checks, &start, &model.revenue, &books[0])?;
     let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
     Ok(Scenario {
         name: file.run.name.clone(),

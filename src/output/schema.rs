@@ -104,7 +104,7 @@ const PATH: Column = column("path", Kind::U64, "path index");
 const NETUID: Column = column("netuid", Kind::U32, "slot number of the subnet on the chain");
 const REGISTERED_AT: Column =
     column("registered_at", Kind::U64, "block of the subnet's registration; with netuid it names the subnet");
-const BOOK: Column = column("book", Kind::Text, "name of the book");
+pub(super) const BOOK: Column = column("book", Kind::Text, "name of the book");
 pub(super) const HORIZON_DAYS: Column = number("horizon_days", "report horizon (days from the start)");
 
 const NO_DEATH: &str = "if no path deregistered it";

@@ -47,7 +47,7 @@ impl ContrastMeasure {
 }
 
 /// What befell one book on the paths of a run, by path.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PathLosses<'a> {
     /// Losses, in one money and on one basis.
     pub losses: &'a [f64],

@@ -17,7 +17,7 @@
 //! | deregistration of a holding as credit: exposure, loss, expected and unexpected | [`credit`] | of ratios and sums over paths |
 //! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
 //! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
-//! | difference between runs on the same chance | [`paired`], [`contrast`] | of the path differences, or of those of influences |
+//! | difference between runs on the same chance | [`paired`], [`contrast`], [`contrast_parts`] | of the path differences, or of those of influences |
 //! | what it gains with the size of a position | [`sizes`] | as the Euler components |
 //! | what moves a measure over the law of parameters | [`morris`], [`sobol`] on the points of [`design`] | over trajectories; ratio of means over rows |
 //! | weights of least shortfall for each mean | [`program`], [`allocation`] | on fresh paths |
@@ -33,6 +33,7 @@ pub mod attribution;
 pub mod book;
 pub mod clusters;
 pub mod contrast;
+pub mod contrast_parts;
 pub mod convergence;
 pub mod credit;
 pub mod design;
