@@ -8,7 +8,17 @@
 //! errors are those of the design alone. With other paths the function is another: an index moves by the Monte Carlo error of the
 //! measure's changes over its range, which falls with the square root of the paths, and not by that of the measure itself. Common
 //! chance hides this and does not remove it; `--design-seed` measures it: the same design on the paths of another seed. On the
-//! built-in scenario MEASURED.
+//! built-in scenario (shortfall at 99 %, 1,000 paths, 32 rows of four parameters) indices of three seeds of the paths are within 0.07
+//! of each other, where the design's own errors are up to 0.19; the standard deviation over the law is within 20 %, the mean
+//! within 4 %.
+//!
+//! # Not modelled
+//! - Dependence of parameters' errors on each other: correlations of `[uncertainty]` are left out.
+//! - The error of the density at a value at risk, as in [`crate::risk::paired`]: a parameter that only rescales losses has an error of
+//!   its slope that falls with the number of paths, too fast from some 15,000 on. At 8,000 intervals cover 94 to 99 %.
+//! - What a step of half a standard error adds to a slope: of third order in the step.
+//! - What a parameter does to the start of paths where it is set in the model, as for drawn parameters
+//!   ([`mod@crate::model::uncertainty`]).
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
