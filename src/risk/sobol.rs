@@ -16,7 +16,9 @@
 //! what row j adds to numerator and variance; intervals are freed of skewness ([`Estimate::skewed`]).
 //!
 //! Source: Saltelli et al. (2010), doi:10.1016/j.cpc.2009.09.018, table 2 (b) and (f); Jansen (1999),
-//! doi:10.1016/S0010-4655(98)00154-4, for the total.
+//! doi:10.1016/S0010-4655(98)00154-4, for the total. Jansen's estimator of first order, and the combination of both of least
+//! variance, were the alternatives: the latter's errors are 30 % smaller, but of 32 rows of Ishigami's function its plain intervals
+//! cover 85 %, these 89 % (of 128 rows 92 and 93 %).
 //!
 //! # Not modelled
 //! Inputs that depend on each other: their parts of a variance have no one meaning.
