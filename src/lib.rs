@@ -70,6 +70,7 @@
 //! | What the errors of the parameters do to results, and to their errors | [`risk::uncertainty`], [`risk::clusters`] |
 //! | Forecasts of the past against what came | [`calibration::backtest`], [`calibration::verdict`] |
 //! | What part each driver has in a book's losses, and what it is to switch one off | [`engine::drivers`], [`risk::shapley`] |
+//! | What moves a measure: slopes to parameters and sizes, screening, parts of its variance | [`cli::sensitivity`], [`risk::sizes`], [`risk::morris`], [`risk::sobol`] |
 //! | Which weights lose least for a mean, and what leaving costs them | [`risk::allocation`], [`risk::program`] |
 //! | The estimator behind a number, and its error | [`risk`] |
 //! | What a position or sector adds to risk; deregistration as credit | [`risk::attribution`], [`risk::credit`] |

@@ -23,10 +23,16 @@ use crate::cli::ingest;
 use crate::cli::ingest::IngestArgs;
 use crate::cli::liquidity;
 use crate::cli::liquidity::LiquidityArgs;
+use crate::cli::sensitivity;
+use crate::cli::sensitivity::SensitivityArgs;
 use crate::cli::shards;
 use crate::cli::shards::MergeArgs;
 use crate::cli::shards::Shard;
+use crate::cli::stress;
+use crate::cli::stress::StressArgs;
 use crate::cli::summarize::Show;
+use crate::cli::sweep;
+use crate::cli::sweep::SweepArgs;
 use crate::config::scenario::Overrides;
 
 const LONG_ABOUT: &str = "\
@@ -161,6 +167,15 @@ pub enum Command {
     /// Tell what part of a book's losses each driver makes: TAO/USD, flows, jumps, emission, deregistration, rules, slippage
     #[command(after_help = attribute::EXAMPLES)]
     Attribute(AttributeArgs),
+    /// Tell which parameters and positions move a book's losses: slopes, Morris screening, Sobol indices
+    #[command(after_help = sensitivity::EXAMPLES)]
+    Sensitivity(SensitivityArgs),
+    /// Run the scenario and what may befall it on the same chance, and tell what each of the library's scenarios changes
+    #[command(after_help = stress::EXAMPLES)]
+    Stress(StressArgs),
+    /// Vary one or two keys of the scenario over values, on the same chance, and tell what each does to the losses
+    #[command(after_help = sweep::EXAMPLES)]
+    Sweep(SweepArgs),
     /// Tell what leaving costs against size and days, in the tail as well, and how large the book may be
     #[command(after_help = liquidity::EXAMPLES)]
     Liquidity(LiquidityArgs),
@@ -268,6 +283,12 @@ pub struct ScenarioOptions {
     /// Parameter file, TOML; the scenario's own keys go before its [key: input.parameters]
     #[arg(long, value_name = "FILE")]
     pub parameters: Option<PathBuf>,
+    /// Overlay over the scenario; give it again for more, which may not set the same keys
+    #[arg(long, value_name = "FILE")]
+    pub overlay: Vec<String>,
+    /// Any key, such as flow.jumps.rate_per_day=0.2, over scenario and overlays; give it again for more
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 impl ScenarioOptions {
@@ -281,7 +302,18 @@ impl ScenarioOptions {
             snapshot: self.snapshot.clone(),
             positions: self.positions.clone(),
             parameters: self.parameters.clone(),
+            overlays: self.overlay.clone(),
+            set: self.set.clone(),
+            vary: Vec::new(),
         }
+    }
+
+    /// The same with so many paths where no flag says how many.
+    pub fn overrides_with_paths(&self, default: i64) -> Overrides {
+        let key = |given: &String| given.split('=').next().unwrap_or_default().trim().to_owned();
+        let is_set = self.set.iter().map(key).any(|key| key == "run.paths" || key == "factors.run.paths");
+        let paths = self.paths.or((!is_set).then_some(default));
+        Overrides { paths, ..self.overrides() }
     }
 }
 

@@ -15,12 +15,11 @@ use crate::cli::attribute_table;
 use crate::cli::attribute_table::DriverTable;
 use crate::cli::converge;
 use crate::cli::error::BadInput;
+use crate::cli::outcome;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
-use crate::cli::table;
 use crate::cli::table::Style;
-use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::engine::drivers::Driver;
 use crate::engine::drivers::Drivers;
@@ -40,8 +39,6 @@ use crate::risk::shapley::LossMeasure;
 
 /// Paths where `--paths` does not say.
 const PATHS_DEFAULT: i64 = 10_000;
-/// Fewest losses beyond a value at risk.
-const TAIL_MIN: f64 = 10.0;
 
 /// Shown below the help.
 pub const EXAMPLES: &str = "\
@@ -98,13 +95,6 @@ pub struct AttributeArgs {
     pub threads: Option<NonZeroUsize>,
 }
 
-impl AttributeArgs {
-    fn overrides(&self) -> Overrides {
-        let overrides = self.options.overrides();
-        Overrides { paths: overrides.paths.or(Some(PATHS_DEFAULT)), ..overrides }
-    }
-}
-
 /// Money that losses are counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CurrencyChoice {
@@ -158,8 +148,8 @@ struct Study {
 
 impl Study {
     fn new(args: &AttributeArgs) -> anyhow::Result<Self> {
-        let scenario = Scenario::load(args.scenario.as_deref(), &args.overrides())?;
-        check(&scenario)?;
+        let scenario = Scenario::load(args.scenario.as_deref(), &args.options.overrides_with_paths(PATHS_DEFAULT))?;
+        outcome::check(&scenario, "attribute")?;
         let book = book_named(&scenario, args.book.as_deref())?;
         let (currency, basis) = (args.currency.into(), args.basis.into());
         let input = run::plan_of(&scenario).input;
@@ -303,27 +293,6 @@ impl Study {
             found,
         }
     }
-}
-
-/// What an attribution can be made of.
-fn check(scenario: &Scenario) -> Result<(), BadInput> {
-    if scenario.replication.is_some() {
-        return Err(BadInput(format!(
-            "{}: attribute compares independent paths; set run.parameter_uncertainty = false (the parts are those under the \
-             scenario's own parameters)",
-            scenario.name
-        )));
-    }
-    let level = scenario.confidence.iter().copied().fold(0.0, f64::max);
-    let least = (TAIL_MIN / (1.0 - level) - 1e-6).ceil();
-    if !(scenario.paths as f64 >= least) {
-        return Err(BadInput(format!(
-            "--paths {}: needs at least {least}, {TAIL_MIN} beyond the value at risk at {}",
-            scenario.paths,
-            table::percent_label(level)
-        )));
-    }
-    Ok(())
 }
 
 /// The number of the book of that name; the first without one.

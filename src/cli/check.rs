@@ -88,6 +88,11 @@ fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Estimate of the time that so many paths of a scenario take on so many threads, in words.
+pub(super) fn simulation_time(scenario: &Scenario, paths: u64, threads: usize) -> String {
+    duration(needs::seconds(scenario, threads) * paths as f64 / scenario.paths as f64)
+}
+
 /// Versions of the rules at the start, and how many changes may come.
 fn describe_rules(scenario: &Scenario) -> String {
     let rules = &scenario.protocol;

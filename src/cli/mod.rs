@@ -31,13 +31,23 @@ pub mod init;
 mod journaled;
 pub mod liquidity;
 mod needs;
+mod outcome;
 mod reduction;
 pub mod replay;
 mod revenue;
 pub mod run;
+pub mod sensitivity;
+mod sensitivity_bump;
+mod sensitivity_global;
+mod sensitivity_inputs;
+mod sensitivity_table;
 pub mod shards;
 pub mod story;
+pub mod stress;
+mod stress_table;
 pub mod summarize;
+pub mod sweep;
+mod sweep_table;
 pub mod table;
 pub mod validators;
 pub mod yuma;
@@ -57,6 +67,9 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),
+        Some(Command::Sensitivity(args)) => sensitivity::sensitivity(&args),
+        Some(Command::Stress(args)) => stress::stress(&args),
+        Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Liquidity(args)) => liquidity::liquidity(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),
         Some(Command::Allocate(args)) => allocate::allocate(&args),

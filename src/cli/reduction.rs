@@ -173,7 +173,7 @@ fn position_statistics(
 ///
 /// # Panics
 /// If a position is in no subnet of the snapshot, which the scenario's checks refuse.
-fn held_books(scenario: &Scenario) -> Vec<HeldBook> {
+pub(super) fn held_books(scenario: &Scenario) -> Vec<HeldBook> {
     let subnets = || scenario.start.subnets.iter().zip(&scenario.subnet_names);
     let holding = |position: &Position| {
         let known = subnets().find(|(subnet, _)| subnet.netuid == position.netuid);

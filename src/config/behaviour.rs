@@ -125,7 +125,8 @@ impl<'a> Subnets<'a> {
         for (index, section) in self.checks.file.subnets.iter().enumerate() {
             let subnet = self.read_one(index, section)?;
             if let Some(first) = subnets.iter().position(|other| other.netuid == subnet.netuid) {
-                let allowed = format!("given once; subnets[{first}] has it too");
+                let place = self.checks.origins.of(&key(first, "netuid"));
+                let allowed = format!("given once; subnets[{first}] has it too, in {place}");
                 return Err(self.checks.refuse(&key(index, "netuid"), section.netuid, allowed));
             }
             subnets.push(subnet);
@@ -376,7 +377,7 @@ mod tests {
             ("[[subnets]]\nscale = 1", "my.toml:1: missing field `netuid`"),
             (
                 "[[subnets]]\nnetuid = 3\n[[subnets]]\nnetuid = 3",
-                "subnets[1].netuid = 3 (must be given once; subnets[0] has it too) in my.toml:4",
+                "subnets[1].netuid = 3 (must be given once; subnets[0] has it too, in my.toml:2) in my.toml:4",
             ),
             (
                 "[[subnets]]\nnetuid = 3\nregistered_at = 7",

@@ -166,6 +166,7 @@ pub(super) fn model_params(checks: &Checks<'_>) -> Result<ModelParams, ConfigErr
         subnets: Vec::new(),
         clusters: Vec::new(),
         market: None,
+        shocks: Vec::new(),
     })
 }
 

@@ -22,6 +22,7 @@ use crate::config::measures::MeasuresSection;
 use crate::config::policies::ExitSection;
 use crate::config::policies::PolicySection;
 use crate::config::revenue::RevenueSection;
+use crate::config::shocks::ShockSection;
 
 /// The built-in base scenario: every key with its default, unit and source.
 pub const BASE: &str = include_str!("../../configs/base.toml");
@@ -56,6 +57,8 @@ pub(super) struct ScenarioFile {
     pub policies: Vec<PolicySection>,
     pub exit: ExitSection,
     pub measures: MeasuresSection,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shocks: Vec<ShockSection>,
     pub uncertainty: UncertaintySection,
 }
 
@@ -280,9 +283,19 @@ pub(super) struct UncertainSection {
 pub(super) struct Origins(BTreeMap<String, String>);
 
 impl Origins {
-    /// Records that `flag` has set `key`.
-    pub fn set(&mut self, key: &str, flag: &str) {
-        self.0.insert(key.to_owned(), flag.to_owned());
+    /// Records that `key` was set at `place`: a flag, or a file and line.
+    pub fn set(&mut self, key: &str, place: &str) {
+        self.0.insert(key.to_owned(), place.to_owned());
+    }
+
+    /// Takes every key of a table for one with its built-in value.
+    pub fn forget(&mut self, table: &str) {
+        self.0.retain(|key, _| key.strip_prefix(table).is_none_or(|rest| !rest.starts_with('.')));
+    }
+
+    /// Whether a flag has set `key`.
+    pub fn is_flag(&self, key: &str) -> bool {
+        self.of(key).starts_with("--")
     }
 
     /// Whether `key` has its built-in value.
@@ -308,11 +321,24 @@ pub(super) struct Key {
     value: Range<usize>,
 }
 
+impl Key {
+    /// Numbers the tables of a list from `first`, where others come before.
+    pub fn count_from(&mut self, list: &str, first: usize) {
+        let rest = self.path.strip_prefix(list).and_then(|rest| rest.strip_prefix('['));
+        let Some((index, rest)) = rest.and_then(|rest| rest.split_once(']')) else { return };
+        if let Ok(index) = index.parse::<usize>() {
+            self.path = format!("{list}[{}]{rest}", first + index);
+        }
+    }
+}
+
 /// A TOML text and what messages call it.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub name: &'a str,
     pub text: &'a str,
+    /// Whether it is the one key of a flag, whose name is place enough.
+    pub is_flag: bool,
 }
 
 impl<'a> Source<'a> {
@@ -325,17 +351,21 @@ impl<'a> Source<'a> {
 
     pub fn record(self, keys: &[Key], origins: &mut Origins) {
         for key in keys {
-            origins.0.insert(key.path.clone(), format!("{}:{}", self.name, self.line_of(key)));
+            origins.0.insert(key.path.clone(), self.place_of(key));
         }
     }
 
-    /// The line of a key.
-    pub fn line_of(self, key: &Key) -> usize {
-        self.line(key.key.start)
+    /// File and line of a key, or its flag.
+    pub fn place_of(self, key: &Key) -> String {
+        self.place(key.key.start)
     }
 
-    fn line(self, offset: usize) -> usize {
-        self.text[..offset].matches('\n').count() + 1
+    /// File and line of a part of the text, or its flag.
+    pub fn place(self, offset: usize) -> String {
+        if self.is_flag {
+            return self.name.to_owned();
+        }
+        format!("{}:{}", self.name, self.text[..offset].matches('\n').count() + 1)
     }
 
     /// The parser's error in our words: key, what is allowed, file and line.
@@ -351,17 +381,18 @@ impl<'a> Source<'a> {
                 key: key.path.clone(),
                 value: self.text[span.clone()].to_owned(),
                 allowed: type_words(expected),
-                origin: format!("{}:{}", self.name, self.line(span.start)),
+                origin: self.place(span.start),
             };
         }
         let problem = match (unknown_key_words(message), keys.iter().find(|key| key.key == span)) {
             (Some(allowed), Some(key)) => {
                 let elsewhere = elsewhere_words(&key.path, known);
-                format!("unknown key `{}` (allowed: {allowed}{elsewhere})", key.path)
+                let factors = if key.path.contains('.') { "" } else { ", factors" };
+                format!("unknown key `{}` (allowed: {allowed}{factors}{elsewhere})", key.path)
             }
             _ => message.to_owned(),
         };
-        ConfigError::Syntax { file: self.name.to_owned(), line: self.line(span.start), problem }
+        ConfigError::Syntax { place: self.place(span.start), problem }
     }
 }
 
@@ -419,7 +450,7 @@ mod tests {
     use crate::config::layers::merge;
 
     fn parse_overlay(name: &str, text: &str) -> Result<(ScenarioFile, Origins), ConfigError> {
-        merge(&[Layer { name, text, content: Content::Scenario }])
+        merge(&[Layer { name, text, content: Content::Scenario }]).map(|merged| (merged.file, merged.origins))
     }
 
     fn message(text: &str) -> String {

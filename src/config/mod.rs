@@ -1,8 +1,8 @@
 //! Scenarios: what was written, and what is complete and valid.
 //!
-//! A scenario file is an overlay on the built-in `configs/base.toml` and on the parameter file that it may name:
-//! [`mod@layers`] merges them, [`mod@file`] remembers the line of every key, [`mod@scenario`] checks ranges, reads the
-//! snapshot and the positions, and freezes the result.
+//! A scenario file is laid over the built-in `configs/base.toml` and over the parameter file that it may name, overlays and
+//! flags over it: [`mod@loading`] reads them, [`mod@layers`] merges them, [`mod@factors`] multiplies, [`mod@file`] remembers
+//! the line of every key, [`mod@scenario`] checks ranges, reads the snapshot and the positions, and freezes the result.
 
 use std::io;
 
@@ -12,19 +12,41 @@ use crate::input::InputError;
 
 mod behaviour;
 mod checks;
+mod clash;
+mod factors;
 pub mod file;
 pub mod layers;
+pub mod library;
+mod loading;
 mod measures;
+pub mod overrides;
 mod policies;
 mod revenue;
 mod rules;
 pub mod scenario;
+mod shocks;
 mod start;
 pub mod uncertainty;
 
 /// Why a scenario was refused. Every message names the key, what is allowed, and the file and line or the flag.
 #[derive(Debug, Error)]
 pub enum ConfigError {
+    /// Neither a scenario of the library nor, by its looks, a file.
+    #[error("no scenario `{name}` in the library (there are {known}); a file has an ending")]
+    UnknownOverlay {
+        /// What the user named.
+        name: String,
+        /// Names of all scenarios of the library.
+        known: String,
+    },
+    /// The operating system does not give an overlay.
+    #[error("cannot read the overlay {file}")]
+    UnreadableOverlay {
+        /// File as the user named it.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The operating system does not give the scenario file.
     #[error("cannot read the scenario {file} (`taorisk init` writes one to start from)")]
     Unreadable {
@@ -33,13 +55,11 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file is not TOML, or a key is not one of ours.
-    #[error("{file}:{line}: {problem}")]
+    /// The file is not TOML, or a key is not one of ours or does not belong there.
+    #[error("{place}: {problem}")]
     Syntax {
-        /// File as the user named it.
-        file: String,
-        /// Line, from 1.
-        line: usize,
+        /// File as the user named it and line, from 1; or the flag.
+        place: String,
         /// What is wrong.
         problem: String,
     },

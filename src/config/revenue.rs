@@ -42,9 +42,10 @@ pub(super) fn revenue(checks: &Checks<'_>, subnets: &[SubnetState]) -> Result<Ve
     for (index, section) in checks.file.revenue.iter().enumerate() {
         let table = Table { checks, index, section };
         let params = table.read(subnets)?;
-        if all.iter().any(|other| other.subnet == params.subnet) {
-            let netuid = params.subnet.netuid.0;
-            return Err(table.refuse("netuid", netuid, "a subnet that no other [[revenue]] has"));
+        if let Some(first) = all.iter().position(|other| other.subnet == params.subnet) {
+            let place = checks.origins.of(&format!("revenue[{first}].netuid"));
+            let allowed = format!("a subnet that no other [[revenue]] has; that in {place} has it");
+            return Err(table.refuse("netuid", params.subnet.netuid.0, &allowed));
         }
         all.push(params);
     }
@@ -199,7 +200,7 @@ mod tests {
             ("buyback = 1", "revenue[0] = no netuid (must be given the netuid of a subnet) in my.toml:1"),
             (
                 "netuid = 93\n[[revenue]]\nnetuid = 93",
-                "revenue[1].netuid = 93 (must be a subnet that no other [[revenue]] has) in my.toml:4",
+                "revenue[1].netuid = 93 (must be a subnet that no other [[revenue]] has; that in my.toml:2 has it) in my.toml:4",
             ),
             (
                 "netuid = 93\nregistered_at = 7",

@@ -30,7 +30,7 @@ const RULE_NAMES: &str =
 /// Gives the keys of `[protocol]` that the scenario leaves alone the values of the rules it names.
 pub(super) fn name_rules(file: &mut ScenarioFile, origins: &mut Origins) -> Result<(), ConfigError> {
     let name = file.protocol.rules.clone();
-    if origins.is_built_in("protocol.rules") || name == "current" {
+    if origins.is_built_in("protocol.rules") {
         return Ok(());
     }
     let checks = Checks { file, origins };

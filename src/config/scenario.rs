@@ -1,12 +1,9 @@
 //! What is complete and valid: everything that a run depends on, frozen and hashed.
 
 use std::fmt::Write;
-use std::fs;
 use std::path;
 use std::path::Path;
-use std::path::PathBuf;
 
-use serde::Deserialize;
 use sha2::Digest;
 use sha2::Sha256;
 
@@ -18,19 +15,15 @@ use crate::config::checks::model_params;
 use crate::config::file::EMBEDDED;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
-use crate::config::layers::Content;
-use crate::config::layers::Layer;
-use crate::config::layers::merge;
 use crate::config::measures::measure_settings;
 use crate::config::policies;
 use crate::config::revenue::revenue;
-use crate::config::rules::name_rules;
 use crate::config::rules::protocol_params;
 use crate::config::rules::switches;
+use crate::config::shocks::shocks;
 use crate::config::start::chain_start;
 use crate::config::start::globals;
 use crate::config::uncertainty;
-use crate::config::uncertainty::ParameterFile;
 use crate::config::uncertainty::Replication;
 use crate::input::InputError;
 use crate::input::document::Document;
@@ -39,6 +32,7 @@ use crate::input::positions::TAKE_MAX;
 use crate::input::snapshot::Snapshot;
 use crate::model::params::ModelParams;
 use crate::model::switches::RuleSwitch;
+use crate::model::uncertainty::ParameterLaw;
 use crate::portfolio::exit::ExitPlan;
 use crate::portfolio::policy::BookPolicy;
 use crate::portfolio::position::Book;
@@ -48,6 +42,9 @@ use crate::protocol::upgrades::Change;
 use crate::risk::further::MeasureSettings;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::NetUid;
+
+pub use crate::config::overrides::Overlay;
+pub use crate::config::overrides::Overrides;
 
 /// Longest horizon (days): ten years.
 const HORIZON_DAYS_MAX: f64 = 3_650.0;
@@ -72,25 +69,6 @@ pub struct InputFile {
     pub name: String,
     /// SHA-256 of its bytes (hex).
     pub sha256: String,
-}
-
-/// Values of flags, which go before keys of the same name. Paths are relative to the working directory.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Overrides {
-    /// `run.paths`.
-    pub paths: Option<i64>,
-    /// `run.seed`.
-    pub seed: Option<i64>,
-    /// `run.horizon_days`.
-    pub horizon_days: Option<f64>,
-    /// `run.blocks_per_step`.
-    pub blocks_per_step: Option<i64>,
-    /// `input.snapshot`.
-    pub snapshot: Option<PathBuf>,
-    /// `input.positions`.
-    pub positions: Option<PathBuf>,
-    /// `input.parameters`.
-    pub parameters: Option<PathBuf>,
 }
 
 /// Everything that a run depends on.
@@ -124,6 +102,8 @@ pub struct Scenario {
     pub switches: Vec<RuleSwitch>,
     /// Parameters of chance and behaviour.
     pub model: ModelParams,
+    /// How well they are known, whether or not they are drawn.
+    pub law: ParameterLaw,
     /// How paths share parameters that are drawn around those; `None`: all have those.
     pub replication: Option<Replication>,
     /// State in which every path starts.
@@ -145,51 +125,13 @@ pub struct Scenario {
     /// The parameter file that stands below the scenario, if it names one. A scenario out of a manifest has its values and
     /// does not read it again.
     pub parameters_file: Option<InputFile>,
+    /// What was multiplied by which factors, a line for each.
+    pub(super) factors: Vec<String>,
     file: ScenarioFile,
     hash: String,
 }
 
 impl Scenario {
-    /// Reads the scenario file at `path` (`None`: the built-in base), its snapshot and positions, and checks all.
-    ///
-    /// # Errors
-    /// Whatever [`ConfigError`] says; nothing is written.
-    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let Some(path) = path else { return Self::from_text("base.toml", "", Path::new(""), overrides) };
-        let name = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
-        Self::from_text(&name, &text, path.parent().unwrap_or(Path::new("")), overrides)
-    }
-
-    /// As [`Scenario::load`] for a scenario in memory, which messages call `name`; its paths are relative to `directory`.
-    ///
-    /// # Errors
-    /// As [`Scenario::load`].
-    pub fn from_text(name: &str, text: &str, directory: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let own = Layer { name, text, content: Content::Scenario };
-        let parameters = parameter_file(own, directory, overrides)?;
-        let layers: Vec<Layer> = parameters.iter().map(ParameterFile::layer).chain([own]).collect();
-        let (mut file, mut origins) = merge(&layers)?;
-        resolve_inputs(&mut file, directory);
-        apply_overrides(&mut file, &mut origins, overrides);
-        name_rules(&mut file, &mut origins)?;
-        let parameters_file = parameters.map(|parameters| input_file(&parameters.document));
-        Ok(Self { parameters_file, ..build(file, &origins)? })
-    }
-
-    /// The scenario that the manifest `name` holds in full, as [`Scenario::to_json`] wrote it; inputs are read again, from
-    /// where they are named there.
-    ///
-    /// # Errors
-    /// As [`Scenario::load`], and for keys of another version.
-    pub fn from_json(name: &str, json: &serde_json::Value, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let file = ScenarioFile::deserialize(json);
-        let mut file = file.map_err(|source| ConfigError::Foreign { file: name.to_owned(), source })?;
-        let mut origins = Origins::all_of(name);
-        apply_overrides(&mut file, &mut origins, overrides);
-        build(file, &origins)
-    }
-
     /// SHA-256 (hex) of what decides the content of result files at a given seed and range of paths.
     ///
     /// In it: chain, rules, model, horizon, step, report days, levels, what is recorded, and the decoded snapshot and
@@ -214,7 +156,8 @@ impl Scenario {
         });
         // They are all here.
         file.input.parameters = uncertainty::NONE.to_owned();
-        format!("# Complete taorisk scenario, hash {}\n{parameters}{}", self.hash, to_toml_text(&file))
+        let factors: String = self.factors.iter().map(|line| format!("# {}\n", line.escape_debug())).collect();
+        format!("# Complete taorisk scenario, hash {}\n{parameters}{factors}{}", self.hash, to_toml_text(&file))
     }
 
     /// The complete scenario as JSON for the manifest, inputs as they were named.
@@ -253,69 +196,16 @@ fn to_toml_text(file: &ScenarioFile) -> String {
     toml::to_string(file).expect("a scenario is tables of numbers, texts and lists of numbers")
 }
 
-/// Makes the file's own input paths relative to the working directory.
-fn resolve_inputs(file: &mut ScenarioFile, directory: &Path) {
-    for input in [&mut file.input.snapshot, &mut file.input.positions] {
-        if input != EMBEDDED {
-            *input = directory.join(&*input).display().to_string();
-        }
-    }
-    if let Some(path) = uncertainty::parameter_path(&file.input.parameters, directory) {
-        file.input.parameters = path.display().to_string();
-    }
-}
-
-/// The parameter file that a flag or the scenario `own` in `directory` names.
-fn parameter_file(
-    own: Layer<'_>,
-    directory: &Path,
-    overrides: &Overrides,
-) -> Result<Option<ParameterFile>, ConfigError> {
-    let (file, origins) = merge(&[own])?;
-    let key = "input.parameters";
-    let (path, origin) = match &overrides.parameters {
-        Some(path) => (uncertainty::parameter_path(&path.display().to_string(), Path::new("")), "--parameters"),
-        None => (uncertainty::parameter_path(&file.input.parameters, directory), origins.of(key)),
-    };
-    path.map(|path| ParameterFile::open(path, origin)).transpose()
-}
-
-fn apply_overrides(file: &mut ScenarioFile, origins: &mut Origins, overrides: &Overrides) {
-    let run = &mut file.run;
-    override_key(&mut run.paths, overrides.paths, origins, "run.paths", "--paths");
-    override_key(&mut run.seed, overrides.seed, origins, "run.seed", "--seed");
-    override_key(&mut run.horizon_days, overrides.horizon_days, origins, "run.horizon_days", "--horizon-days");
-    override_key(
-        &mut run.blocks_per_step,
-        overrides.blocks_per_step,
-        origins,
-        "run.blocks_per_step",
-        "--blocks-per-step",
-    );
-    let text = |path: &PathBuf| path.display().to_string();
-    let snapshot = overrides.snapshot.as_ref().map(text);
-    override_key(&mut file.input.snapshot, snapshot, origins, "input.snapshot", "--snapshot");
-    let positions = overrides.positions.as_ref().map(text);
-    override_key(&mut file.input.positions, positions, origins, "input.positions", "--positions");
-    let parameters = overrides.parameters.as_ref().map(text);
-    override_key(&mut file.input.parameters, parameters, origins, "input.parameters", "--parameters");
-}
-
-fn override_key<T>(value: &mut T, flag_value: Option<T>, origins: &mut Origins, key: &str, flag: &str) {
-    if let Some(flag_value) = flag_value {
-        *value = flag_value;
-        origins.set(key, flag);
-    }
-}
-
-fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError> {
+/// Checks a complete scenario and reads its inputs.
+pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError> {
     let checks = &Checks { file: &file, origins };
     if file.run.name.trim().is_empty() {
         return Err(checks.refuse("run.name", "\"\"", "a text that is not empty"));
     }
     let protocol = protocol_params(checks)?;
     let mut model = model_params(checks)?;
-    let replication = uncertainty::replication(checks)?;
+    let law = uncertainty::parameter_law(checks)?;
+    let replication = uncertainty::replication(checks, &law)?;
     let blocks_per_step = blocks_per_step(checks)?;
     let report_horizons = report_horizons(checks, blocks_per_step)?;
     let horizon_steps = report_horizons[report_horizons.len() - 1].step;
@@ -341,6 +231,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
     let (mut books, positions_file) = read_books(checks, &snapshot)?;
     let policies = policies::policies(checks, &start.subnets, file.input.default_take, &mut books)?;
     let exit = policies::exit(checks, blocks_per_step)?;
+    model.shocks = shocks(checks, &start, &model.revenue, &books[0])?;
     let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
     Ok(Scenario {
         name: file.run.name.clone(),
@@ -357,6 +248,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
         protocol,
         switches,
         model,
+        law,
         replication,
         start,
         subnet_names: snapshot.subnets.into_iter().map(|subnet| subnet.name).collect(),
@@ -367,6 +259,7 @@ fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, ConfigError>
         snapshot_file,
         positions_file,
         parameters_file: None,
+        factors: Vec::new(),
         file,
         hash,
     })
@@ -426,7 +319,7 @@ fn document(named: &str, embedded: fn() -> Document) -> Result<Document, InputEr
     if named == EMBEDDED { Ok(embedded()) } else { Document::open(Path::new(named)) }
 }
 
-fn input_file(document: &Document) -> InputFile {
+pub(super) fn input_file(document: &Document) -> InputFile {
     InputFile { name: document.name.clone(), sha256: hex(&Sha256::digest(&document.bytes)) }
 }
 

@@ -66,14 +66,14 @@ pub(super) fn parameter_path(named: &str, directory: &Path) -> Option<PathBuf> {
     (!named.is_empty() && named != NONE).then(|| directory.join(named))
 }
 
-/// The law of the parameters' errors, and how paths share parameters where they are drawn.
-pub(super) fn replication(checks: &Checks<'_>) -> Result<Option<Replication>, ConfigError> {
-    let law = parameter_law(checks)?;
+/// How paths share parameters where they are drawn from `law`.
+pub(super) fn replication(checks: &Checks<'_>, law: &ParameterLaw) -> Result<Option<Replication>, ConfigError> {
     let paths = checked!(checks.whole(run.paths_per_replicate, 2, REPLICATE_PATHS_MAX));
-    Ok(checks.file.run.parameter_uncertainty.then_some(Replication { paths, law }))
+    Ok(checks.file.run.parameter_uncertainty.then(|| Replication { paths, law: law.clone() }))
 }
 
-fn parameter_law(checks: &Checks<'_>) -> Result<ParameterLaw, ConfigError> {
+/// The law that `[uncertainty]` states.
+pub(super) fn parameter_law(checks: &Checks<'_>) -> Result<ParameterLaw, ConfigError> {
     let mut parameters: Vec<UncertainParameter> = Vec::new();
     for (index, section) in checks.file.uncertainty.parameters.iter().enumerate() {
         let place = |name: &str| format!("uncertainty.parameters[{index}].{name}");

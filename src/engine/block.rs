@@ -12,6 +12,7 @@ use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::engine::revenue;
 use crate::engine::revenue::SubnetRevenue;
+use crate::engine::shocks;
 use crate::model::kernel as model_kernel;
 use crate::model::kernel::Draw;
 use crate::protocol::block;
@@ -73,7 +74,10 @@ pub fn advance_block<V: Vector>(
     revenue::open(plan, draw, path);
     read_slots(plan, opening, path, &mut state.chain);
     run_coinbase(&path.protocol, opening, state);
+    let share = |slot: usize| state.report.subnets.iter().find(|report| report.netuid.slot() == slot);
+    shocks::prepare(plan, step, path, |slot| share(slot).map_or(0.0, |report| report.emission_tao));
     draw_flows::<V>(plan, step, path, &state.report, work);
+    shocks::freeze(plan, path, &mut work.growth);
     path.issuance_tao = state.chain.issuance_tao;
     path.root_stake_tao = state.chain.root_stake_tao;
     for (subnet, report) in state.chain.subnets.iter_mut().zip(&state.report.subnets) {
@@ -85,6 +89,9 @@ pub fn advance_block<V: Vector>(
         if let Some(index) = earner {
             buy_back(plan, path, index, subnet);
         }
+        let shocked_tao = shocks::trade_subnet(path, held.get(slot), subnet);
+        subnet.flow.pending.user += shocked_tao;
+        path.free_tao -= shocked_tao;
         let started = if subnet.is_started() { 1.0 } else { 0.0 };
         let paid_tao = trade_flow(
             subnet,
@@ -170,7 +177,7 @@ fn sell_emission(
     subnet: &mut SubnetState,
     report: &SubnetReport,
 ) {
-    let sales = &plan.input.model.sales;
+    let sales = path.shocks.sales(plan);
     let miner_part = creators.unwrap_or(sales.miner);
     let split = &report.alpha_out;
     let paid_to_miners = split.server * (1.0 - subnet.miner_burned.min(1.0));
@@ -179,6 +186,7 @@ fn sell_emission(
     let proceeds_tao = sell(subnet, sold);
     path.free_tao += proceeds_tao;
     subnet.flow.pending.user -= proceeds_tao;
+    let sales = &plan.input.model.sales;
     let delay_blocks = sales.root_claim_delay_days * BLOCKS_PER_DAY as f64;
     let claimed = -(-1.0 / delay_blocks).exp_m1() * subnet.unclaimed_root_alpha;
     let swapped = sales.root_swap_fraction * claimed;

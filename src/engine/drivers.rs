@@ -8,7 +8,7 @@
 //! | TAO/USD | the rate: P&L is valued at the opening one. A valuation, not simulated: the rate is drawn and correlated as ever |
 //! | common factor | its term and those of sectors and common jumps in the log flow, the latter with their compensator; states of the market |
 //! | own flow | a subnet's own shock, how volatilities move (flows then have the mean one), drifts, answers to prices and dividends |
-//! | jumps | jumps of single subnets, with their compensator; jumps of clusters |
+//! | jumps | jumps of single subnets, with their compensator; jumps of clusters; trades of the scenario's shocks |
 //! | emission | injection, chain buys, mint and with it dividends, sales and root claims; revenue; the own flow of root stake |
 //! | deregistration | attempts to register, and so prunes, payouts and entrants |
 //! | slippage | liquidation: holdings are worth their spot price. A valuation, not simulated |
@@ -84,7 +84,9 @@ impl Driver {
         match self {
             Self::CommonFactor => has_common_factor(input),
             Self::Jumps => {
-                model.flow.jumps.rate_per_day > 0.0 || model.clusters.iter().any(|cluster| cluster.rate_per_day > 0.0)
+                model.flow.jumps.rate_per_day > 0.0
+                    || model.clusters.iter().any(|cluster| cluster.rate_per_day > 0.0)
+                    || model.shocks.iter().any(|shock| shock.effect.trades())
             }
             Self::Deregistration => model.registration.hazard_per_day > 0.0,
             Self::Rules => !input.switches.is_empty(),
@@ -151,6 +153,9 @@ pub(crate) fn switched(mut input: PlanInput) -> PlanInput {
     if !acts(Driver::Jumps) {
         model.flow.jumps.rate_per_day = 0.0;
         model.clusters.clear();
+        for shock in model.shocks.iter_mut().filter(|shock| shock.effect.trades()) {
+            shock.probability = 0.0;
+        }
     }
     if !acts(Driver::Emission) {
         model.revenue.clear();

@@ -17,6 +17,7 @@ pub mod recorder;
 pub mod replicates;
 pub mod revenue;
 pub mod run;
+mod shocks;
 mod slot_search;
 pub mod step;
 pub mod unfold;

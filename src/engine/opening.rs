@@ -5,6 +5,7 @@
 
 use crate::engine::path::PathState;
 use crate::engine::plan::Plan;
+use crate::engine::shocks;
 use crate::model::kernel::CommonFlow;
 use crate::model::market_states::MarketStep;
 use crate::model::outside::LaneDraw;
@@ -32,6 +33,8 @@ struct Gathered {
     /// Blocks for which they run.
     blocks: [f64; LANES],
     cost: CostLine<[f64; LANES]>,
+    /// Factor on the hazard, by shocks.
+    hazard_factor: [f64; LANES],
 }
 
 /// Opens the step on all `paths`: puts rules in force that have come, moves the shared processes on and runs the registration
@@ -40,11 +43,19 @@ struct Gathered {
 pub fn open<V: Vector>(plan: &Plan, step: u32, paths: &mut [PathState]) {
     for path in &mut *paths {
         path.switch_rules(plan, plan.opening_block(step) as f64);
+        shocks::open(plan, step, path);
     }
-    if let Some(market) = &plan.market {
-        open_in_states(plan, market, step, paths);
-        return;
+    match &plan.market {
+        Some(market) => open_in_states(plan, market, step, paths),
+        None => open_groups::<V>(plan, step, paths),
     }
+    if !plan.input.model.shocks.is_empty() {
+        paths.iter_mut().for_each(|path| path.outside.tao_usd *= path.shocks.tao_usd_factor(plan));
+    }
+}
+
+#[inline(always)]
+fn open_groups<V: Vector>(plan: &Plan, step: u32, paths: &mut [PathState]) {
     for group in paths.chunks_mut(LANES) {
         if group.len() >= VECTOR_PATHS {
             open_group::<V>(plan, &plan.outside, step, group);
@@ -89,7 +100,8 @@ struct Clocks {
 #[inline(always)]
 fn run_clocks<L: PathLanes>(plan: &Plan, step: u32, gathered: &Gathered, willingness_tao: L) -> Clocks {
     let (remaining, cost) = (L::gather(&gathered.remaining), gathered.cost_lines());
-    let hazard = RegistrationHazard::new(&plan.input.model.registration, willingness_tao);
+    let hazard = RegistrationHazard::new(&plan.input.model.registration, willingness_tao)
+        .times(L::gather(&gathered.hazard_factor));
     let run = hazard.run(remaining, &cost, L::gather(&gathered.blocks));
     let mut attempts = [None; LANES];
     let mut bits = L::bits(run.comes);
@@ -128,6 +140,7 @@ fn gather(plan: &Plan, step: u32, group: &mut [PathState]) -> Gathered {
         from: [0; LANES],
         blocks: zero,
         cost: CostLine { start_tao: one, fall_per_block: zero, floor_tao: one },
+        hazard_factor: one,
     };
     for (lane, path) in group.iter_mut().enumerate() {
         let from = first_allowed_block(path).max(plan.opening_block(step));
@@ -138,6 +151,7 @@ fn gather(plan: &Plan, step: u32, group: &mut [PathState]) -> Gathered {
         gathered.remaining[lane] = path.clock.remaining;
         gathered.from[lane] = from;
         gathered.blocks[lane] = plan.opening_block(step + 1).saturating_sub(from) as f64;
+        gathered.hazard_factor[lane] = path.shocks.registration_factor(plan);
         gathered.cost.start_tao[lane] = cost.start_tao;
         gathered.cost.fall_per_block[lane] = cost.fall_per_block;
         gathered.cost.floor_tao[lane] = cost.floor_tao;

@@ -8,6 +8,8 @@ use crate::engine::plan::locate;
 use crate::engine::record::EventKind;
 use crate::engine::revenue;
 use crate::engine::revenue::SubnetRevenue;
+use crate::engine::shocks;
+use crate::engine::shocks::PathShocks;
 use crate::engine::slot_search::MedianPrices;
 use crate::model::entrants;
 use crate::model::extra::ExtraFlows;
@@ -146,6 +148,8 @@ pub struct PathState {
     pub common: CommonFlow,
     /// Revenue of those subnets that have some.
     pub revenue: Vec<SubnetRevenue>,
+    /// Shocks of the scenario.
+    pub(crate) shocks: PathShocks,
     /// Log move of root stake by its own flow, as far as it will return.
     pub(crate) root_stake_moved: f64,
     /// State of the market in the step; 0 where it has but one.
@@ -188,6 +192,7 @@ impl PathState {
             outside: Outside { tao_usd: 0.0, log_willingness: 0.0 },
             common: CommonFlow { factor: 0.0, jump: 0.0 },
             revenue: Vec::with_capacity(plan.revenue.len()),
+            shocks: PathShocks::default(),
             root_stake_moved: 0.0,
             market_state: 0,
             clock: RegistrationClock { ordinal: 0, remaining: 0.0 },
@@ -235,6 +240,7 @@ impl PathState {
             log_willingness: math::ln(registration.willingness_start_tao / registration.willingness_median_tao),
         };
         revenue::reset(plan, &mut self.revenue);
+        shocks::reset(plan, path, &mut self.shocks);
         self.root_stake_moved = 0.0;
         self.market_state = plan.market.as_ref().map_or(0, |market| market.start);
         self.clock = RegistrationClock::start(input.seed, path, 0);
@@ -328,11 +334,25 @@ impl PathState {
     /// Lets TAO flow to root from wallets, at most all that they have, or back.
     #[inline(always)]
     pub(crate) fn move_root_stake(&mut self, plan: &Plan, draw: Draw) {
-        let Some(flow) = &plan.root_stake else { return };
-        let growth = math::exp_m1(flow.advance(draw, &mut self.root_stake_moved));
-        let staked_tao = (self.root_stake_tao * growth).min(self.free_tao.max(0.0));
+        if let Some(flow) = &plan.root_stake {
+            let growth = math::exp_m1(flow.advance(draw, &mut self.root_stake_moved));
+            self.stake_on_root(self.root_stake_tao * growth);
+        }
+        if !plan.input.model.shocks.is_empty() {
+            self.stake_on_root(self.shocks.root_flow_tao(plan, self.root_stake_tao));
+        }
+    }
+
+    #[inline(always)]
+    fn stake_on_root(&mut self, tao: f64) {
+        let staked_tao = tao.min(self.free_tao.max(0.0));
         self.root_stake_tao += staked_tao;
         self.free_tao -= staked_tao;
+    }
+
+    /// Block at which the shock with the number `index` of the scenario begins on the path; `None`: it never does.
+    pub fn shock_block(&self, plan: &Plan, index: usize) -> Option<u64> {
+        self.shocks.begin(plan, index)
     }
 
     /// Whether the subnet of the snapshot still lives in `slot`.
@@ -448,6 +468,7 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     let draw = Draw { seed: plan.input.seed, path: path.path, step, block: opening as f64 };
     let Workspace { buffers, flow, growth, extra, ages, keeps_rows, .. } = work;
     let shares = shares::<V>(opening, path, buffers);
+    shocks::prepare(plan, step, path, |slot| buffers.share.get(slot));
     let ages = patch_ages::<V>(plan, step, row, path, ages);
     let law = plan.flow_law(path);
     let inflow_tao = match &plan.extras {
@@ -461,6 +482,7 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
             f64::INFINITY
         }
     };
+    shocks::freeze(plan, path, growth);
     let coinbase = coinbase_step(plan, path, shares.price_sum > 1.0);
     let input = StepInput {
         coinbase: &coinbase,
@@ -470,12 +492,14 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
         stake_floor: plan.input.model.flow.stake_floor,
     };
     let is_affordable = costs_at_most(plan, &coinbase, inflow_tao) <= path.free_tao;
-    let is_plain = !plan.keeps_flows && plan.revenue.is_empty() && plan.input.drivers.acts(Driver::Emission);
+    let is_quiet = plan.revenue.is_empty() && !path.shocks.trade();
+    let is_plain = !plan.keeps_flows && is_quiet && plan.input.drivers.acts(Driver::Emission);
     let (sums, is_sound) = if is_affordable && is_plain {
         kernel::step_pass::<V, EQUAL>(&mut path.chain, input, ages, *keeps_rows, buffers)
     } else {
         advance_checked::<V, EQUAL>(plan, path, input, ages, buffers)
     };
+    shocks::close_drawn(path, growth);
     path.issuance_tao += sums.spent_tao;
     path.root_stake_tao += sums.root_tao;
     path.free_tao += sums.sold_tao - sums.flow_tao;
@@ -488,8 +512,8 @@ fn costs_at_most(plan: &Plan, coinbase: &CoinbaseStep, inflow_tao: f64) -> f64 {
     1.01 * inflow_tao + coinbase.blocks * coinbase.emission_tao[0] * plan.growth_cap
 }
 
-/// [`kernel::step_pass`] where the flow may cost more than there is in wallets, enters flow averages, or follows buybacks; or
-/// where nothing is emitted.
+/// [`kernel::step_pass`] where the flow may cost more than there is in wallets, enters flow averages, or follows buybacks or shocks;
+/// or where nothing is emitted.
 #[inline(always)]
 fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     plan: &Plan,
@@ -504,10 +528,14 @@ fn advance_checked<'a, V: Vector, const EQUAL: bool>(
     } else {
         kernel::still_pass::<V, EQUAL>(&path.chain, input.growth, buffers)
     };
-    let bought_tao = revenue::trade(plan, path, &mut sums, buffers);
+    let mut bought_tao = revenue::trade(plan, path, input.coinbase.sales.miner, &mut sums, buffers);
+    if path.shocks.trade() {
+        bought_tao += shocks::trade(path, path.free_tao + sums.sold_tao - bought_tao, input.held, buffers);
+    }
     let wallets_tao = path.free_tao + sums.sold_tao - bought_tao;
     let flow_tao = bought_tao + trade_flows::<V, EQUAL>(path, wallets_tao, (input.held, input.stake_floor), buffers);
     revenue::close(plan, path, buffers);
+    shocks::close(path, buffers);
     if !emits {
         clear_rounding(&mut path.chain);
     }
@@ -572,7 +600,7 @@ fn coinbase_step(plan: &Plan, path: &mut PathState, sell_flag: bool) -> Coinbase
         root_rule: protocol.root_rule,
         weighted: protocol.pool_rule.is_weighted(),
         owner_cut: protocol.owner_cut,
-        sales: plan.sales,
+        sales: path.shocks.sales(plan),
     }
 }
 

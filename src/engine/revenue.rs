@@ -81,7 +81,8 @@ pub(crate) fn open(plan: &Plan, draw: Draw, path: &mut PathState) {
         let chain = &mut path.chain[chunk];
         let server_alpha = server_part * chain.alpha_emission[lane] * chain.started[lane];
         let server_tao = server_alpha * chain.price(lane);
-        let revenue_usd = of.law.advance(draw, &mut revenue.level);
+        let factor = path.shocks.revenue_factor(plan, of.slot);
+        let revenue_usd = factor * of.law.advance(draw, &mut revenue.level);
         let burned = of.law.miner_burned(of.miner_burned, revenue_usd, server_tao * path.outside.tao_usd);
         chain.miner_burned[lane] = burned;
         revenue.miner_alpha = server_alpha * (1.0 - burned);
@@ -92,9 +93,15 @@ pub(crate) fn open(plan: &Plan, draw: Draw, path: &mut PathState) {
 }
 
 /// Lets creators sell what they sell besides other miners' part, or buy back what they do not sell of it, then buys back, between
-/// the sales of emission and the organic flow. Proceeds of creators are added to `sums`; returns what buybacks cost (TAO).
+/// the sales of emission, of which miners sell `miner_part`, and the organic flow. Proceeds of creators are added to `sums`; returns what buybacks cost (TAO).
 #[inline(always)]
-pub(crate) fn trade(plan: &Plan, path: &mut PathState, sums: &mut StepSums, buffers: &mut StepBuffers) -> f64 {
+pub(crate) fn trade(
+    plan: &Plan,
+    path: &mut PathState,
+    miner_part: f64,
+    sums: &mut StepSums,
+    buffers: &mut StepBuffers,
+) -> f64 {
     let mut bought_tao = 0.0;
     for (of, revenue) in plan.revenue.iter().zip(&mut path.revenue) {
         let (chunk, lane) = locate(of.slot);
@@ -104,8 +111,7 @@ pub(crate) fn trade(plan: &Plan, path: &mut PathState, sums: &mut StepSums, buff
         }
         let ratio = chain.weight_tao[lane] / (1.0 - chain.weight_tao[lane]);
         let (x, y) = (buffers.reserve_alpha_mid.get(of.slot), buffers.reserve_tao_mid.get(of.slot));
-        let sold =
-            (of.law.creator_sale_fraction().unwrap_or(plan.sales.miner) - plan.sales.miner) * revenue.miner_alpha;
+        let sold = (of.law.creator_sale_fraction().unwrap_or(miner_part) - miner_part) * revenue.miner_alpha;
         let sold_tao = paid_out(x, y, sold, 1.0 / ratio);
         let (x, y) = (x + sold, y - sold_tao);
         sums.sold_tao += sold_tao;
@@ -126,7 +132,7 @@ pub(crate) fn trade(plan: &Plan, path: &mut PathState, sums: &mut StepSums, buff
 /// What a pool pays out for `net_in`, which may be negative: [`crate::protocol::pool::Pool::buy`] and `sell` with the kernel's
 /// elementary functions.
 #[inline(always)]
-fn paid_out(reserve_in: f64, reserve_out: f64, net_in: f64, exponent: f64) -> f64 {
+pub(crate) fn paid_out(reserve_in: f64, reserve_out: f64, net_in: f64, exponent: f64) -> f64 {
     if exponent == 1.0 {
         reserve_out * (net_in / (reserve_in + net_in))
     } else {

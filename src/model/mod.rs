@@ -20,6 +20,7 @@ pub mod registration;
 pub mod revenue;
 pub mod root_stake;
 pub mod sectors;
+pub mod shocks;
 pub mod switches;
 pub mod uncertainty;
 pub mod validators;

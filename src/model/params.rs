@@ -2,6 +2,7 @@
 
 use crate::model::revenue::RevenueParams;
 use crate::model::root_stake::RootStakeParams;
+use crate::model::shocks::ShockParams;
 use crate::units::NetUid;
 
 /// One mean-reverting part of log-volatility.
@@ -241,4 +242,6 @@ pub struct ModelParams {
     pub clusters: Vec<ClusterParams>,
     /// States of the market; `None`: it has but one.
     pub market: Option<MarketParams>,
+    /// Shocks of the scenario, in its order.
+    pub shocks: Vec<ShockParams>,
 }

@@ -56,7 +56,7 @@ impl<L: PathLanes> CostLine<L> {
 /// Hazard `lambda (W / cost)^eta` per block at a frozen willingness W.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RegistrationHazard<L = f64> {
-    per_block: f64,
+    per_block: L,
     elasticity: f64,
     willingness_tao: L,
 }
@@ -80,10 +80,17 @@ impl<L: PathLanes> RegistrationHazard<L> {
     #[inline(always)]
     pub fn new(params: &RegistrationParams, willingness_tao: L) -> Self {
         Self {
-            per_block: params.hazard_per_day / BLOCKS_PER_DAY as f64,
+            per_block: L::splat(params.hazard_per_day / BLOCKS_PER_DAY as f64),
             elasticity: params.elasticity,
             willingness_tao,
         }
+    }
+
+    /// The hazard times `factor`.
+    #[inline(always)]
+    #[must_use]
+    pub fn times(self, factor: L) -> Self {
+        Self { per_block: self.per_block * factor, ..self }
     }
 
     /// Runs clocks with `remaining` left for `blocks` blocks along `cost`.
@@ -105,7 +112,7 @@ impl<L: PathLanes> RegistrationHazard<L> {
             falling = L::select(falls, self.falling_hazard(cost, cost.cost_after(falling_blocks)), zero);
         }
         if L::any(is_flat) {
-            flat_rate = L::splat(self.per_block) * self.power(cost.cost_after(blocks), L::splat(self.elasticity));
+            flat_rate = self.per_block * self.power(cost.cost_after(blocks), L::splat(self.elasticity));
             flat = L::select(is_flat, flat_rate * flat_blocks, zero);
         }
         let on_flat = remaining - falling;
@@ -128,7 +135,7 @@ impl<L: PathLanes> RegistrationHazard<L> {
 
     #[inline(always)]
     fn scale(&self, cost: &CostLine<L>) -> L {
-        L::splat(self.per_block) * self.willingness_tao / cost.fall_per_block
+        self.per_block * self.willingness_tao / cost.fall_per_block
     }
 
     #[inline(always)]

@@ -55,6 +55,12 @@ impl SlotSingles {
         self.0.as_flattened()[slot]
     }
 
+    /// Sets the value at `slot`.
+    #[inline(always)]
+    pub fn set(&mut self, slot: usize, value: f32) {
+        self.0.as_flattened_mut()[slot] = value;
+    }
+
     /// Adds to the value at `slot`.
     #[inline(always)]
     pub fn add(&mut self, slot: usize, value: f32) {

@@ -243,7 +243,12 @@ impl AttributionStatistics {
 }
 
 /// Loss of a position; `rates`: USD per TAO at the start and at the horizon.
-fn loss(opening_tao: f64, value: &PositionValue, (basis, currency): (Basis, Currency), rates: [f64; 2]) -> f64 {
+pub(crate) fn loss(
+    opening_tao: f64,
+    value: &PositionValue,
+    (basis, currency): (Basis, Currency),
+    rates: [f64; 2],
+) -> f64 {
     let held_tao = match basis {
         Basis::Mark => value.mark_tao,
         Basis::Liquidation | Basis::Exit => value.liquidation_tao,

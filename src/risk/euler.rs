@@ -165,6 +165,15 @@ impl<'a> TailPoint<'a> {
         ]
     }
 
+    /// Component of expected shortfall of the part that `of` gives, and the influences on it of the paths beyond the value at risk,
+    /// each with its path.
+    pub(crate) fn shortfall_part(&self, of: impl Fn(&[f64]) -> f64) -> (f64, Vec<(u32, f64)>) {
+        let part = |j: usize| of(self.rows.parts(j));
+        let value = dot(&self.regression, (self.first..self.first + self.weights.len()).map(part));
+        let excess = |j: usize| (self.rows.path(j), (part(j) - value) / (1.0 - self.confidence));
+        (self.tail_mean(value, part), (0..self.place).map(excess).collect())
+    }
+
     /// Influences on value at risk and expected shortfall of the paths beyond the former, by path.
     pub(crate) fn influences(&self) -> Vec<(u32, [f64; 2])> {
         let influence = |j: usize| {

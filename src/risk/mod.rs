@@ -17,7 +17,9 @@
 //! | deregistration of a holding as credit: exposure, loss, expected and unexpected | [`credit`] | of ratios and sums over paths |
 //! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
 //! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
-//! | difference between runs on the same chance | [`paired`] | of the path differences, or of those of influences |
+//! | difference between runs on the same chance | [`paired`], [`contrast`], [`contrast_parts`] | of the path differences, or of those of influences |
+//! | what it gains with the size of a position | [`sizes`] | as the Euler components |
+//! | what moves a measure over the law of parameters | [`morris`], [`sobol`] on the points of [`design`] | over trajectories; ratio of means over rows |
 //! | weights of least shortfall for each mean | [`program`], [`allocation`] | on fresh paths |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
@@ -30,8 +32,11 @@ pub mod allocation;
 pub mod attribution;
 pub mod book;
 pub mod clusters;
+pub mod contrast;
+pub mod contrast_parts;
 pub mod convergence;
 pub mod credit;
+pub mod design;
 pub mod entropic;
 pub mod estimate;
 pub mod euler;
@@ -42,6 +47,7 @@ pub mod holding;
 pub mod incremental;
 pub mod liquidity;
 pub mod moments;
+pub mod morris;
 pub mod paired;
 pub mod performance;
 pub mod program;
@@ -49,6 +55,8 @@ pub mod recorder;
 pub mod replay;
 pub mod revenue;
 pub mod shapley;
+pub mod sizes;
+pub mod sobol;
 pub mod spectral;
 pub mod standing;
 pub mod subnet;

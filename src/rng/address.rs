@@ -46,8 +46,12 @@ pub enum Purpose {
     /// Parameters of a replicate, its number the path word. Step 0: the errors of estimated parameters, in fours by index;
     /// step 1: how the flows of the subnets of the snapshot scale.
     Parameters = 17,
-    /// Chance of a backtest beside its paths: books, ties, resampled dates. 18 to 31 are left for what paths may still need.
+    /// Whether and when a shock comes; index: its number in the scenario.
+    Shock = 18,
+    /// Chance of a backtest beside its paths: books, ties, resampled dates. 19 to 31 are left for what paths may still need.
     Backtest = 32,
+    /// Designs of studies over parameters; path word: the row or trajectory, step word: which of its points, slot word: the input.
+    Design = 33,
 }
 
 /// Where a block of four random words lies under a seed.

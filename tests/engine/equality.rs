@@ -16,6 +16,11 @@ use taorisk::model::params::ClusterParams;
 use taorisk::model::params::FeedbackParams;
 use taorisk::model::params::SubnetParams;
 use taorisk::model::root_stake::RootStakeParams;
+use taorisk::model::shocks::Choice;
+use taorisk::model::shocks::Effect;
+use taorisk::model::shocks::Seller;
+use taorisk::model::shocks::ShockParams;
+use taorisk::model::shocks::Targets;
 use taorisk::model::switches::RuleSwitch;
 use taorisk::model::switches::SwitchTime;
 use taorisk::protocol::emission::InjectionRule;
@@ -216,6 +221,34 @@ fn one_block_steps_are_blocks_where_the_sell_flag_turns() {
     .expect("a sound path");
     let falls = unclaimed[0].windows(2).filter(|pair| pair[1] < pair[0]).count();
     assert!(falls > 10 && falls < BLOCKS as usize - 10, "the flag must turn inside: {falls} falls");
+}
+
+#[test]
+fn one_block_steps_are_blocks_with_shocks() {
+    let shock = |day: f64, effect: Effect, choice: Choice| ShockParams {
+        name: String::new(),
+        day,
+        days: Some(0.05),
+        hazard_per_day: None,
+        probability: 1.0,
+        effect,
+        targets: Targets { choice, except: vec![7] },
+    };
+    assert_equal_at_one_block("shocks", |input| {
+        input.model.revenue.push(customers(input, 93));
+        input.model.shocks = vec![
+            shock(0.01, Effect::FlowTao(2_740.0), Choice::Slots(vec![63, 3])),
+            shock(0.02, Effect::PoolFraction(-0.3), Choice::Top(10)),
+            shock(0.03, Effect::StakeFraction(-0.2), Choice::NearPrune(5)),
+            shock(0.04, Effect::Freeze, Choice::All),
+            shock(0.01, Effect::TaoUsd(-0.6), Choice::All),
+            shock(0.02, Effect::RootStakeTao(1e4), Choice::All),
+            shock(0.03, Effect::RootStakeFraction(-0.1), Choice::All),
+            shock(0.02, Effect::Registrations(50.0), Choice::All),
+            shock(0.05, Effect::Revenue(0.5), Choice::All),
+            shock(0.06, Effect::Sales(Seller::Miner, 1.0), Choice::All),
+        ];
+    });
 }
 
 #[test]

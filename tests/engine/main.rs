@@ -14,3 +14,4 @@ mod pairs;
 mod policies;
 mod revenue;
 mod shares;
+mod shocks;
