@@ -44,6 +44,7 @@
 //! | What enters a pool; who is paid | [`protocol::emission`], [`protocol::root`] |
 //! | Which rules were in force when | [`protocol::upgrades`] |
 //! | When rules change on a path | [`model::switches`] |
+//! | Money and behaviour that move at a stated time | [`model::shocks`] |
 //! | What the rules make of the network's real history | [`protocol::history`] |
 //! | What the length of a step does to results | [`engine::convergence`] |
 //! | Who holds what: stakes, pendings, epochs, root claims, stake calls, in whole rao | [`protocol::ledger`] |

@@ -417,6 +417,20 @@ fn json_and_parquet_hold_the_record() {
 }
 
 /// Code 2, nothing on standard output, and one line with `part`.
+#[test]
+fn shocks_are_told_when_they_begin() {
+    let text = "[run]\nhorizon_days = 5\nreport_days = []\n[[shocks]]\nday = 2.5\nhours = 9\nnetuids = [64]\nflow_tao = 2740\n\
+                [[shocks]]\nday = 1\nminer_sales = 1\n[[shocks]]\nday = 1\nprobability = 0\nminer_sales = 0\n";
+    let scenario = Scenario::from_text("my.toml", text, Path::new(""), &Overrides::default()).expect("a scenario");
+    let told = |first: u32, last: u32| {
+        let kept = ReplayPlan { steps: first..=last, netuids: Vec::new(), states: false, moves: false };
+        replay(&plan_of(&scenario), 3, Backend::detect(), &kept, &recorder_of(&scenario)).expect("a sound path").shocks
+    };
+    let start = scenario.start.block;
+    assert_eq!(told(0, 5), [(1, start + 7_200), (0, start + 18_000)]);
+    assert_eq!((told(1, 2), told(3, 5)), (vec![(1, start + 7_200)], Vec::new()));
+}
+
 fn assert_refused(run: &Path, arguments: &[&str], part: &str) {
     let outcome = taorisk(run, arguments);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{arguments:?}: {}", outcome.stderr);

@@ -128,6 +128,9 @@ fn describe_behaviour(scenario: &Scenario) -> Option<String> {
     if !model.clusters.is_empty() {
         parts.push(counted(model.clusters.len(), "cluster"));
     }
+    if !model.shocks.is_empty() {
+        parts.push(counted(model.shocks.len(), "shock"));
+    }
     if !model.subnets.is_empty() {
         parts.push(format!("own parameters of {}", counted(model.subnets.len(), "subnet")));
     }

@@ -42,6 +42,7 @@ mod sensitivity_global;
 mod sensitivity_inputs;
 mod sensitivity_table;
 pub mod shards;
+mod shock_text;
 pub mod story;
 pub mod stress;
 mod stress_table;

@@ -153,45 +153,46 @@ impl Table<'_> {
     }
 
     fn effect(&self) -> Result<Effect, ConfigError> {
-        let effects: Vec<(&str, f64, fn(f64) -> Effect)> = self.effects();
-        let [(name, value, effect)] = effects[..] else {
+        let effects = self.effects();
+        let [effect] = effects[..] else {
             return Err(self.refuse_whole(format!("{} effects", effects.len()), EFFECTS));
         };
-        let effect = effect(value);
+        let name = key_of(effect);
         match effect {
-            Effect::FlowTao(_) | Effect::RootStakeTao(_) => self.checks.finite(&self.key(name), value)?,
-            Effect::PoolFraction(_) | Effect::TaoUsd(_) | Effect::RootStakeFraction(_) => {
-                let is_allowed = value > -1.0 && value <= CHANGE_MAX;
-                self.checks.number(&self.key(name), value, is_allowed, &format!("above -1 and at most {CHANGE_MAX}"))?
+            Effect::FlowTao(tao) | Effect::RootStakeTao(tao) => self.checks.finite(&self.key(name), tao)?,
+            Effect::PoolFraction(change) | Effect::TaoUsd(change) | Effect::RootStakeFraction(change) => {
+                let is_allowed = change > -1.0 && change <= CHANGE_MAX;
+                let allowed = format!("above -1 and at most {CHANGE_MAX}");
+                self.checks.number(&self.key(name), change, is_allowed, &allowed)?
             }
-            Effect::StakeFraction(_) => self.between(name, value, -SELLABLE_PART, 0.0)?,
-            Effect::Registrations(_) | Effect::Revenue(_) => self.between(name, value, 0.0, CHANGE_MAX)?,
-            Effect::Sales(..) => self.checks.fraction(&self.key(name), value)?,
-            Effect::Freeze if value == 0.0 => return Err(self.refuse(name, false, "true")),
-            Effect::Freeze => value,
+            Effect::StakeFraction(change) => self.between(name, change, -SELLABLE_PART, 0.0)?,
+            Effect::Registrations(factor) | Effect::Revenue(factor) => self.between(name, factor, 0.0, CHANGE_MAX)?,
+            Effect::Sales(_, part) => self.checks.fraction(&self.key(name), part)?,
+            Effect::Freeze if self.section.freeze == Some(false) => return Err(self.refuse(name, false, "true")),
+            Effect::Freeze => 1.0,
         };
         Ok(effect)
     }
 
-    /// Those given, with their values.
-    fn effects(&self) -> Vec<(&'static str, f64, fn(f64) -> Effect)> {
+    /// Those given.
+    fn effects(&self) -> Vec<Effect> {
         let section = self.section;
-        let freeze = section.freeze.map(|is_frozen| f64::from(u8::from(is_frozen)));
-        let all: [(&str, Option<f64>, fn(f64) -> Effect); 12] = [
-            ("flow_tao", section.flow_tao, Effect::FlowTao),
-            ("pool_fraction", section.pool_fraction, Effect::PoolFraction),
-            ("stake_fraction", section.stake_fraction, Effect::StakeFraction),
-            ("freeze", freeze, |_| Effect::Freeze),
-            ("tao_usd_change", section.tao_usd_change, Effect::TaoUsd),
-            ("root_stake_tao", section.root_stake_tao, Effect::RootStakeTao),
-            ("root_stake_change", section.root_stake_change, Effect::RootStakeFraction),
-            ("registration_factor", section.registration_factor, Effect::Registrations),
-            ("revenue_factor", section.revenue_factor, Effect::Revenue),
-            ("owner_sales", section.owner_sales, |part| Effect::Sales(Seller::Owner, part)),
-            ("miner_sales", section.miner_sales, |part| Effect::Sales(Seller::Miner, part)),
-            ("validator_sales", section.validator_sales, |part| Effect::Sales(Seller::Validator, part)),
+        let sales = |seller| move |part| Effect::Sales(seller, part);
+        let all = [
+            section.flow_tao.map(Effect::FlowTao),
+            section.pool_fraction.map(Effect::PoolFraction),
+            section.stake_fraction.map(Effect::StakeFraction),
+            section.freeze.map(|_| Effect::Freeze),
+            section.tao_usd_change.map(Effect::TaoUsd),
+            section.root_stake_tao.map(Effect::RootStakeTao),
+            section.root_stake_change.map(Effect::RootStakeFraction),
+            section.registration_factor.map(Effect::Registrations),
+            section.revenue_factor.map(Effect::Revenue),
+            section.owner_sales.map(sales(Seller::Owner)),
+            section.miner_sales.map(sales(Seller::Miner)),
+            section.validator_sales.map(sales(Seller::Validator)),
         ];
-        all.into_iter().filter_map(|(name, value, effect)| Some((name, value?, effect))).collect()
+        all.into_iter().flatten().collect()
     }
 
     /// TAO can only come from where there are some: wallets, the targets' pools, root.
@@ -201,11 +202,9 @@ impl Table<'_> {
             start.subnets.iter().filter(|subnet| is_struck(subnet)).fold(0.0, |sum, subnet| sum + subnet.reserve_tao)
         };
         let is_known = matches!(targets.choice, Choice::All | Choice::Slots(_));
-        let (name, value, there_tao) = match effect {
-            Effect::FlowTao(tao) => {
-                ("flow_tao", tao, pools_tao(&|subnet| !is_known || targets.name(subnet.netuid.slot())))
-            }
-            Effect::RootStakeTao(tao) => ("root_stake_tao", tao, start.root_stake_tao),
+        let (value, there_tao) = match effect {
+            Effect::FlowTao(tao) => (tao, pools_tao(&|subnet| !is_known || targets.name(subnet.netuid.slot()))),
+            Effect::RootStakeTao(tao) => (tao, start.root_stake_tao),
             _ => return Ok(()),
         };
         let wallets_tao = start.issuance_tao - pools_tao(&|_| true) - start.root_stake_tao;
@@ -213,7 +212,7 @@ impl Table<'_> {
             "from -{there_tao:.0} to {wallets_tao:.0}: at the start {there_tao:.0} TAO are there, {wallets_tao:.0} in wallets"
         );
         let is_possible = value > -there_tao && value <= wallets_tao;
-        self.checks.number(&self.key(name), value, is_possible, &allowed).map(|_| ())
+        self.checks.number(&self.key(key_of(effect)), value, is_possible, &allowed).map(|_| ())
     }
 
     fn targets_given(&self) -> usize {
@@ -300,6 +299,24 @@ impl Table<'_> {
         let mut slots: Vec<u16> = self.book.positions.iter().map(|position| position.netuid.slot() as u16).collect();
         slots.sort_unstable();
         slots
+    }
+}
+
+/// The key that sets an effect.
+fn key_of(effect: Effect) -> &'static str {
+    match effect {
+        Effect::FlowTao(_) => "flow_tao",
+        Effect::PoolFraction(_) => "pool_fraction",
+        Effect::StakeFraction(_) => "stake_fraction",
+        Effect::Freeze => "freeze",
+        Effect::TaoUsd(_) => "tao_usd_change",
+        Effect::RootStakeTao(_) => "root_stake_tao",
+        Effect::RootStakeFraction(_) => "root_stake_change",
+        Effect::Registrations(_) => "registration_factor",
+        Effect::Revenue(_) => "revenue_factor",
+        Effect::Sales(Seller::Owner, _) => "owner_sales",
+        Effect::Sales(Seller::Miner, _) => "miner_sales",
+        Effect::Sales(Seller::Validator, _) => "validator_sales",
     }
 }
 

@@ -123,35 +123,26 @@ impl ShockState {
         }
         self.chosen_at = Some(opening);
         self.slots.clear();
-        let taken = path.occupants.iter().enumerate().filter_map(|(slot, occupant)| Some((slot, (*occupant)?)));
-        let mut subnets = taken.filter(|(slot, _)| !targets.spares(*slot));
+        let is_there = |slot: usize| path.occupants[slot].is_some() && !targets.spares(slot);
+        self.slots.extend((0..path.occupants.len()).filter(|slot| is_there(*slot)).map(|slot| slot as u16));
         match &targets.choice {
-            Choice::All => self.slots.extend(subnets.map(|(slot, _)| slot as u16)),
+            Choice::All => {}
             Choice::Slots(_) => {
-                self.slots.extend(subnets.map(|(slot, _)| slot as u16).filter(|slot| targets.name(usize::from(*slot))));
+                self.slots.retain(|slot| targets.name(usize::from(*slot)));
                 self.chosen_at = Some(plan.input.start.block);
             }
             Choice::Top(count) => {
-                self.slots.extend(subnets.map(|(slot, _)| slot as u16));
                 let share = |slot: &u16| share(usize::from(*slot));
                 self.slots.sort_unstable_by(|a, b| share(b).total_cmp(&share(a)).then(a.cmp(b)));
                 self.slots.truncate(*count);
             }
             Choice::NearPrune(count) => {
                 let period = path.protocol.immunity_period_blocks;
-                while let Some((slot, occupant)) = subnets.next() {
-                    if !registration::is_immune(opening, occupant.registered_at, period) {
-                        self.slots.push(slot as u16);
-                    }
-                }
-                let place = |slot: &u16| {
-                    let (chunk, lane) = locate(usize::from(*slot));
-                    let occupant = path.occupants[usize::from(*slot)];
-                    (path.chain[chunk].moving_price[lane], occupant.map(|occupant| occupant.registered_at), *slot)
-                };
+                let is_old = |slot: &u16| !registration::is_immune(opening, registered_at(path, *slot), period);
+                self.slots.retain(is_old);
                 self.slots.sort_unstable_by(|a, b| {
-                    let (a, b) = (place(a), place(b));
-                    a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2)))
+                    let order = moving_price(path, *a).total_cmp(&moving_price(path, *b));
+                    order.then(registered_at(path, *a).cmp(&registered_at(path, *b))).then(a.cmp(b))
                 });
                 self.slots.truncate(*count);
             }
@@ -161,8 +152,7 @@ impl ShockState {
     /// Those of its targets that live.
     fn targets(&self, path: &PathState) -> impl Iterator<Item = usize> {
         let chosen_at = self.chosen_at.unwrap_or(0);
-        let lives = move |slot: &usize| path.occupants[*slot].is_some_and(|here| here.registered_at <= chosen_at);
-        self.slots.iter().map(|slot| usize::from(*slot)).filter(lives)
+        self.slots.iter().filter(move |slot| registered_at(path, **slot) <= chosen_at).map(|slot| usize::from(*slot))
     }
 
     #[inline(always)]
@@ -187,6 +177,16 @@ impl ShockState {
             trades.push(ShockTrade { slot: slot as u16, size, paid_tao: 0.0, growth: 0.0 });
         }
     }
+}
+
+/// Block of registration of the subnet in `slot`; of none, one that never comes.
+fn registered_at(path: &PathState, slot: u16) -> u64 {
+    path.occupants[usize::from(slot)].map_or(u64::MAX, |occupant| occupant.registered_at)
+}
+
+fn moving_price(path: &PathState, slot: u16) -> f64 {
+    let (chunk, lane) = locate(usize::from(slot));
+    path.chain[chunk].moving_price[lane]
 }
 
 impl ShockTrade {

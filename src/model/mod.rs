@@ -1,8 +1,8 @@
 //! What chance and people decide: flows, sales, registrations, TAO/USD.
 //!
 //! Off by default, since no data tell it from nothing: [`feedback`] of prices and dividends on flows, [`sectors`], [`clusters`] of
-//! subnets with one operator, [`market_states`], [`revenue`] of subnets, the own flow of [`root_stake`]. [`facts`] compares what is
-//! modelled with the data; [`card`] says what is estimated, what is assumed, and where it is wrong.
+//! subnets with one operator, [`market_states`], [`revenue`] of subnets, the own flow of [`root_stake`]; and [`shocks`],
+//! which a scenario sets. [`facts`] compares what is modelled with the data; [`card`] says what is estimated, what is assumed, and where it is wrong.
 
 pub mod clusters;
 pub mod dividends;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use taorisk::engine::audit::Audit;
+use taorisk::engine::drivers::Driver;
+use taorisk::engine::drivers::Drivers;
 use taorisk::engine::path::PathState;
 use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
@@ -402,6 +404,17 @@ fn shocks_that_move_nothing_leave_every_bit() {
         all.into_iter().chain(prices).map(f64::to_bits).collect::<Vec<u64>>()
     };
     assert_eq!(seen(&shocked(7_200, 6, &[], |_| {}), bits), seen(&shocked(7_200, 6, &nothing, |_| {}), bits));
+}
+
+/// They are jumps that the scenario sets.
+#[test]
+fn without_jumps_shocks_trade_nothing() {
+    let fall = [shock(1.0, None, Effect::PoolFraction(-0.5), Choice::All)];
+    let without_jumps = |input: &mut PlanInput| input.drivers = Drivers::ALL.without(Driver::Jumps);
+    let price = |view: &StepView<'_>| view.path.price(OTHER).to_bits();
+    let (base, fallen) = (shocked(7_200, 3, &[], without_jumps), shocked(7_200, 3, &fall, without_jumps));
+    assert_eq!(seen(&base, price), seen(&fallen, price));
+    assert!(Driver::Jumps.is_present(&fallen.input));
 }
 
 /// One path by hand; before step 2 `tamper` may act.
