@@ -52,7 +52,7 @@ impl SweepTable<'_> {
         let Some(point) = self.points.first() else { return String::new() };
         let lines = [
             format!(
-                "{} paths at each point, those of the scenario itself. A number after ± is half the width of its 95 %",
+                "{} paths at each point, the scenario's own. A number after ± is half the width of its 95 %",
                 table::grouped(point.other.samples as f64, 0)
             ),
             "confidence interval. Differences are to the scenario itself, their errors those of paired paths."
