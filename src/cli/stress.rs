@@ -47,7 +47,7 @@ use crate::risk::holding::HeldBook;
 use crate::units::BLOCKS_PER_DAY;
 
 /// Paths where `--paths` does not say.
-const PATHS_DEFAULT: i64 = 5_000;
+const PATHS_DEFAULT: i64 = 10_000;
 
 /// Shown below the help.
 pub const EXAMPLES: &str = "\
@@ -58,7 +58,7 @@ with SCENARIO, such as a shock after its horizon, is left out and named; of scen
 With --rules every scenario with switches of rules is simulated once more with the rules of the start throughout. What then differs \
 from the base is the market's part; what the switches change on the same chance is the rules'.
 
-Time: that of `taorisk run` with as many paths, for each scenario and for the base. Memory: some 0.7 KB a path. Which drivers make a \
+Time: that of `taorisk run` with as many paths, for each scenario and for the base. Memory: some 2 KB a path. Which drivers make a \
 difference is told by `taorisk attribute --overlay NAME`, beside `taorisk attribute`; a single scenario is run and kept by \
 `taorisk run --overlay NAME`.
 
@@ -74,7 +74,7 @@ Examples:
 pub struct StressArgs {
     /// Scenario file (TOML); without it, the built-in scenario
     pub scenario: Option<PathBuf>,
-    /// Flags that go before keys of the scenario; 5,000 paths where `--paths` is not given.
+    /// Flags that go before keys of the scenario; 10,000 paths where `--paths` is not given.
     #[command(flatten)]
     pub options: ScenarioOptions,
     /// Scenarios to run: names of the library and overlay files, with commas between [default: see --list]
