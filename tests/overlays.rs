@@ -98,7 +98,7 @@ fn the_same_key_twice_names_both_files() {
                 "[uncertainty]\nparameters = []",
                 "[uncertainty]\ncorrelation = []\nparameters = [{ key = \"flow.drift_per_day\", scale = \"linear\", standard_error = 1.0 }]",
             ],
-            "uncertainty = ",
+            "uncertainty = a table (must be the same in all overlays of a command; a.toml:1 has another) in b.toml:1",
         ),
         (
             ["[[subnets]]\nnetuid = 3\nscale = 0.1", "\n[[subnets]]\nnetuid = 4\n[[subnets]]\nscale = 0.2\nnetuid = 3"],
@@ -124,6 +124,13 @@ fn lists_of_tables_grow_and_know_their_places() {
     assert_eq!((flag.switches.len(), flag.slots_max()), (1, 130), "a flag replaces the list");
     let bad = "[[switches]]\nday = 4\nsubnet_limit = 220\n[[switches]]\nday = 4\nprobability = 2\nsubnet_limit = 220";
     assert_refused(own, &[overlays[0], bad], &[], "switches[3].probability = 2 (must be from 0 to 1) in b.toml:6");
+}
+
+#[test]
+fn the_same_overlay_twice_is_refused() {
+    let overlay = Overlay { name: "a.toml".to_owned(), text: "[factors.flow]\nscale_median = 2".to_owned() };
+    let error = Scenario::load_with(None, &[overlay.clone(), overlay], &Overrides::default()).unwrap_err();
+    assert!(error.to_string().starts_with("a.toml: given twice; what it adds"), "{error}");
 }
 
 #[test]
@@ -256,7 +263,7 @@ fn flags_set_any_key() {
         (&["flow.drift_per_day"], "--set flow.drift_per_day: must be KEY=VALUE, such as"),
         (&["switches[0].day=3"], "--set switches[0].day=3: the key must be names with dots between"),
         (&["=3"], "--set =3: the key must be"),
-        (&["run.paths=1\nrun.seed=2"], "run.paths = \"1\\nrun.seed=2\" (must be a whole number)"),
+        (&["run.paths=1\nrun.seed=2"], "run.paths = \"\"\""),
         (
             &["flow.flow_cap=1", "flow.flow_cap=1.0"],
             "flow.flow_cap = 1.0 (must be given once; --set flow.flow_cap=1 gives it too) in --set flow.flow_cap=1.0",
@@ -270,9 +277,11 @@ fn flags_set_any_key() {
     for (set, expected) in cases {
         assert_refused("", &[], set, expected);
     }
-    let overrides = Overrides { seed: Some(3), set: vec!["run.seed=4".to_owned()], ..Overrides::default() };
-    let error = Scenario::load(None, &overrides).unwrap_err();
-    assert_eq!(error.to_string(), "--set run.seed=4: --seed sets `run.seed` already");
+    for set in ["run.seed=4", "factors.run.seed=4", "run={ seed = 4 }"] {
+        let overrides = Overrides { seed: Some(3), set: vec![set.to_owned()], ..Overrides::default() };
+        let error = Scenario::load(None, &overrides).unwrap_err();
+        assert_eq!(error.to_string(), format!("--set {set}: --seed sets `run.seed` already"));
+    }
 }
 
 fn taorisk(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -312,6 +321,12 @@ fn commands_take_overlays_and_keys() {
     assert_eq!(code, 0, "{errors}");
     assert!(text.contains("times 2 in wild.toml:2\n") && text.contains("name = \"base + wild\""), "{text}");
     assert!(errors.contains("1 position") && errors.contains("sub/book.csv"), "{errors}");
+    let (code, text, errors) = taorisk(
+        directory.path(),
+        &["sweep", "--set", "run.paths=1000", "--set", "run.horizon_days=1", "--vary", "sales.miner=0"],
+    );
+    assert_eq!(code, 0, "{errors}");
+    assert!(text.contains("\n1,000 paths at each point"), "{text}");
     for (flags, expected) in [
         (["--overlay", "gone.toml"], "error: cannot read the overlay gone.toml"),
         (["--set", "flow.speed=1"], "error: --set flow.speed=1: unknown key `flow.speed` (allowed: "),

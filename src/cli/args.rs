@@ -26,6 +26,8 @@ use crate::cli::liquidity::LiquidityArgs;
 use crate::cli::stress;
 use crate::cli::stress::StressArgs;
 use crate::cli::summarize::Show;
+use crate::cli::sweep;
+use crate::cli::sweep::SweepArgs;
 use crate::config::scenario::Overrides;
 
 const LONG_ABOUT: &str = "\
@@ -158,6 +160,9 @@ pub enum Command {
     /// Run the scenario and what may befall it on the same chance, and tell what each of the library's scenarios changes
     #[command(after_help = stress::EXAMPLES)]
     Stress(StressArgs),
+    /// Vary one or two keys of the scenario over values, on the same chance, and tell what each does to the losses
+    #[command(after_help = sweep::EXAMPLES)]
+    Sweep(SweepArgs),
     /// Tell what leaving costs against size and days, in the tail as well, and how large the book may be
     #[command(after_help = liquidity::EXAMPLES)]
     Liquidity(LiquidityArgs),
@@ -279,6 +284,14 @@ impl ScenarioOptions {
             set: self.set.clone(),
             vary: Vec::new(),
         }
+    }
+
+    /// The same with so many paths where no flag says how many.
+    pub fn overrides_with_paths(&self, default: i64) -> Overrides {
+        let key = |given: &String| given.split('=').next().unwrap_or_default().trim().to_owned();
+        let is_set = self.set.iter().map(key).any(|key| key == "run.paths" || key == "factors.run.paths");
+        let paths = self.paths.or((!is_set).then_some(default));
+        Overrides { paths, ..self.overrides() }
     }
 }
 

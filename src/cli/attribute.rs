@@ -20,7 +20,6 @@ use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
 use crate::cli::table::Style;
-use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::engine::drivers::Driver;
 use crate::engine::drivers::Drivers;
@@ -96,13 +95,6 @@ pub struct AttributeArgs {
     pub threads: Option<NonZeroUsize>,
 }
 
-impl AttributeArgs {
-    fn overrides(&self) -> Overrides {
-        let overrides = self.options.overrides();
-        Overrides { paths: overrides.paths.or(Some(PATHS_DEFAULT)), ..overrides }
-    }
-}
-
 /// Money that losses are counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CurrencyChoice {
@@ -156,7 +148,7 @@ struct Study {
 
 impl Study {
     fn new(args: &AttributeArgs) -> anyhow::Result<Self> {
-        let scenario = Scenario::load(args.scenario.as_deref(), &args.overrides())?;
+        let scenario = Scenario::load(args.scenario.as_deref(), &args.options.overrides_with_paths(PATHS_DEFAULT))?;
         outcome::check(&scenario, "attribute")?;
         let book = book_named(&scenario, args.book.as_deref())?;
         let (currency, basis) = (args.currency.into(), args.basis.into());

@@ -17,7 +17,6 @@ use crate::cli::run;
 use crate::cli::run::Machine;
 use crate::cli::table;
 use crate::cli::table::Style;
-use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::engine::plan::Plan;
 use crate::engine::plan::PlanInput;
@@ -150,8 +149,7 @@ struct Study {
 
 impl Study {
     fn new(args: &LiquidityArgs) -> anyhow::Result<Self> {
-        let overrides = args.options.overrides();
-        let overrides = Overrides { paths: overrides.paths.or(Some(PATHS_DEFAULT)), ..overrides };
+        let overrides = args.options.overrides_with_paths(PATHS_DEFAULT);
         let scenario = Scenario::load(args.scenario.as_deref(), &overrides)?;
         let book = &scenario.books[book_named(&scenario, args.book.as_deref())?];
         let sizes = sizes(&scenario, book, &args.size)?;

@@ -37,6 +37,8 @@ pub mod story;
 pub mod stress;
 mod stress_table;
 pub mod summarize;
+pub mod sweep;
+mod sweep_table;
 pub mod table;
 pub mod validators;
 pub mod yuma;
@@ -56,6 +58,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),
         Some(Command::Stress(args)) => stress::stress(&args),
+        Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Liquidity(args)) => liquidity::liquidity(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),
         Some(Command::Allocate(args)) => allocate::allocate(&args),

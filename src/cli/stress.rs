@@ -117,8 +117,7 @@ pub struct StressArgs {
 
 impl StressArgs {
     fn overrides(&self) -> Overrides {
-        let overrides = self.options.overrides();
-        Overrides { paths: overrides.paths.or(Some(PATHS_DEFAULT)), ..overrides }
+        self.options.overrides_with_paths(PATHS_DEFAULT)
     }
 
     /// The scenario with overlays, and the level that was asked for.

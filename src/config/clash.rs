@@ -39,13 +39,18 @@ struct Setting<'a> {
     layer: &'a ReadLayer<'a>,
 }
 
-/// Refuses a key that two layers of one rank set, or that one sets and one multiplies. Overlays may agree in its value.
+/// Refuses an overlay that stands twice, and a key that two layers of one rank set, or that one sets and one multiplies.
+/// Overlays may agree in its value.
 ///
 /// # Errors
 /// With the places of both.
 pub(super) fn check_clashes(layers: &[ReadLayer<'_>]) -> Result<(), ConfigError> {
     let mut settings: BTreeMap<&str, Setting> = BTreeMap::new();
-    for layer in layers {
+    for (index, layer) in layers.iter().enumerate() {
+        if layers[..index].iter().any(|other| other.is_again(layer)) {
+            let problem = "given twice; what it adds to lists and its factors would count twice".to_owned();
+            return Err(ConfigError::Syntax { place: layer.source.name.to_owned(), problem });
+        }
         let values = Table::try_from(&layer.alone).expect("a scenario is tables of values");
         for key in &layer.keys {
             let Some(value) = single_value(&values, &key.path, layer.content) else { continue };
@@ -73,10 +78,14 @@ fn agree(one: &Setting<'_>, other: &Setting<'_>) -> bool {
 
 fn refuse(key: &str, one: &Setting<'_>, other: &Setting<'_>) -> ConfigError {
     let allowed = match other.layer.content {
+        Content::Overlay if one.value.is_table() => {
+            format!("the same in all overlays of a command; {} has another", one.place)
+        }
         Content::Overlay => format!("the same in all overlays of a command; {} has {}", one.place, one.value),
         _ => format!("given once; {} gives it too", one.place),
     };
-    ConfigError::Value { key: key.to_owned(), value: other.value.to_string(), allowed, origin: other.place.clone() }
+    let value = if other.value.is_table() { "a table".to_owned() } else { other.value.to_string() };
+    ConfigError::Value { key: key.to_owned(), value, allowed, origin: other.place.clone() }
 }
 
 /// The value of a key that layers replace as a whole, and not part by part.

@@ -183,6 +183,14 @@ impl<'a> Layer<'a> {
     }
 }
 
+impl ReadLayer<'_> {
+    /// Whether it is the same overlay.
+    pub fn is_again(&self, other: &ReadLayer<'_>) -> bool {
+        let is_overlay = self.content == Content::Overlay && other.content == Content::Overlay;
+        is_overlay && (self.source.name, self.source.text) == (other.source.name, other.source.text)
+    }
+}
+
 /// What is laid so far.
 struct Stack<'a> {
     table: DeTable<'a>,

@@ -8,6 +8,7 @@ use toml::Value;
 use toml::de::DeValue;
 
 use crate::config::ConfigError;
+use crate::config::factors::FACTORS;
 use crate::config::layers::Content;
 use crate::config::layers::Layer;
 
@@ -82,7 +83,9 @@ impl Overrides {
         let vary = self.vary.iter().map(|given| FlagKey::read("--vary", given, Content::Vary));
         let keys = set.chain(vary).collect::<Result<Vec<FlagKey>, ConfigError>>()?;
         for key in &keys {
-            if let Some((own, flag)) = self.flagged().find(|(own, _)| is_within(own, &key.key)) {
+            let multiplied = key.key.strip_prefix(FACTORS).and_then(|rest| rest.strip_prefix('.'));
+            let set = multiplied.unwrap_or(&key.key);
+            if let Some((own, flag)) = self.flagged().find(|(own, _)| is_within(own, set)) {
                 return Err(key.refuse(format!("{flag} sets `{own}` already")));
             }
         }

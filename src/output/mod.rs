@@ -25,6 +25,7 @@ pub mod run_dir;
 pub mod schema;
 pub mod stress;
 pub mod summary;
+pub mod sweep;
 pub mod table_file;
 pub mod validators;
 pub mod writer;

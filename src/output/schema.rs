@@ -104,8 +104,8 @@ const PATH: Column = column("path", Kind::U64, "path index");
 const NETUID: Column = column("netuid", Kind::U32, "slot number of the subnet on the chain");
 const REGISTERED_AT: Column =
     column("registered_at", Kind::U64, "block of the subnet's registration; with netuid it names the subnet");
-const BOOK: Column = column("book", Kind::Text, "name of the book");
-const HORIZON_DAYS: Column = number("horizon_days", "report horizon (days from the start)");
+pub(super) const BOOK: Column = column("book", Kind::Text, "name of the book");
+pub(super) const HORIZON_DAYS: Column = number("horizon_days", "report horizon (days from the start)");
 
 const NO_DEATH: &str = "if no path deregistered it";
 const NO_EXPOSURE: &str = "if no path was alive since the previous horizon";
