@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::cli::shock_text::shock_text;
 use crate::cli::table::Style;
 use crate::cli::table::days_label;
 use crate::cli::table::grouped;
@@ -49,13 +50,15 @@ impl Story<'_> {
     /// The events, in order.
     pub(crate) fn events(&self) -> String {
         let mut text = self.title("Events");
-        let mut events: Vec<&StoryEvent> = self.replay.events.iter().collect();
-        events.sort_by_key(|event| event.row.block);
-        for event in events {
-            let place = self.place(event.row.block);
-            text.push_str(&wrapped(&place, &self.event_text(event)));
+        let of_subnets = self.replay.events.iter().map(|event| (event.row.block, self.event_text(event)));
+        let shocks = &self.scenario.model.shocks;
+        let of_shocks = self.replay.shocks.iter().map(|&(shock, block)| (block, shock_text(&shocks[shock])));
+        let mut events: Vec<(u64, String)> = of_shocks.chain(of_subnets).collect();
+        events.sort_by_key(|(block, _)| *block);
+        for (block, event) in &events {
+            text.push_str(&wrapped(&self.place(*block), event));
         }
-        if self.replay.events.is_empty() {
+        if events.is_empty() {
             text.push_str(" none\n");
         }
         text

@@ -27,7 +27,6 @@ use crate::config::library;
 use crate::config::library::LIBRARY;
 use crate::config::library::Member;
 use crate::config::scenario::Overlay;
-use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::engine::drivers::Driver;
 use crate::engine::drivers::Drivers;
@@ -116,13 +115,10 @@ pub struct StressArgs {
 }
 
 impl StressArgs {
-    fn overrides(&self) -> Overrides {
-        self.options.overrides_with_paths(PATHS_DEFAULT)
-    }
-
     /// The scenario with overlays, and the level that was asked for.
     fn load(&self, overlays: &[Overlay]) -> anyhow::Result<Scenario> {
-        let mut scenario = Scenario::load_with(self.scenario.as_deref(), overlays, &self.overrides())?;
+        let overrides = self.options.overrides_with_paths(PATHS_DEFAULT);
+        let mut scenario = Scenario::load_with(self.scenario.as_deref(), overlays, &overrides)?;
         if let Some(level) = self.level {
             if !(level > 0.5 && level < 1.0) {
                 Err(BadInput(format!("--level {level}: must be above 0.5 and below 1")))?;

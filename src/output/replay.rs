@@ -70,6 +70,7 @@ impl StoryDocument<'_> {
             "horizons": self.outcomes(&replay.horizons, horizon_days),
             "steps": replay.steps.iter().map(|row| self.step(row)).collect::<Vec<_>>(),
             "events": replay.events.iter().map(|event| self.event(event)).collect::<Vec<_>>(),
+            "shocks": replay.shocks.iter().map(|(shock, block)| json!({ "shock": shock, "block": block })).collect::<Vec<_>>(),
             "states": objects(&SAMPLES, &replay.states),
             "blocks": objects(&BLOCKS, self.blocks),
         });

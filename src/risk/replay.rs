@@ -109,6 +109,8 @@ pub struct Replay {
     pub steps: Vec<StepRow>,
     /// Events in order.
     pub events: Vec<StoryEvent>,
+    /// Shocks that begin in the kept steps: their number in the scenario, and the block.
+    pub shocks: Vec<(usize, u64)>,
     /// States of the kept slots.
     pub states: Vec<SampleRow>,
     /// How prices moved within steps.
@@ -220,6 +222,7 @@ impl Storyteller {
             return;
         }
         self.story.steps.push(self.step_row(view, tracker));
+        self.keep_shocks(view);
         if self.kept.states {
             let states = sample_rows(view).filter(|row| self.covered[row.netuid.slot()]);
             self.story.states.extend(states);
@@ -237,6 +240,20 @@ impl Storyteller {
         }
         if self.ends_day(view) {
             self.keep_holdings(view, tracker);
+        }
+    }
+
+    /// Those that begin in the step that led to `view`.
+    fn keep_shocks(&mut self, view: &StepView<'_>) {
+        if view.step <= *self.kept.steps.start() {
+            return;
+        }
+        let opening = view.block - view.plan.input.blocks_per_step;
+        for index in 0..view.plan.input.model.shocks.len() {
+            let begins = view.path.shock_block(view.plan, index);
+            self.story
+                .shocks
+                .extend(begins.filter(|block| (opening..view.block).contains(block)).map(|at| (index, at)));
         }
     }
 
