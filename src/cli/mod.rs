@@ -34,7 +34,6 @@ pub mod replay;
 mod revenue;
 pub mod run;
 pub mod shock_text;
-pub mod story;
 mod story;
 pub mod stress;
 mod stress_table;
