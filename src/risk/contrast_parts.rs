@@ -36,8 +36,8 @@ impl PartLosses {
         self.parts.iter().skip(part).step_by(self.width()).copied().collect()
     }
 
-    /// Of every part, its component of expected shortfall and the influence of each path on it.
-    fn shortfalls(&self, confidence: f64) -> Vec<(f64, Vec<f64>)> {
+    /// Components of expected shortfall of all parts.
+    fn shortfalls(&self, confidence: f64) -> Vec<Component> {
         let (paths, width) = (self.losses.len(), self.width());
         let mut rows = TailRows::new(paths as u64, confidence, width);
         for (path, (&loss, parts)) in self.losses.iter().zip(self.parts.chunks_exact(width)).enumerate() {
@@ -46,13 +46,20 @@ impl PartLosses {
         let rows = rows.into_sorted();
         let point = TailPoint::new(&rows, confidence).expect("at least one path");
         let of_part = |part: usize| {
-            let (value, influences) = point.shortfall_part(|parts| parts[part]);
-            let mut by_path = vec![0.0; paths];
-            influences.into_iter().for_each(|(path, influence)| by_path[path as usize] = influence);
-            (value, by_path)
+            let (value, beyond) = point.shortfall_part(|parts| parts[part]);
+            let mut influences = vec![0.0; paths];
+            beyond.into_iter().for_each(|(path, influence)| influences[path as usize] = influence);
+            Component { value, influences }
         };
         (0..width).map(of_part).collect()
     }
+}
+
+/// A part's component of expected shortfall.
+struct Component {
+    value: f64,
+    /// What each path adds to it.
+    influences: Vec<f64>,
 }
 
 /// What every part adds.
@@ -64,14 +71,13 @@ pub fn part_contrasts(base: &PartLosses, other: &PartLosses, confidence: f64) ->
     assert_eq!(base.parts.len(), other.parts.len(), "the same parts");
     let samples = base.losses.len() as u64;
     let shortfalls = base.shortfalls(confidence).into_iter().zip(other.shortfalls(confidence));
-    let contrast =
-        |(part, ((from, base_influences), (to, influences))): (usize, ((f64, Vec<f64>), (f64, Vec<f64>)))| {
-            let error = mean_difference(&base_influences, &influences).standard_error;
-            PartContrast {
-                mean: mean_difference(&base.of(part), &other.of(part)),
-                shortfall: Estimate::normal(to - from, error, samples),
-            }
-        };
+    let contrast = |(part, (from, to)): (usize, (Component, Component))| {
+        let error = mean_difference(&from.influences, &to.influences).standard_error;
+        PartContrast {
+            mean: mean_difference(&base.of(part), &other.of(part)),
+            shortfall: Estimate::normal(to.value - from.value, error, samples),
+        }
+    };
     shortfalls.enumerate().map(contrast).collect()
 }
 
