@@ -7,6 +7,7 @@
 """
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import random
@@ -215,32 +216,43 @@ class Slurm:
         return {identity: (state, reason) for identity, state, reason in (line.split(maxsplit=2) for line in lines)}
 
     def __exit__(self, *_):
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(["scancel", "--state=RUNNING", "--signal=KILL", "--full"], timeout=20, stderr=subprocess.DEVNULL)
         for daemon in reversed(self.daemons):
             daemon.terminate()
-        for daemon in reversed(self.daemons):
-            try:
-                daemon.wait(20)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
-        end_all_below(self.place)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                daemon.wait(10)
+        end_descendants()
 
 
-def processes(*parts):
-    """Processes with all these in their command line."""
+def adopt():
+    """Makes this process the parent of all its orphaned descendants: the steps of slurmd are none of its children."""
+    set_child_subreaper = 36
+    if ctypes.CDLL(None, use_errno=True).prctl(set_child_subreaper, 1, 0, 0, 0):
+        fail("this process cannot adopt")
+
+
+def end_descendants():
+    """Kills all children, and those that become children by it."""
+    while True:
+        for process in processes():
+            with contextlib.suppress(OSError):
+                if parent(process) == os.getpid():
+                    os.kill(process, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def processes(start=""):
+    """Processes of this machine with a command line that starts so; its words end with a NUL each."""
     for directory in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if directory.name.isdigit() and all(part.encode() in (directory / "cmdline").read_bytes() for part in parts):
+            if directory.name.isdigit() and (directory / "cmdline").read_bytes().startswith(start.encode()):
                 yield int(directory.name)
 
 
-def end_all_below(place):
-    """Ends what the daemons of a place have left behind: steps and their programs."""
-    for process in set(processes(f"{place}/")) - {os.getpid()}:
-        with contextlib.suppress(OSError):
-            os.kill(process, signal.SIGKILL)
+def parent(process):
+    return int(re.search(r"^PPid:\s*(\d+)", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)[1])
 
 
 def slurm(program, work):
@@ -264,7 +276,8 @@ def disturb(cluster, runs, array, count):
     ways = {
         "requeued by scontrol": lambda job, _: subprocess.check_call(["scontrol", "requeue", job]),
         "its program killed": lambda _, process: os.kill(process, signal.SIGKILL),
-        "told that its time is up": lambda job, _: subprocess.check_call(["scancel", "--batch", "--signal=USR1", job]),
+        # As --signal=B does. (scancel --batch --signal says the same, but retries for a minute while the array is not all begun.)
+        "told that its time is up": lambda _, process: os.kill(parent(process), signal.SIGUSR1),
     }
     stopped = set()
 
@@ -272,11 +285,11 @@ def disturb(cluster, runs, array, count):
         """A shard under way and its process, held so that it does not end meanwhile."""
         for shard in set(range(1, count + 1)) - stopped:
             if runs.is_under_way(shard, count):
-                for process in processes(f"--shard\0{shard}/{count}\0", f"{runs.parts}\0"):
-                    if (Path("/proc") / str(process) / "comm").read_text() != "bash\n":
-                        os.kill(process, signal.SIGSTOP)
-                        if runs.journal(shard, count).exists():
-                            return shard, process
+                command = f"{runs.program}\0run\0{runs.scenario}\0--shard\0{shard}/{count}\0"
+                for process in processes(command):
+                    os.kill(process, signal.SIGSTOP)
+                    if runs.journal(shard, count).exists():
+                        return shard, process
         return None
 
     for way, stop in ways.items():
@@ -312,7 +325,8 @@ def follow(cluster, runs, array, merge, count):
 
 def main():
     program, work, test = sys.argv[1:]
-    # Cleaned up after as in any other end.
+    adopt()
+    # Then as at any other end, what was begun is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     tests = {"shards": shards, "slurm": slurm}
     tests[test](str(Path(program).resolve()), Path(work).resolve())
