@@ -323,12 +323,109 @@ def follow(cluster, runs, array, merge, count):
         fail(f"unfinished shards: {missing}; job {merge} has merged: {runs.out.exists()}\n{logs}")
 
 
+def kubernetes(program, work):
+    """What the containers of the manifests run, on directories in place of volumes; one shard is interrupted, and the policy
+    must say of each exit code what is right."""
+    import yaml
+
+    job, merge = ((yaml.safe_load((CLUSTER / f"kubernetes/{name}.yaml").read_text())["spec"]) for name in ("shards", "merge"))
+    count = job["completions"]
+    for one in (job, merge):
+        if {entry["name"]: entry.get("value") for entry in container_of(one)["env"]}["SHARDS"] != str(count):
+            fail(f"SHARDS is not completions, {count}")
+    runs = Runs(program, work / "kubernetes", 32_000, 30)
+    (runs.place / "bin").mkdir()
+    (runs.place / "bin/taorisk").symlink_to(program)
+    # Pods see the scenario where the single run finds it: manifests of runs name their input files.
+    volumes = {"/scenario": runs.place, "/data": runs.place}
+    runs.parts, runs.out = runs.place / "parts", runs.place / "run"
+
+    for index in range(count):
+        pod = start_pod(job, volumes, index)
+        if index == 2:
+            wait_for("a shard under way", lambda: runs.is_under_way(index + 1, count) or pod.poll() is not None)
+            pod.terminate()
+            expect(job, pod, 3, "Ignore")
+            pod = start_pod(job, volumes, index)
+        if code := pod.wait():
+            fail(f"index {index}: exit code {code}")
+    complete = runs.journal(1, count).parent
+    complete.rename(runs.place / "elsewhere")
+    expect(merge, start_pod(merge, volumes), 2, "FailJob")
+    (runs.place / "elsewhere").rename(complete)
+    if code := start_pod(merge, volumes).wait():
+        fail(f"merge: exit code {code}")
+    runs.check_merged()
+    runs.scenario.write_text("[run]\npaths = -1\n")
+    expect(job, start_pod(job, volumes, 0), 2, "FailJob")
+
+
+def container_of(job):
+    (container,) = job["template"]["spec"]["containers"]
+    return container
+
+
+def start_pod(job, volumes, index=0):
+    """The command of a job's container, with its environment and with directories for its volumes."""
+    container = container_of(job)
+    paths = {mount["mountPath"]: volumes[mount["mountPath"]] for mount in container["volumeMounts"]}
+    words = container["command"] + container["args"]
+    for mounted, directory in paths.items():
+        words = [word.replace(f"{mounted}/", f"{directory}/") for word in words]
+    # A limit of cores comes as their number.
+    values = {entry["name"]: entry.get("value", "2") for entry in container["env"]}
+    path = os.pathsep.join([str(volumes["/data"] / "bin"), os.environ["PATH"]])
+    environment = {"PATH": path, "JOB_COMPLETION_INDEX": str(index)} | values
+    return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def expect(job, pod, code, action):
+    """That a pod ends with a code for which the job's policy has this action."""
+    said = pod.communicate()[1].strip()
+    if pod.returncode != code:
+        fail(f"exit code {pod.returncode}, not {code}: {said}")
+    for rule in job["podFailurePolicy"]["rules"]:
+        if code in rule.get("onExitCodes", {}).get("values", []):
+            if rule["action"] == action:
+                print(f"exit code {code}: {action} ({said.splitlines()[0]})")
+                return
+    fail(f"no {action} for exit code {code}")
+
+
+def hyperqueue(program, work):
+    """The script on a local cluster; one shard is killed under way, and goes on in the next round."""
+    count = 8
+    runs = Runs(program, work / "hyperqueue", 32_000, 30)
+    script = [CLUSTER / "hyperqueue/run.py", "--shards", str(count), "--cpus", "1", "--program", program]
+    run = subprocess.Popen([sys.executable, *script, runs.scenario, runs.out], stderr=subprocess.STDOUT, stdout=subprocess.PIPE,
+                           text=True)
+
+    def next_one():
+        for shard in range(1, count + 1):
+            if runs.is_under_way(shard, count):
+                for process in processes(f"{program}\0run\0"):
+                    if f"\0{shard}/{count}\0" in Path(f"/proc/{process}/cmdline").read_text():
+                        os.kill(process, signal.SIGKILL)
+                        return shard
+        return None if run.poll() is None else fail(f"ended early: {run.communicate()[0]}")
+
+    killed = wait_for("a shard under way", next_one)
+    told = run.communicate()[0]
+    if run.returncode or f"shard-{killed}: Program terminated" not in told or "SIGKILL" not in told:
+        fail(f"exit code {run.returncode}: {told}")
+    print(f"shard {killed} was killed; then:", told.splitlines()[-1])
+    runs.check_merged()
+    runs.scenario.write_text("[run]\npaths = -1\n")
+    if (code := subprocess.run([sys.executable, *script, runs.scenario, work / "hyperqueue/bad"], capture_output=True).returncode) != 2:
+        fail(f"bad input: exit code {code}, not 2")
+
+
 def main():
     program, work, test = sys.argv[1:]
     adopt()
     # Then as at any other end, what was begun is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
-    tests = {"shards": shards, "slurm": slurm}
+    tests = {"shards": shards, "slurm": slurm, "kubernetes": kubernetes, "hyperqueue": hyperqueue}
     tests[test](str(Path(program).resolve()), Path(work).resolve())
 
 
