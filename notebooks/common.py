@@ -51,8 +51,12 @@ def print_manifest(run):
     settings = manifest["scenario"]["run"]
     print(f"run        {run.name}")
     print(f"scenario   {settings['name']}, hash {manifest['scenario_hash'][:16]}, seed {settings['seed']}")
-    print(f"paths      {settings['paths']:,} of {settings['horizon_days']:g} days, {settings['blocks_per_step']:,} blocks a step")
-    print(f"program    {manifest['version']}, commit {(manifest['commit'] or 'unknown')[:12]}; schema {manifest['schema_version']}")
+    print(
+        f"paths      {settings['paths']:,} of {settings['horizon_days']:g} days, {settings['blocks_per_step']:,} blocks a step"
+    )
+    print(
+        f"program    {manifest['version']}, commit {(manifest['commit'] or 'unknown')[:12]}; schema {manifest['schema_version']}"
+    )
     print(f"result     {manifest['result_hash'][:16]}")
     return manifest
 
