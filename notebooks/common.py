@@ -28,8 +28,8 @@ plt.rcParams.update(
 
 
 def located(variable, default, command):
-    """The file or directory that an environment variable names, else the default below the repository."""
-    place = Path(os.environ.get(variable) or ROOT / default)
+    """The file or directory that an environment variable names, else the default; relative to the repository's root."""
+    place = ROOT / (os.environ.get(variable) or default)
     if not place.exists():
         raise FileNotFoundError(f"{place} is not there: make it with `{command}`, or let {variable} name another")
     return place
@@ -94,4 +94,6 @@ def label_points(axes, points, gap=10):
             if abs(left - at[0]) < 6 * len(text) and abs(other - height) < gap:
                 height = other + gap
         taken.append((at[0], height))
-        axes.annotate(text, (x, y), textcoords="offset points", xytext=(5, height - at[1]), fontsize=7.5, color=GREY)
+        offset = (5, height - at[1])
+        behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
+        axes.annotate(text, (x, y), textcoords="offset points", xytext=offset, fontsize=7.5, color=GREY, bbox=behind)
