@@ -83,7 +83,8 @@ def pick(table, **columns):
 
 
 def label_points(axes, points, gap=10):
-    """Writes texts beside points, (x, y, text) each, pushed up where they would cover each other; the axes' limits must be final."""
+    """Writes texts beside points, (x, y, text) each, pushed up a little where they would cover each other, else left
+    out; the axes' limits must be final."""
     axes.figure.canvas.draw()
     pixels = 72 / axes.figure.dpi
     taken = []
@@ -93,6 +94,8 @@ def label_points(axes, points, gap=10):
         for left, other in sorted(taken, key=lambda label: label[1]):
             if abs(left - at[0]) < 6 * len(text) and abs(other - height) < gap:
                 height = other + gap
+        if height - at[1] > 1.5 * gap:
+            continue
         taken.append((at[0], height))
         offset = (5, height - at[1])
         behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
