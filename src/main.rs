@@ -11,6 +11,7 @@ use taorisk::cli::args::Cli;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    cli::error::silence_decoders();
     match cli::dispatch(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::error::report(&error),

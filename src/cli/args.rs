@@ -23,6 +23,9 @@ use crate::cli::ingest;
 use crate::cli::ingest::IngestArgs;
 use crate::cli::liquidity;
 use crate::cli::liquidity::LiquidityArgs;
+use crate::cli::shards;
+use crate::cli::shards::MergeArgs;
+use crate::cli::shards::Shard;
 use crate::cli::summarize::Show;
 use crate::config::scenario::Overrides;
 
@@ -50,6 +53,8 @@ Examples:
   taorisk run my/scenario.toml --seed 2 --horizon-days 30
   taorisk run my/scenario.toml --json > table.json
   taorisk run my/scenario.toml --detail        spectral and entropic risk, ratios, drawdown, ruin as well
+  taorisk run my/scenario.toml --resume        goes on where Ctrl-C or a kill stopped it
+  taorisk run my/scenario.toml --shard 2/8     one part of eight, for a machine of its own; see `taorisk merge`
 
 The run goes to runs/HASH-SEED (the first 8 digits of the scenario's hash, and the seed) unless --out names a directory. A flag goes before the key of \
 the same name in the scenario.";
@@ -139,6 +144,9 @@ pub enum Command {
     /// Validate a scenario, print it complete as TOML and estimate time and memory; simulate nothing
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Make one run of all its shards, byte for byte the same as if it had never been in parts
+    #[command(after_help = shards::EXAMPLES)]
+    Merge(MergeArgs),
     /// Print the risk table of a finished run again, from its files
     Summarize(SummarizeArgs),
     /// Tell the story of one path of a finished run: its steps, its events, and when the book lost what
@@ -199,6 +207,12 @@ pub struct RunOptions {
     /// Replace another run that the directory holds
     #[arg(long, help_heading = "Output")]
     pub force: bool,
+    /// Go on with an interrupted run in the directory, if there is one, and keep a journal [long runs keep one anyway]
+    #[arg(long, help_heading = "Output")]
+    pub resume: bool,
+    /// Simulate part I of N only, into the directory shard-I-of-N; `taorisk merge` makes the run of all parts
+    #[arg(long, value_name = "I/N", help_heading = "Execution")]
+    pub shard: Option<Shard>,
     /// Print the results as JSON to standard output instead of the table
     #[arg(long, help_heading = "Output")]
     pub json: bool,

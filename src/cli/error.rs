@@ -1,5 +1,7 @@
 //! From errors to messages and exit codes.
 
+use std::panic;
+use std::panic::Location;
 use std::process::ExitCode;
 
 use thiserror::Error;
@@ -24,6 +26,18 @@ pub struct BadInput(pub String);
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct Interrupted(pub String);
+
+/// Lets panics of the Parquet decoder pass in silence: they are caught where files are read, and told as damaged files.
+pub fn silence_decoders() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        let is_of_decoder =
+            |place: &Location<'_>| ["parquet-", "arrow-"].iter().any(|name| place.file().contains(name));
+        if !panic.location().is_some_and(is_of_decoder) {
+            tell(panic);
+        }
+    }));
+}
 
 /// Prints an error with its causes to standard error and gives the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {

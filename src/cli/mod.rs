@@ -28,10 +28,13 @@ mod error_split;
 pub mod history;
 pub mod ingest;
 pub mod init;
+mod journaled;
 pub mod liquidity;
+mod reduction;
 pub mod replay;
 mod revenue;
 pub mod run;
+pub mod shards;
 pub mod story;
 pub mod summarize;
 pub mod table;
@@ -47,6 +50,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         None => run::run(&RunArgs { scenario: None, options: cli.run }),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check(args)) => check::check(&args),
+        Some(Command::Merge(args)) => shards::merge(&args),
         Some(Command::Summarize(args)) => summarize::summarize(&args.run_directory, args.show()),
         Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Init(args)) => init::init(&args),

@@ -17,9 +17,14 @@ use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
 
 use crate::cli::args::RunArgs;
+use crate::cli::args::RunOptions as RunFlags;
 use crate::cli::args::SimdChoice;
 use crate::cli::error::BadInput;
 use crate::cli::error::Interrupted;
+use crate::cli::journaled;
+use crate::cli::journaled::JournaledWork;
+use crate::cli::reduction::Reduction;
+use crate::cli::shards;
 use crate::cli::summarize::summarize;
 use crate::config::scenario::Scenario;
 use crate::config::uncertainty::Replication;
@@ -33,36 +38,18 @@ use crate::engine::run::RunOptions;
 use crate::model::uncertainty::ParameterSampler;
 use crate::output::error::OutputError;
 use crate::output::hash::ResultHash;
+use crate::output::journal::JournalHeader;
 use crate::output::manifest;
 use crate::output::manifest::Manifest;
 use crate::output::manifest::Runtime;
 use crate::output::parquet::Identity;
 use crate::output::run_dir::RunDirectory;
 use crate::output::writer::Labels;
-use crate::output::writer::ResultWriter;
-use crate::output::writer::RowBlock;
-use crate::portfolio::position::Book;
-use crate::portfolio::position::Position;
 use crate::portfolio::tracker::BookTracker;
-use crate::portfolio::valuation;
-use crate::protocol::pool::Pool;
-use crate::protocol::state::ChainState;
-use crate::risk::attribution::AttributionStatistics;
-use crate::risk::book::BookOpening;
-use crate::risk::book::BookStatistics;
-use crate::risk::credit::CreditStatistics;
-use crate::risk::histogram::SubnetCube;
-use crate::risk::holding::HeldBook;
-use crate::risk::holding::Holding;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::recorder::RecordPlan;
 use crate::risk::recorder::RunRecorder;
-use crate::risk::revenue::RevenueStatistics;
-use crate::risk::standing::Standing;
-use crate::risk::subnet::SubnetOpening;
-use crate::risk::subnet::SubnetStatistics;
 use crate::simd::Backend;
-use crate::units::SubnetId;
 
 /// Paths of a batch: their states fit a second-level cache of 1 MB.
 const BATCH_PATHS: usize = 32;
@@ -76,45 +63,87 @@ const HASH_DIGITS: usize = 8;
 /// # Errors
 /// A scenario, file or directory that is refused; an interruption; a failed simulation or write. No partial run stays.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let started = Instant::now();
-    let started_at = chrono::Utc::now();
+    let clock = RunClock::start();
     let options = &args.options;
     let scenario = Scenario::load(args.scenario.as_deref(), &options.scenario.overrides())?;
+    if let Some(shard) = options.shard {
+        return shards::run_shard(args, &scenario, shard);
+    }
     let directory = options.out.clone().unwrap_or_else(|| default_directory(&scenario));
     if !options.force && holds_this_run(&directory, &scenario)? {
+        RunDirectory::tidy(&directory);
         remark(options.quiet, &format!("{} holds this run already; --force simulates it again", directory.display()));
         return summarize(&directory, options.show());
     }
     let machine = Machine::choose(args)?;
-    let target = RunDirectory::create(&directory, options.force)?;
-    remark(options.quiet, &announcement(&scenario, &machine, &directory));
+    let target = directory_for(&directory, options)?;
+    remark(options.quiet, &announcement(&scenario, scenario.paths, &machine, &directory));
     let (stop, progress) = (stop_flag()?, progress_bar(scenario.paths, "paths", options.quiet));
-    let options_of_run = machine.options(0, scenario.paths);
-    let simulated = simulate(&scenario, &options_of_run, &target, &stop, |paths| progress.inc(paths));
-    progress.finish_and_clear();
-    let simulated = simulated?;
-    let manifest = Manifest::new(
-        &identity(&scenario),
-        scenario.to_json(),
-        inputs(&scenario),
-        0,
-        scenario.paths,
-        simulated.result_hash,
-    );
-    let runtime = Runtime {
-        started: started_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-        elapsed_seconds: started.elapsed().as_secs_f64(),
-        simulation_seconds: simulated.seconds,
-        host: host_name(),
-        threads: machine.threads,
-        simd_backend: machine.backend.name().to_owned(),
-        peak_memory_bytes: manifest::peak_memory_bytes(),
-        paths_per_second: scenario.paths as f64 / simulated.seconds,
+    let simulated = if options.resume || journaled::is_long(&scenario) {
+        let manifest = manifest_of(&scenario, 0, scenario.paths, None);
+        let header = JournalHeader { manifest, run_paths: scenario.paths, shard: None };
+        let (scenario, header) = (&scenario, &header);
+        let work = JournaledWork { scenario, header, machine: &machine, stop: &stop, progress: &progress };
+        journaled::simulate(&work, &target)
+    } else {
+        let options_of_run = machine.options(0, scenario.paths);
+        simulate(&scenario, &options_of_run, &target, &stop, |paths| progress.inc(paths))
     };
-    target.finish(&manifest, &runtime)?;
+    progress.finish_and_clear();
+    let runtime = clock.finish(target, &scenario, &simulated?, &machine)?;
     summarize(&directory, options.show())?;
     remark(options.quiet, &conclusion(&scenario, &runtime, &directory));
     Ok(())
+}
+
+/// The directory of a run that starts, or goes on where it was asked to.
+pub(super) fn directory_for(path: &Path, options: &RunFlags) -> Result<RunDirectory, OutputError> {
+    if options.resume && !options.force {
+        RunDirectory::resume(path, options.force)
+    } else {
+        RunDirectory::create(path, options.force)
+    }
+}
+
+/// When a command began.
+pub(super) struct RunClock {
+    started: Instant,
+    started_at: chrono::DateTime<chrono::Utc>,
+}
+
+impl RunClock {
+    pub(super) fn start() -> Self {
+        Self { started: Instant::now(), started_at: chrono::Utc::now() }
+    }
+
+    /// Makes a run visible, with its manifest and runtime.
+    pub(super) fn finish(
+        &self,
+        target: RunDirectory,
+        scenario: &Scenario,
+        simulated: &Simulated,
+        machine: &Machine,
+    ) -> anyhow::Result<Runtime> {
+        let manifest = manifest_of(scenario, 0, scenario.paths, Some(simulated.result_hash));
+        let runtime = Runtime {
+            started: self.started_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            elapsed_seconds: self.started.elapsed().as_secs_f64(),
+            simulation_seconds: simulated.seconds,
+            host: host_name(),
+            threads: machine.threads,
+            simd_backend: machine.backend.name().to_owned(),
+            peak_memory_bytes: manifest::peak_memory_bytes(),
+            paths_per_second: simulated.paths as f64 / simulated.seconds,
+        };
+        target.finish(&manifest, &runtime)?;
+        Ok(runtime)
+    }
+}
+
+/// The manifest of some paths of a scenario; without a hash, as a journal has it.
+pub(super) fn manifest_of(scenario: &Scenario, first: u64, end: u64, result_hash: Option<ResultHash>) -> Manifest {
+    let result_hash = result_hash.unwrap_or(ResultHash([0; 32]));
+    Manifest::new(&identity(scenario), scenario.to_json(), inputs(scenario), first, end, result_hash)
 }
 
 pub(super) fn remark(quiet: bool, text: &str) {
@@ -123,12 +152,12 @@ pub(super) fn remark(quiet: bool, text: &str) {
     }
 }
 
-fn default_directory(scenario: &Scenario) -> PathBuf {
+pub(super) fn default_directory(scenario: &Scenario) -> PathBuf {
     Path::new(RUNS_DIRECTORY).join(format!("{}-{}", &scenario.hash()[..HASH_DIGITS], scenario.seed))
 }
 
 /// Whether the directory holds the finished run that is asked for.
-fn holds_this_run(directory: &Path, scenario: &Scenario) -> Result<bool, OutputError> {
+pub(super) fn holds_this_run(directory: &Path, scenario: &Scenario) -> Result<bool, OutputError> {
     Ok(Manifest::read(directory)?.is_some_and(|manifest| {
         manifest.scenario_hash == scenario.hash()
             && manifest.seed == scenario.seed
@@ -145,7 +174,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    fn choose(args: &RunArgs) -> anyhow::Result<Self> {
+    pub(super) fn choose(args: &RunArgs) -> anyhow::Result<Self> {
         let options = &args.options;
         let backend = options.simd.map_or_else(Backend::detect, backend_of);
         if !backend.is_available() {
@@ -260,7 +289,9 @@ pub(super) fn tracker_of(scenario: &Scenario, horizon_steps: &[u32]) -> BookTrac
 pub struct Simulated {
     /// Hash of all results.
     pub result_hash: ResultHash,
-    /// Wall time (s), without what is done once when all paths are there.
+    /// Paths that were simulated, not read from a journal.
+    pub paths: u64,
+    /// Wall time of these (s), without what is done once when all paths are there.
     pub seconds: f64,
 }
 
@@ -278,40 +309,11 @@ pub fn simulate(
     mut count: impl FnMut(u64),
 ) -> anyhow::Result<Simulated> {
     let plan = plan_of(scenario);
-    let labels = labels(scenario);
-    let openings = book_openings(scenario);
-    let mut books = BookStatistics::new(&openings, &labels.horizons_days, &scenario.confidence, options.paths)
-        .with_further(scenario.measures.clone());
-    let subnets = SubnetStatistics::new(
-        &subnet_openings(scenario),
-        scenario.start.block,
-        &labels.horizons_days,
-        &scenario.quantile_probabilities,
-        options.paths,
-    );
-    let earners = scenario.model.revenue.iter().map(|revenue| revenue.subnet).collect();
-    let mut revenue = RevenueStatistics::new(earners, &labels.horizons_days);
-    let (mut attribution, mut credit) = position_statistics(scenario, &labels.horizons_days, options.paths);
-    let mut subnets = match &scenario.replication {
-        None => subnets,
-        Some(Replication { paths, .. }) => {
-            books = books.in_replicates(*paths);
-            attribution = attribution.in_replicates(*paths);
-            credit = credit.in_replicates(*paths);
-            subnets.in_replicates(*paths)
-        }
-    };
-    let mut writer = ResultWriter::start(target, labels, identity(scenario))?;
+    let mut reduction = Reduction::start(scenario, target)?;
     let mut refused = None;
     let consume = |batch: BatchRecord| {
-        batch.paths.iter().for_each(|row| books.push(row));
-        attribution.push_all(&batch.paths, &batch.positions);
-        credit.push_paths(batch.first_path, batch.count, &batch.settlements);
-        batch.deregistrations.iter().for_each(|row| subnets.push_deregistration(row));
-        batch.revenue.iter().for_each(|row| revenue.push(row));
         count(batch.count as u64);
-        let BatchRecord { paths, events, samples, .. } = batch;
-        match writer.send(RowBlock { paths, events, samples }) {
+        match reduction.push(batch) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 refused = Some(error);
@@ -325,13 +327,8 @@ pub fn simulate(
     if let Some(error) = refused {
         return Err(error.into());
     }
-    let cube = merge_cubes(scenario, outcome.map_err(explain)?);
-    let (subnet_rows, quantile_rows) = subnets.finish(&cube);
-    writer.add_revenue(revenue.finish());
-    writer.add_attribution(attribution.finish());
-    writer.add_credit(credit.finish(&subnet_rows));
-    let result_hash = writer.finish(target, &books.finish(), &subnet_rows, &quantile_rows)?;
-    Ok(Simulated { result_hash, seconds })
+    outcome.map_err(explain)?.into_iter().for_each(|recorder| reduction.add_cube(&recorder.into_cube()));
+    Ok(Simulated { result_hash: reduction.finish(target)?, paths: options.paths, seconds })
 }
 
 pub(super) fn explain(error: RunError) -> anyhow::Error {
@@ -343,95 +340,10 @@ pub(super) fn explain(error: RunError) -> anyhow::Error {
     }
 }
 
-fn merge_cubes(scenario: &Scenario, recorders: Vec<RunRecorder>) -> SubnetCube {
-    let mut cube = recorder_of(scenario).into_cube();
-    recorders.into_iter().for_each(|recorder| cube.merge(&recorder.into_cube()));
-    cube
-}
-
-fn pool_at_start(start: &ChainState, book: &Book, position: usize) -> Option<(Pool, f64)> {
-    let position = &book.positions[position];
-    let subnet = start.subnets.iter().find(|subnet| subnet.netuid == position.netuid)?;
-    Some((Pool::from(subnet), position.alpha))
-}
-
-fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
-    let fee_rate = scenario.protocol.fee_rate;
-    let opening = |(index, book): (usize, &Book)| {
-        let cash_tao = opening_cash_tao(scenario, index);
-        let pools = (0..book.positions.len()).filter_map(|index| pool_at_start(&scenario.start, book, index));
-        let (mark_tao, liquidation_tao) = pools.fold((cash_tao, cash_tao), |(mark, liquidation), (pool, alpha)| {
-            let paid = valuation::sale_proceeds(&pool, alpha, fee_rate);
-            (mark + alpha * pool.spot_price(), liquidation + paid)
-        });
-        BookOpening { name: book.name.clone(), mark_tao, liquidation_tao, usd_per_tao: scenario.tao_usd_start }
-    };
-    scenario.books.iter().enumerate().map(opening).collect()
-}
-
-/// TAO that a book has besides its positions at the start.
-fn opening_cash_tao(scenario: &Scenario, book: usize) -> f64 {
-    scenario.policies.get(book).and_then(Option::as_ref).map_or(0.0, |of| of.cash_tao)
-}
-
-/// Statistics of what positions do to their books.
-fn position_statistics(
-    scenario: &Scenario,
-    horizons_days: &[f64],
-    paths: u64,
-) -> (AttributionStatistics, CreditStatistics) {
-    let books = held_books(scenario);
-    let standing = |holding: &Holding| Standing::of(&scenario.protocol, &scenario.start, holding.id.netuid);
-    let standings = books.iter().map(|book| book.holdings.iter().map(standing).collect()).collect();
-    let (confidence, block) = (&scenario.confidence, scenario.start.block);
-    (
-        AttributionStatistics::new(&books, horizons_days, confidence, paths, scenario.tao_usd_start),
-        CreditStatistics::new(&books, standings, block, horizons_days, confidence, paths),
-    )
-}
-
-/// The books with what is known of the subnets that they hold.
-///
-/// # Panics
-/// If a position is in no subnet of the snapshot, which the scenario's checks refuse.
-fn held_books(scenario: &Scenario) -> Vec<HeldBook> {
-    let subnets = || scenario.start.subnets.iter().zip(&scenario.subnet_names);
-    let holding = |position: &Position| {
-        let known = subnets().find(|(subnet, _)| subnet.netuid == position.netuid);
-        let (subnet, name) = known.expect("a position is in a subnet of the snapshot");
-        Holding {
-            id: SubnetId { netuid: subnet.netuid, registered_at: subnet.registered_at },
-            name: name.clone(),
-            sector: scenario.sector(subnet.netuid).map(str::to_owned),
-            mark_tao: position.alpha * Pool::from(subnet).spot_price(),
-        }
-    };
-    let tracker = tracker_of(scenario, &[]);
-    let held = |(index, book): (usize, &Book)| HeldBook {
-        name: book.name.clone(),
-        holdings: book.positions.iter().map(holding).collect(),
-        other_tao: (tracker.values_of(index) > book.positions.len()).then(|| opening_cash_tao(scenario, index)),
-    };
-    scenario.books.iter().enumerate().map(held).collect()
-}
-
-fn subnet_openings(scenario: &Scenario) -> Vec<SubnetOpening> {
-    let held = |netuid| scenario.books.iter().any(|book| book.positions.iter().any(|p| p.netuid == netuid));
-    let subnets = scenario.start.subnets.iter().zip(&scenario.subnet_names);
-    subnets
-        .map(|(subnet, name)| SubnetOpening {
-            id: SubnetId { netuid: subnet.netuid, registered_at: subnet.registered_at },
-            name: name.clone(),
-            price: Pool::from(subnet).spot_price(),
-            held: held(subnet.netuid),
-        })
-        .collect()
-}
-
-fn announcement(scenario: &Scenario, machine: &Machine, directory: &Path) -> String {
+pub(super) fn announcement(scenario: &Scenario, paths: u64, machine: &Machine, directory: &Path) -> String {
     format!(
         "taorisk: {} paths of {} subnets over {} days from block {}, seed {}, {} threads ({}), into {}",
-        scenario.paths,
+        paths,
         scenario.start.subnets.len(),
         scenario.horizon_days(),
         scenario.start.block,
@@ -443,10 +355,11 @@ fn announcement(scenario: &Scenario, machine: &Machine, directory: &Path) -> Str
 }
 
 fn conclusion(scenario: &Scenario, runtime: &Runtime, directory: &Path) -> String {
-    let subnet_steps = scenario.paths as f64 * f64::from(scenario.horizon_steps) * scenario.start.subnets.len() as f64;
+    let paths = runtime.paths_per_second * runtime.simulation_seconds;
+    let subnet_steps = paths * f64::from(scenario.horizon_steps) * scenario.start.subnets.len() as f64;
     format!(
-        "{} paths in {:.1} s: {:.0} paths/s, {:.1} ns per subnet-step and core; files in {}",
-        scenario.paths,
+        "{:.0} paths in {:.1} s: {:.0} paths/s, {:.1} ns per subnet-step and core; files in {}",
+        paths,
         runtime.simulation_seconds,
         runtime.paths_per_second,
         runtime.simulation_seconds * 1e9 * runtime.threads as f64 / subnet_steps,

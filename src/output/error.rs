@@ -101,6 +101,20 @@ pub enum OutputError {
         /// What the parser said.
         source: serde_json::Error,
     },
+    /// A journal is damaged or foreign.
+    #[error("{} {problem}", .path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The directory holds the journal of a run that has not come to its end.
+    #[error(
+        "{} holds a run that was interrupted: --resume goes on with it, --force starts again",
+        .0.display()
+    )]
+    Unfinished(PathBuf),
     /// There is no finished run.
     #[error("{} holds no finished run (no manifest.json): name a run directory", .0.display())]
     NoRun(PathBuf),

@@ -1,4 +1,4 @@
-//! A run directory: partial files while a run goes on, whole files and then a manifest when it is done, else nothing.
+//! A run directory: partial files while a run goes on, whole files and then a manifest when it is done, else a journal at most.
 
 use std::fs;
 use std::fs::File;
@@ -21,12 +21,16 @@ use crate::output::summary::SUMMARY_JSON_FILE;
 
 /// Name of the file whose lock says that a run is being written.
 const LOCK_FILE: &str = ".lock";
+/// Journal of the run, until it is finished.
+const JOURNAL_FILE: &str = "journal";
+/// Journal of a finished shard.
+const SHARD_FILE: &str = "shard.journal";
 /// Bytes written at the start to find a full disk.
 const PROBE_BYTES: usize = 1 << 16;
 
 /// A directory that a run is being written to.
 ///
-/// Dropped before [`Self::finish`], it removes what it wrote and created; an older run in it is as it was.
+/// Dropped before [`Self::finish`], it removes what it wrote and created but for a journal; an older run in it is as it was.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
@@ -39,18 +43,44 @@ pub struct RunDirectory {
 impl RunDirectory {
     /// Takes `path` for a new run: creates it, locks it, and writes and removes a probe.
     ///
-    /// A finished run in it is kept until the new one is whole; it needs `force`. What a killed run left is removed.
+    /// A finished run in it is kept until the new one is whole; it needs `force`. What a killed run left is removed, its journal
+    /// by `force` only.
     ///
     /// # Errors
-    /// If it holds a finished run and not `force`, or foreign files without a run; if another run is being written to
-    /// it; if it cannot be written to, or the disk is full. Nothing is left behind then.
+    /// If it holds a finished run or a journal and not `force`, or foreign files without a run; if another run is being
+    /// written to it; if it cannot be written to, or the disk is full. Nothing is left behind then.
     pub fn create(path: &Path, force: bool) -> Result<Self, OutputError> {
+        let directory = Self::resume(path, force)?;
+        let journal = directory.journal();
+        if journal.exists() {
+            if !force {
+                return Err(OutputError::Unfinished(path.to_owned()));
+            }
+            fs::remove_file(&journal).map_err(OutputError::io("remove", &journal))?;
+        }
+        Ok(directory)
+    }
+
+    /// The same for a run that goes on where the journal in it ends, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::create`], but for the journal.
+    pub fn resume(path: &Path, force: bool) -> Result<Self, OutputError> {
         check_contents(path, force)?;
         let mut directory = Self { path: path.to_owned(), created: missing_ancestors(path), lock: None };
         fs::create_dir_all(path).map_err(|source| unwritable(path, source))?;
         directory.lock = Some(lock(path)?);
         directory.remove_partial_files();
         Ok(directory)
+    }
+
+    /// Removes what a kill between the last two steps of [`Self::finish`] left beside a finished run.
+    pub fn tidy(path: &Path) {
+        let is_left = |name: &str| path.join(name).exists();
+        if is_left(LOCK_FILE) || is_left(&format!(".{JOURNAL_FILE}.partial")) {
+            // Another process that is about to do it is as good.
+            let _ = Self::create(path, true);
+        }
     }
 
     /// The directory.
@@ -61,6 +91,27 @@ impl RunDirectory {
     /// Where result file `name` is written until the run is finished.
     pub fn partial(&self, name: &str) -> PathBuf {
         self.path.join(format!(".{name}.partial"))
+    }
+
+    /// Where the journal of the run stands until it is finished.
+    pub fn journal(&self) -> PathBuf {
+        self.partial(JOURNAL_FILE)
+    }
+
+    /// Where the journal of a finished shard stands in `directory`.
+    pub fn shard_journal(directory: &Path) -> PathBuf {
+        directory.join(SHARD_FILE)
+    }
+
+    /// Makes the journal, which is whole, that of a finished shard.
+    ///
+    /// # Errors
+    /// If it cannot be renamed.
+    pub fn finish_shard(mut self) -> Result<(), OutputError> {
+        let path = Self::shard_journal(&self.path);
+        fs::rename(self.journal(), &path).map_err(OutputError::io("rename a file to", &path))?;
+        self.created.clear();
+        sync_directory(&self.path)
     }
 
     /// Writes a small text file under its partial name.
@@ -103,7 +154,9 @@ impl RunDirectory {
             let path = self.path.join(name);
             fs::rename(self.partial(name), &path).map_err(OutputError::io("rename a file to", &path))?;
         }
-        sync_directory(&self.path)
+        sync_directory(&self.path)?;
+        let _ = fs::remove_file(self.journal());
+        Ok(())
     }
 
     /// The file that only some runs have: an older run's goes where this run has none.
@@ -155,7 +208,7 @@ fn check_contents(path: &Path, force: bool) -> Result<(), OutputError> {
         let name = entry.map_err(|source| unwritable(path, source))?.file_name();
         let name = name.to_string_lossy();
         let ours = |file: &str| name == file || name == format!(".{file}.partial");
-        if name != LOCK_FILE && !result_files().chain([OPTIONAL_FILE.file]).any(ours) {
+        if name != LOCK_FILE && !result_files().chain([OPTIONAL_FILE.file, JOURNAL_FILE]).any(ours) {
             return Err(OutputError::Occupied { path: path.to_owned(), entry: name.into_owned() });
         }
     }
@@ -250,6 +303,24 @@ mod tests {
         let directory = RunDirectory::create(parent.path(), false).unwrap();
         assert_eq!(names(parent.path()), [LOCK_FILE]);
         drop(directory);
+        assert!(names(parent.path()).is_empty());
+    }
+
+    #[test]
+    fn a_journal_stays_until_the_run_is_finished_or_begun_anew() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::create(parent.path(), false).unwrap();
+        fs::write(directory.journal(), "blocks").unwrap();
+        drop(directory);
+        assert_eq!(names(parent.path()), [".journal.partial"]);
+        let error = RunDirectory::create(parent.path(), false).unwrap_err();
+        assert!(matches!(error, OutputError::Unfinished(_)) && error.is_bad_input(), "{error}");
+        drop(RunDirectory::resume(parent.path(), false).unwrap());
+        assert_eq!(names(parent.path()), [".journal.partial"]);
+        RunDirectory::resume(parent.path(), false).unwrap().finish_shard().unwrap();
+        assert_eq!(names(parent.path()), ["shard.journal"]);
+        fs::rename(RunDirectory::shard_journal(parent.path()), parent.path().join(".journal.partial")).unwrap();
+        drop(RunDirectory::create(parent.path(), true).unwrap());
         assert!(names(parent.path()).is_empty());
     }
 

@@ -239,6 +239,15 @@ const CUBE_BUCKETS: usize = Buckets::PRICE.len() + Buckets::SHARE.len();
 /// Place, beside them, of a metric of a subnet that is no more.
 const GONE: u16 = CUBE_BUCKETS as u16;
 
+/// A count of a [`SubnetCube`] and its cell, in the order of slot, horizon and place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CellCount {
+    /// Number of the cell.
+    pub cell: u32,
+    /// Its count.
+    pub count: u32,
+}
+
 /// Histograms of every metric for every slot and report horizon: 5.1 MB for 256 slots and 4 horizons.
 ///
 /// Counts are integers, so merging gives the same cube in any order.
@@ -274,6 +283,29 @@ impl SubnetCube {
         }
     }
 
+    /// Counts the places that a batch gave up: by horizon, those of one path after the other.
+    pub fn count_batch(&mut self, places: &[Vec<PlacePair>]) {
+        places.iter().enumerate().for_each(|(horizon, places)| self.count(horizon, places));
+    }
+
+    /// All counts but those that are 0; the cube is empty after it.
+    pub fn take_counts(&mut self) -> Vec<CellCount> {
+        let cells = self.counts.iter().zip(0_u32..).filter(|(count, _)| **count > 0);
+        let counts = cells.map(|(&count, cell)| CellCount { cell, count }).collect();
+        self.counts.fill(0);
+        counts
+    }
+
+    /// Adds counts of a cube of the same shape; `None` where one is of no cell.
+    pub fn add_counts(&mut self, counts: &[CellCount]) -> Option<()> {
+        let cells = self.counts.as_slice_mut()?;
+        counts.iter().try_for_each(|CellCount { cell, count }| {
+            let own = cells.get_mut(*cell as usize)?;
+            *own = own.checked_add(*count)?;
+            Some(())
+        })
+    }
+
     /// Adds the counts of another cube of the same shape.
     pub fn merge(&mut self, other: &Self) {
         self.counts += &other.counts;
@@ -298,6 +330,8 @@ pub struct SubnetTally {
     cube: SubnetCube,
     /// By horizon: the places of one path after the other, by slot and metric.
     waiting: Vec<Vec<PlacePair>>,
+    /// Whether they wait until [`SubnetTally::take_places`].
+    gives_up: bool,
 }
 
 /// Places of the metrics of one slot, in the order of [`Metric::ALL`].
@@ -312,7 +346,12 @@ impl SubnetTally {
     /// Nothing counted yet.
     pub fn new(slots: usize, horizons: usize) -> Self {
         let waiting = vec![Vec::with_capacity(TALLY_PATHS * slots); horizons];
-        Self { cube: SubnetCube::new(slots, horizons), waiting }
+        Self { cube: SubnetCube::new(slots, horizons), waiting, gives_up: false }
+    }
+
+    /// The same for one whose places are taken batch by batch.
+    pub fn giving_up(self) -> Self {
+        Self { gives_up: true, ..self }
     }
 
     /// Counts one path at `horizon`: what `places` says of each slot in turn; `None` where the subnet is no more.
@@ -320,10 +359,15 @@ impl SubnetTally {
         let slots = self.cube.counts.dim().0;
         let waiting = &mut self.waiting[horizon];
         waiting.extend((0..slots).map(places).map(|pair| pair.unwrap_or([GONE; Metric::ALL.len()])));
-        if waiting.len() >= TALLY_PATHS * slots {
+        if !self.gives_up && waiting.len() >= TALLY_PATHS * slots {
             self.cube.count(horizon, waiting);
             waiting.clear();
         }
+    }
+
+    /// Gives up the places of the paths counted since it last did, by horizon; they are then counted by others.
+    pub fn take_places(&mut self) -> Vec<Vec<PlacePair>> {
+        self.waiting.iter_mut().map(std::mem::take).collect()
     }
 
     /// All counts.

@@ -16,7 +16,9 @@ use crate::engine::recorder::Recorder;
 use crate::engine::recorder::StepView;
 use crate::portfolio::tracker::BookTracker;
 use crate::protocol::slots::SlotValues;
+use crate::risk::histogram::CellCount;
 use crate::risk::histogram::Metric;
+use crate::risk::histogram::PlacePair;
 use crate::risk::histogram::SubnetCube;
 use crate::risk::histogram::SubnetTally;
 use crate::risk::replay::Replay;
@@ -38,7 +40,7 @@ pub struct RecordPlan {
 }
 
 /// The record of one batch, rows in path order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BatchRecord {
     /// First path of the batch.
     pub first_path: u64,
@@ -58,8 +60,72 @@ pub struct BatchRecord {
     pub revenue: Vec<RevenueRow>,
     /// States of sampled paths, by path and step.
     pub samples: Vec<SampleRow>,
+    /// Places of prices and emission shares, by horizon, path and slot, where they are kept by batch.
+    pub places: Vec<Vec<PlacePair>>,
     /// The story of the batch's one path, where it was asked for.
     pub story: Option<Replay>,
+}
+
+impl BatchRecord {
+    /// Adds the rows of the batch after it; places and stories are left out.
+    fn append(&mut self, mut next: Self) {
+        if self.count == 0 {
+            self.first_path = next.first_path;
+        }
+        debug_assert_eq!(self.first_path + self.count as u64, next.first_path);
+        self.count += next.count;
+        self.paths.append(&mut next.paths);
+        self.positions.append(&mut next.positions);
+        self.deregistrations.append(&mut next.deregistrations);
+        self.settlements.append(&mut next.settlements);
+        self.events.append(&mut next.events);
+        self.revenue.append(&mut next.revenue);
+        self.samples.append(&mut next.samples);
+    }
+}
+
+/// Consecutive batches joined, with their counts of prices and emission shares: all that is known of their paths.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PathBlock {
+    /// Rows of the paths, without places and stories.
+    pub record: BatchRecord,
+    /// Counts of a cube.
+    pub counts: Vec<CellCount>,
+}
+
+impl PathBlock {
+    /// The path after its last one.
+    pub fn end(&self) -> u64 {
+        self.record.first_path + self.record.count as u64
+    }
+}
+
+/// Joins batches to blocks.
+#[derive(Debug)]
+pub struct BlockBuilder {
+    paths: usize,
+    cube: SubnetCube,
+    pending: BatchRecord,
+}
+
+impl BlockBuilder {
+    /// Makes blocks of at least so many paths for recorders of `plan`.
+    pub fn new(paths: usize, plan: &RecordPlan) -> Self {
+        Self { paths, cube: SubnetCube::new(plan.slots, plan.horizon_steps.len()), pending: BatchRecord::default() }
+    }
+
+    /// Adds the next batch of a recorder [`RunRecorder::by_batch`]; a block when enough paths are together.
+    pub fn push(&mut self, batch: BatchRecord) -> Option<PathBlock> {
+        self.cube.count_batch(&batch.places);
+        self.pending.append(batch);
+        if self.pending.count < self.paths { None } else { self.take() }
+    }
+
+    /// What waits.
+    pub fn take(&mut self) -> Option<PathBlock> {
+        let record = std::mem::take(&mut self.pending);
+        (record.count > 0).then(|| PathBlock { record, counts: self.cube.take_counts() })
+    }
 }
 
 /// Recorder of a run; one per worker. It counts all the paths that the worker saw.
@@ -71,13 +137,24 @@ pub struct RunRecorder {
     storyteller: Option<Storyteller>,
     /// Prices and emission shares of subnets of the snapshot, alive at a horizon.
     tally: SubnetTally,
+    keeps_places: bool,
 }
 
 impl RunRecorder {
     /// A recorder with nothing seen yet.
     pub fn new(plan: RecordPlan, tracker: BookTracker) -> Self {
         let tally = SubnetTally::new(plan.slots, plan.horizon_steps.len());
-        Self { plan, tracker, batch: BatchRecord::default(), storyteller: None, tally }
+        Self { plan, tracker, batch: BatchRecord::default(), storyteller: None, tally, keeps_places: false }
+    }
+
+    /// What it records.
+    pub fn plan(&self) -> &RecordPlan {
+        &self.plan
+    }
+
+    /// The same with prices and emission shares in its batches, not in [`RunRecorder::into_cube`].
+    pub fn by_batch(self) -> Self {
+        Self { tally: self.tally.giving_up(), keeps_places: true, ..self }
     }
 
     /// Prices and emission shares of subnets of the snapshot, alive at a horizon, of all paths seen.
@@ -207,6 +284,9 @@ impl Recorder for RunRecorder {
     fn close(&mut self, first_path: u64, count: usize) -> BatchRecord {
         let mut batch = std::mem::take(&mut self.batch);
         (batch.first_path, batch.count) = (first_path, count);
+        if self.keeps_places {
+            batch.places = self.tally.take_places();
+        }
         batch.story = self.storyteller.as_mut().map(Storyteller::take);
         batch.paths.extend_from_slice(self.tracker.rows(count));
         batch.positions.extend_from_slice(self.tracker.values(count));
