@@ -94,8 +94,8 @@ fn known(sigma: Estimate) -> Estimate {
     if sigma.standard_error > 0.0 {
         return sigma;
     }
-    let degrees = sigma.samples as f64 - 1.0;
-    Estimate::normal(sigma.value, sigma.value / (2.0 * degrees).sqrt(), sigma.samples)
+    let twice_degrees: f64 = 2.0 * (sigma.samples as f64 - 1.0);
+    Estimate::normal(sigma.value, sigma.value / twice_degrees.sqrt(), sigma.samples)
 }
 
 /// The mean with its interval freed of skewness.
