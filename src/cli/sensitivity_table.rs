@@ -70,13 +70,14 @@ impl SensitivityTable<'_> {
         );
         let rest: &[&str] = if self.is("morris") {
             &[
-                "confidence interval, over trajectories. Per standard error of the parameter: mu* is the mean absolute",
-                "effect, mu the mean, sigma the spread: what of it depends on where the parameters are.",
+                "confidence interval, over trajectories. Per standard error of the parameter: mu* is the mean",
+                "absolute effect, mu the mean, sigma the spread: what depends on where the parameters are.",
             ]
         } else if self.is("sobol") {
             &[
-                "confidence interval, over rows of the design. First order: the part of the variance over the law of",
-                "the parameters that knowing this one would take away. Total: what would stay with all others known.",
+                "confidence interval, over rows of the design. First order: the part of the variance over the law",
+                "of the parameters that knowing this one would take away. Total: what would stay if all others",
+                "were known.",
             ]
         } else {
             &[

@@ -84,9 +84,18 @@ pub fn screen(trajectories: &[Trajectory], outcomes: &[Vec<f64>]) -> Vec<Screeni
             absolute.push(effects[input].abs());
         }
         let sigma = plain.standard_deviation().expect("at least two trajectories");
-        Screening { mu_star: mean(&absolute), mu: mean(&plain), sigma }
+        Screening { mu_star: mean(&absolute), mu: mean(&plain), sigma: known(sigma) }
     };
     (0..inputs).map(of_input).collect()
+}
+
+/// A standard deviation of so few values that their fourth moment says nothing has the error that it has in a normal law.
+fn known(sigma: Estimate) -> Estimate {
+    if sigma.standard_error > 0.0 {
+        return sigma;
+    }
+    let twice_degrees: f64 = 2.0 * (sigma.samples as f64 - 1.0);
+    Estimate::normal(sigma.value, sigma.value / twice_degrees.sqrt(), sigma.samples)
 }
 
 /// The mean with its interval freed of skewness.
