@@ -114,7 +114,7 @@ fn bad_sweeps_are_refused_before_anything_is_simulated() {
             &["--vary", "run.seed=1,2"],
             "error: --vary run.seed=1: `run.seed` cannot be varied: scenarios are compared on",
         ),
-        (&["--vary", "factors.run.paths=2"], "error: --vary factors.run.paths=2: `factors.run.paths` cannot be varied"),
+        (&["--vary", "factors.run.paths=2"], "error: --vary factors.run.paths=2: --paths sets `run.paths` already"),
         (&["--vary", "flow.flow_cap"], "error: --vary flow.flow_cap: must be KEY=VALUES"),
         (&["--vary", "flow.flow_cap=1..2"], "error: --vary flow.flow_cap=1..2: a range must be FROM..TO:N"),
         (

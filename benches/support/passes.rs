@@ -39,7 +39,7 @@ use taorisk::units::BLOCKS_PER_DAY;
 use crate::support;
 
 /// As `flow.stake_floor` by default.
-const STAKE_FLOOR: f64 = 0.2;
+const STAKE_FLOOR: f64 = 0.1;
 
 /// Steps before a pass is measured.
 const STEPS: u32 = 30;

@@ -78,7 +78,8 @@ fn path_rows(scenario: &Scenario) -> f64 {
 /// With what is needed and what there is.
 pub(super) fn check_room(directory: &Path, disk_bytes: f64, memory_bytes: f64) -> Result<(), BadInput> {
     let place = directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
-    if let Ok(free) = fs4::available_space(place)
+    // A place with no room at all, or none that can be told, is refused by whoever writes to it.
+    if let Ok(free @ 1..) = fs4::available_space(place)
         && disk_bytes > ROOM_MAX * free as f64
     {
         return Err(BadInput(format!(

@@ -5,8 +5,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use crate::cli::error::BadInput;
 use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
@@ -79,7 +77,7 @@ impl Input {
         let refuse = |problem: &str| BadInput(format!("--keys {given}: {problem}"));
         let (key, range) = given.split_once('=').map_or((given, None), |(key, range)| (key, Some(range)));
         let key = key.trim();
-        let number = number_at(&scenario.to_json(), key);
+        let number = scenario.number(key);
         let number = number.ok_or_else(|| refuse("no key of the scenario that is a number, outside of lists"))?;
         let law = match range {
             None => scenario.law.parameters.iter().find(|known| known.key == key).map(|known| law_of(known, number.0)),
@@ -198,10 +196,9 @@ fn text(input: &Input, value: f64) -> Option<String> {
 
 /// Whether what was set by text is there: a factor of the scenario on the same key would move it.
 fn check_values(scenario: &Scenario, values: &[(&Input, f64)]) -> Result<(), BadInput> {
-    let json = scenario.to_json();
     let is_lost = |(input, value): &&(&Input, f64)| {
         let is_there =
-            number_at(&json, &input.key).is_some_and(|(found, _)| (found - value).abs() <= VALUE_GAP_MAX * value.abs());
+            scenario.number(&input.key).is_some_and(|(found, _)| (found - value).abs() <= VALUE_GAP_MAX * value.abs());
         matches!(input.target, Target::Text { .. }) && !is_there
     };
     match values.iter().find(is_lost) {
@@ -211,12 +208,6 @@ fn check_values(scenario: &Scenario, values: &[(&Input, f64)]) -> Result<(), Bad
             Err(BadInput(format!("--keys {}: the value {value} {problem}", input.key)))
         }
     }
-}
-
-/// The number that a complete scenario has at a key, and whether it is a whole one.
-fn number_at(scenario: &Value, key: &str) -> Option<(f64, bool)> {
-    let found = key.split('.').try_fold(scenario, |table, name| table.as_object()?.get(name))?;
-    Some((found.as_f64()?, !found.is_f64()))
 }
 
 fn law_of(known: &UncertainParameter, value: f64) -> InputLaw {

@@ -165,6 +165,13 @@ impl Scenario {
         serde_json::to_value(&self.file).expect("a scenario has only finite numbers and text keys")
     }
 
+    /// The number at a key such as `flow.jumps.up_mean`, and whether it is a whole one; `None` where there is none, or a list.
+    pub fn number(&self, key: &str) -> Option<(f64, bool)> {
+        let json = self.to_json();
+        let found = key.split('.').try_fold(&json, |table, name| table.as_object()?.get(name))?;
+        Some((found.as_f64()?, !found.is_f64()))
+    }
+
     /// Slots that a path may come to use: those of the snapshot, and up to the highest subnet limit that may be in force.
     pub fn slots_max(&self) -> usize {
         let taken = self.start.subnets.iter().map(|subnet| subnet.netuid.slot() + 1);

@@ -390,6 +390,7 @@ fn feedback_has_the_sign_that_it_says() {
     // The snapshot's averages are its prices: they are put off, by turns up and down.
     let momentum = first_answers(|input| {
         input.model.feedback.momentum = 0.1;
+        input.model.flow.stake_floor = 0.0;
         for (index, subnet) in input.start.subnets.iter_mut().enumerate() {
             subnet.moving_price *= if index % 2 == 0 { 0.8 } else { 1.2 };
         }

@@ -60,6 +60,7 @@ fn flows_of_constant_volatility_are_the_sums_of_their_parts() {
         (flow.scale_median, flow.size_exponent, flow.age_exponent) = (1e-3, 0.0, 0.0);
         flow.volatility.iter_mut().for_each(|part| part.sd_log = 0.0);
         (flow.jumps.rate_per_day, flow.common_jump.rate_per_day, flow.drift_per_day) = (0.5, 0.3, -5e-4);
+        flow.stake_floor = 0.0;
     });
     let [fine, coarse] = plans.map(|plan| {
         watch(&plan, PATHS, |view, _| (0..128).map(|slot| view.buffers.flow(slot)).collect::<Vec<f64>>())

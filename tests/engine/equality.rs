@@ -454,6 +454,7 @@ fn a_day_s_step_is_close_to_its_blocks() {
 /// meets its limit.
 fn drift(input: &mut PlanInput, drift_per_day: f64) {
     input.model.flow.drift_per_day = drift_per_day;
+    input.model.flow.stake_floor = 0.0;
     for subnet in &mut input.start.subnets {
         subnet.emission_enabled = false;
         subnet.staked_alpha = subnet.staked_alpha.max(subnet.reserve_alpha);

@@ -59,7 +59,7 @@ fn buys_are_scaled_down_to_the_free_tao() {
 }
 
 #[test]
-fn sales_leave_the_books_and_a_thousandth_of_the_rest() {
+fn sales_leave_the_books_the_floor_and_a_thousandth_of_the_rest() {
     let plan = plan(7_200, 4, |input| {
         only_drift(input, -1.4);
         for subnet in input.start.subnets.iter_mut().filter(|subnet| subnet.netuid.0 % 2 == 0) {
@@ -71,12 +71,14 @@ fn sales_leave_the_books_and_a_thousandth_of_the_rest() {
         for slot in (0..128).filter(|_| view.step > 0) {
             let (chunk, lane) = locate(slot);
             let chain = &view.path.chain[chunk];
-            let sold = chain.reserve_alpha[lane] - view.buffers.reserve_alpha_mid.get(slot);
+            let pool = view.buffers.reserve_alpha_mid.get(slot);
+            let sold = chain.reserve_alpha[lane] - pool;
             let before = chain.staked_alpha[lane] + sold;
-            let sellable = 0.999 * (before - held.get(slot)).max(0.0);
+            let kept = held.get(slot).max(view.plan.input.model.flow.stake_floor * (before + pool));
+            let sellable = 0.999 * (before - kept).max(0.0);
             assert!(sold <= sellable + 1e-9 * before.max(chain.reserve_alpha[lane]), "slot {slot}");
-            assert!(chain.staked_alpha[lane] >= held.get(slot).min(before) * (1.0 - 1e-9), "slot {slot}");
-            limited += usize::from(chain.started[lane] > 0.0 && sold > 0.998 * sellable);
+            assert!(chain.staked_alpha[lane] >= kept.min(before) * (1.0 - 1e-9), "slot {slot}");
+            limited += usize::from(chain.started[lane] > 0.0 && sellable > 0.0 && sold > 0.998 * sellable);
         }
         for slot in (0..128).step_by(3) {
             let (chunk, lane) = locate(slot);
