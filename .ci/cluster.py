@@ -259,7 +259,7 @@ def slurm(program, work):
     """The array as `submit` submits it. Of three tasks, with some of their paths done, one is requeued by Slurm, the program
     of one is killed, and one is told that its time is up."""
     count = 16
-    runs = Runs(program, work / "slurm", 72_000, 60)
+    runs = Runs(program, work / "slurm", 56_000, 30)
     with Slurm(work / "slurm/daemons") as cluster:
         settings = {"SHARDS": str(count), "CPUS": "1", "TAORISK": program, "SBATCH_MEM_PER_NODE": "0"}
         submit = [CLUSTER / "slurm/submit", runs.scenario, runs.out]
