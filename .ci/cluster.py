@@ -62,7 +62,9 @@ class Runs:
         return subprocess.Popen([self.program, *map(str, arguments), "--quiet"], stdout=subprocess.DEVNULL)
 
     def start(self, shard, shards):
-        return self.call("run", self.scenario, "--shard", f"{shard}/{shards}", "--out", self.parts, "--resume")
+        """On one thread, so that many cores do not end it before it is looked at."""
+        part = ("--shard", f"{shard}/{shards}", "--out", self.parts)
+        return self.call("run", self.scenario, *part, "--resume", "--threads", 1)
 
     def finish(self, *arguments):
         if code := self.call(*arguments).wait():
@@ -259,7 +261,7 @@ def slurm(program, work):
     """The array as `submit` submits it. Of three tasks, with some of their paths done, one is requeued by Slurm, the program
     of one is killed, and one is told that its time is up."""
     count = 16
-    runs = Runs(program, work / "slurm", 72_000, 60)
+    runs = Runs(program, work / "slurm", 56_000, 30)
     with Slurm(work / "slurm/daemons") as cluster:
         settings = {"SHARDS": str(count), "CPUS": "1", "TAORISK": program, "SBATCH_MEM_PER_NODE": "0"}
         submit = [CLUSTER / "slurm/submit", runs.scenario, runs.out]
@@ -372,8 +374,8 @@ def start_pod(job, volumes, index=0):
     words = container["command"] + container["args"]
     for mounted, directory in paths.items():
         words = [word.replace(f"{mounted}/", f"{directory}/") for word in words]
-    # A limit of cores comes as their number.
-    values = {entry["name"]: entry.get("value", "2") for entry in container["env"]}
+    # A limit of cores comes as their number; one, as above.
+    values = {entry["name"]: entry.get("value", "1") for entry in container["env"]}
     path = os.pathsep.join([str(volumes["/data"] / "bin"), os.environ["PATH"]])
     environment = {"PATH": path, "JOB_COMPLETION_INDEX": str(index)} | values
     return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
