@@ -21,6 +21,7 @@ use crate::output::report::TailStory;
 use crate::output::report::WorstPath;
 use crate::risk::replay::Replay;
 use crate::risk::replay::ReplayPlan;
+use crate::risk::replay::StepRow;
 use crate::units::BLOCKS_PER_DAY;
 
 /// Extension of the page beside the run directory.
@@ -156,8 +157,6 @@ fn tail_story(run: &FinishedRun, path: WorstPath, book: usize, kept: &ReplayPlan
 fn values(scenario: &Scenario, replay: &Replay, book: usize) -> Vec<(f64, f64)> {
     let days_per_step = scenario.blocks_per_step as f64 / BLOCKS_PER_DAY as f64;
     let opening = replay.openings_tao[book];
-    let value = |row: &crate::risk::replay::StepRow| {
-        (f64::from(row.step) * days_per_step, opening + row.books[book].pnl_mark_tao)
-    };
+    let value = |row: &StepRow| (f64::from(row.step) * days_per_step, opening + row.books[book].pnl_mark_tao);
     replay.steps.iter().map(value).collect()
 }

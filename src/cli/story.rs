@@ -187,7 +187,7 @@ impl Story<'_> {
         }
         for day in self.replay.worst_days(self.book, TAIL_DAYS) {
             let end = self.days(self.block(day.step));
-            lines.push(format!("Day {end:.1}, one of the worst: {}", self.day_text(&day)));
+            lines.push(format!("Among its worst days, day {end:.1}: {}", self.day_text(&day)));
         }
         lines
     }

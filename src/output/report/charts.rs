@@ -3,17 +3,18 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::output::read::DeregistrationRisk;
 use crate::output::report::Report;
 use crate::output::report::credit;
 use crate::output::report::outcomes::Distribution;
+use crate::output::report::outcomes::DrawdownCounts;
 use crate::output::report::prices::PriceFan;
-use crate::output::report::sections::component_level;
+use crate::output::report::sections::component_rows;
 use crate::output::report::sections::stress_level;
 use crate::output::report::subnet_label;
 use crate::output::report::text::level as percent_label;
 use crate::output::report::text::printable;
-use crate::risk::attribution::PartKind;
-use crate::risk::attribution::PartMeasure;
+use crate::risk::attribution::AttributionRow;
 use crate::risk::book::Basis;
 use crate::risk::book::Currency;
 use crate::risk::book::Measure;
@@ -22,6 +23,10 @@ use crate::risk::estimate::Estimate;
 
 /// Holdings whose probabilities of deregistration are drawn.
 const TERM_STRUCTURES: usize = 8;
+/// Probability at the last horizon below which they are not.
+const TERM_STRUCTURE_MIN: f64 = 0.001;
+/// Probability below and above the outer band of a fan.
+const FAN_OUTER: f64 = 0.05;
 /// Components drawn.
 const COMPONENTS: usize = 25;
 /// Digits of a number in the page, more than a picture can show.
@@ -100,7 +105,8 @@ fn value(report: &Report) -> Value {
 }
 
 fn price(fan: &PriceFan) -> Value {
-    let mut probabilities: Vec<f64> = fan.quantiles.iter().map(|quantile| quantile.probability).collect();
+    let inner = fan.quantiles.iter().filter(|quantile| (FAN_OUTER..=1.0 - FAN_OUTER).contains(&quantile.probability));
+    let mut probabilities: Vec<f64> = inner.map(|quantile| quantile.probability).collect();
     probabilities.sort_by(f64::total_cmp);
     probabilities.dedup();
     let mut horizons: Vec<f64> = fan.quantiles.iter().map(|quantile| quantile.horizon_days).collect();
@@ -121,7 +127,7 @@ fn price(fan: &PriceFan) -> Value {
 }
 
 fn drawdown(report: &Report) -> Value {
-    let curve = |counts: &crate::output::report::outcomes::DrawdownCounts| {
+    let curve = |counts: &DrawdownCounts| {
         // One point beyond the deepest drawdown closes the line.
         let deepest = counts.at_least.iter().rposition(|&count| count > 0).unwrap_or(0) + 2;
         let point = |(at, probability): (f64, Estimate)| json!([short(at), triple(&probability)]);
@@ -131,19 +137,10 @@ fn drawdown(report: &Report) -> Value {
 }
 
 fn components(report: &Report) -> Value {
-    let (level, last, holdings) = (component_level(report), report.last_horizon(), report.holdings());
+    let (last, holdings) = (report.last_horizon(), report.holdings());
     let opening = report.opening(Basis::Mark, Currency::Tao);
-    let mut parts: Vec<_> = report
-        .attribution
-        .iter()
-        .filter(|row| {
-            row.measure == PartMeasure::ComponentExpectedShortfall
-                && (row.kind, row.level, row.horizon_days) == (PartKind::Position, level, last)
-                && (row.basis, row.currency) == (Basis::Mark, Currency::Tao)
-        })
-        .collect();
-    parts.sort_by(|a, b| b.estimate.value.total_cmp(&a.estimate.value));
-    let part = |row: &&crate::risk::attribution::AttributionRow| {
+    let parts = component_rows(report, last);
+    let part = |row: &&AttributionRow| {
         let held = holdings.iter().find(|(id, ..)| Some(*id) == row.id);
         json!({
             "name": row.id.map_or_else(|| printable(&row.name), |id| subnet_label(id, &row.name)),
@@ -164,7 +161,9 @@ fn term_structures(report: &Report) -> Value {
         .filter(|risk| risk.horizon_days == last && credit::is_holding(report, risk))
         .collect();
     held.sort_by(|a, b| b.probability.value.total_cmp(&a.probability.value).then(a.netuid.cmp(&b.netuid)));
-    let line = |risk: &&crate::output::read::DeregistrationRisk| {
+    let likely = held.iter().filter(|risk| risk.probability.value >= TERM_STRUCTURE_MIN).count();
+    held.truncate(likely.clamp(1, TERM_STRUCTURES));
+    let line = |risk: &&DeregistrationRisk| {
         let points = credit::at_horizons(report, risk).into_iter();
         let name = if risk.name.is_empty() { String::new() } else { format!(" {}", printable(&risk.name)) };
         json!({
@@ -172,11 +171,11 @@ fn term_structures(report: &Report) -> Value {
             "points": points.map(|at| json!([at.horizon_days, triple(&at.probability)])).collect::<Vec<_>>(),
         })
     };
-    held.iter().take(TERM_STRUCTURES).map(line).collect()
+    held.iter().map(line).collect()
 }
 
 fn heat(report: &Report) -> Value {
-    let row = |risk: &&crate::output::read::DeregistrationRisk| {
+    let row = |risk: &&DeregistrationRisk| {
         let cells = credit::at_horizons(report, risk).into_iter().map(|at| triple(&at.probability));
         json!({
             "name": format!("{} {}", risk.netuid, printable(&risk.name)),

@@ -26,17 +26,18 @@ pub(super) fn section(report: &Report) -> String {
     let last = report.last_horizon();
     let (_, left_out) = heat_rows(report);
     let sentences = format!(
-        "Left: the probability that a holding is deregistered by the horizon, with 95 % intervals as whiskers. Right: the same for the \
-         subnets of the whole network that are most likely to go, holdings of the book in bold{}.",
+        "Lines: the probability that a holding is deregistered by the horizon, with 95 % intervals as whiskers; holdings below 0.1 % \
+         at the last one are not drawn. Map: the same for the subnets of the whole network that are most likely to go, holdings of \
+         the book in bold{}; after &lt; stands the upper end of the interval where no future has it.",
         if left_out > 0 { format!(" ({left_out} less likely ones are left out)") } else { String::new() }
     );
     format!(
-        "<section id=\"deregistration\"><h2>Deregistration</h2>\n<div class=\"split even\"><div><h3>Holdings</h3><div class=\"chart\" \
-         id=\"chart-pd\" role=\"img\" aria-label=\"Probability of deregistration of holdings\"></div></div><div><h3>Network</h3><div class=\"chart\" id=\"chart-heat\" \
-         role=\"img\" aria-label=\"Probability of deregistration by subnet and horizon\"></div></div></div>\n<p \
-         class=\"read\">{sentences}</p>\n{}{}</section>\n",
-        holdings(report, last),
-        book(report, last)
+        "<section id=\"deregistration\"><h2>Deregistration</h2>\n<div class=\"split even\"><div><h3>Holdings</h3><div \
+         class=\"chart\" id=\"chart-pd\" role=\"img\" aria-label=\"Probability of deregistration of holdings\"></div>{}</div><div>\
+         <h3>Network</h3><div class=\"chart\" id=\"chart-heat\" role=\"img\" aria-label=\"Probability of deregistration by subnet \
+         and horizon\"></div></div></div>\n<p class=\"read\">{sentences}</p>\n{}</section>\n",
+        book(report, last),
+        holdings(report, last)
     )
 }
 

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use arrow::array::Array;
 use arrow::array::AsArray;
+use arrow::array::Float64Array;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Float64Type;
+use arrow::datatypes::UInt32Type;
 use arrow::datatypes::UInt64Type;
 
 use crate::output::error::OutputError;
@@ -20,8 +22,8 @@ use crate::risk::histogram::Buckets;
 use crate::risk::histogram::Histogram;
 use crate::risk::moments::Moments;
 
-/// Bars of a distribution, about.
-const BARS: f64 = 64.0;
+/// Most bars of a distribution; it has at least two fifths of them.
+const BARS: f64 = 100.0;
 /// Probability of the largest gain drawn: few paths gain many times more, and would leave the rest no room.
 const GAIN_LEVEL: f64 = 0.99;
 /// Steps of drawdown, from 0 to 1.
@@ -131,7 +133,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn f64(&self, name: &str) -> &arrow::array::Float64Array {
+    fn f64(&self, name: &str) -> &Float64Array {
         self.batch.column_by_name(name).expect("a column of the schema").as_primitive::<Float64Type>()
     }
 
@@ -246,9 +248,7 @@ fn worst_path(rows: &Rows<'_>, row: usize) -> WorstPath {
         pnl_mark_usd: f64("pnl_mark_usd"),
         tao_usd: f64("tao_usd"),
         max_drawdown: f64("max_drawdown"),
-        deregistered_holdings: column("deregistered_holdings")
-            .as_primitive::<arrow::datatypes::UInt32Type>()
-            .value(row),
+        deregistered_holdings: column("deregistered_holdings").as_primitive::<UInt32Type>().value(row),
     }
 }
 

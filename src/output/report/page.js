@@ -25,6 +25,17 @@
   const percent = (value, digits = 3) => (value === null ? 'n/a' : number(100 * value, digits) + ' %');
   const interval = (triple, show = number) => `${show(triple[0])} [${show(triple[1])}, ${show(triple[2])}]`;
   const days = (value) => (value === 1 ? '1 day' : `${value} days`);
+  // The next of 1, 2, 2.5 and 5 times a power of ten.
+  function round(value) {
+    const power = 10 ** Math.floor(Math.log10(value));
+    return power * [1, 2, 2.5, 5, 10].find((step) => step * power >= value * (1 - 1e-9));
+  }
+  // Pixels that the longest of some texts takes.
+  const ruler = document.createElement('canvas').getContext('2d');
+  function longest(texts, font) {
+    ruler.font = `${font} system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif`;
+    return Math.ceil(Math.max(0, ...texts.map((text) => ruler.measureText(text).width)));
+  }
   const clipped = (name, length) => (name.length > length ? name.slice(0, length - 1) + '\u2026' : name);
 
   function base(width) {
@@ -93,14 +104,16 @@
     const tail = found.lines[0] && found.lines[0].loss ? -found.lines[0].loss[0] : -Infinity;
     const top = Math.max(...bars.map((bar) => bar[2]));
     const narrow = width < 560;
-    const lines = found.lines.filter((line) => line.loss).map((line, index) => ({ ...line, at: -line.loss[0], index }));
+    // The farthest to the left stands highest, so that no line crosses the name of another.
+    const lines = found.lines.filter((line) => line.loss).map((line) => ({ ...line, at: -line.loss[0] }))
+      .sort((a, b) => a.at - b.at).map((line, index) => ({ ...line, index }));
     const option = base(width);
     return {
       ...option,
       legend: { show: false },
       grid: { ...option.grid, top: 14 + 17 * lines.length, bottom: 34 },
-      xAxis: axis({ name: `P&L ${basisNames[found.basis]}, ${found.currency}`, min: found.low, max: bars[bars.length - 1][1], splitLine: { show: false }, splitNumber: narrow ? 4 : 8 }),
-      yAxis: axis({ axisLabel: { formatter: (value) => percent(value) }, max: top * 1.04, splitNumber: 4 }),
+      xAxis: axis({ name: `P&L ${basisNames[found.basis]}, ${found.currency}`, min: found.low, max: bars[bars.length - 1][1], splitLine: { show: false }, splitNumber: narrow ? 4 : 8, axisLabel: { showMinLabel: false, showMaxLabel: false } }),
+      yAxis: axis({ axisLabel: { formatter: (value) => percent(value), showMaxLabel: false }, max: top * 1.04, splitNumber: 4 }),
       series: [{
         type: 'custom', data: bars, encode: { x: [0, 1], y: 2 }, z: 2,
         renderItem: (params, api) => {
@@ -175,16 +188,16 @@
   // Fans ----------------------------------------------------------------------------------------------------------------------
   // Quantile lines of `levels` at `points`, paired from outside in: bands, the middle, points with intervals.
   function fan(points, levels, unit) {
-    const usable = points.filter((point) => point.quantiles.every((triple) => triple));
+    const usable = levels.length ? points.filter((point) => point.quantiles.every((triple) => triple)) : [];
     const of = (index) => usable.map((point) => [point.days, point.quantiles[index][0]]);
-    const middle = levels.findIndex((level) => Math.abs(level - 0.5) < 1e-9);
-    const series = [];
-    for (let index = 0; index < middle; index += 1) {
-      series.push(band('', of(index), of(levels.length - 1 - index), colors.band, 0.28 + 0.2 * index));
-    }
+    const place = (level) => levels.findIndex((other) => Math.abs(level - other) < 1e-9);
+    const lower = levels.map((level, index) => index).filter((index) => levels[index] < 0.5 && place(1 - levels[index]) >= 0);
+    const series = lower.map((index, order) => band('', of(index), of(place(1 - levels[index])), colors.band, 0.28 + 0.2 * order));
+    // The points carry the tooltip; they are those of the median, or of what is nearest to it.
+    const middle = place(0.5) >= 0 ? place(0.5) : Math.floor(levels.length / 2);
     series.push({
       name: 'median', type: 'line', data: of(middle), symbol: 'circle', symbolSize: 6, z: 4,
-      lineStyle: { color: colors.accent, width: 2 }, itemStyle: { color: colors.accent },
+      lineStyle: { color: colors.accent, width: place(0.5) >= 0 ? 2 : 0 }, itemStyle: { color: colors.accent },
     });
     const tooltip = (at) => {
       const point = usable.find((candidate) => candidate.days === at);
@@ -192,14 +205,23 @@
       const line = (triple, index) => `${percent(levels[index])}: ${interval(triple, (value) => number(value, 4))}`;
       return `${days(at)}, quantiles${unit ? ', ' + unit : ''}\n` + point.quantiles.map(line).reverse().join('\n');
     };
-    return { series, tooltip };
+    const outer = usable.flatMap((point) => [point.quantiles[0][0], point.quantiles[levels.length - 1][0]]);
+    return { series, tooltip, outer };
+  }
+
+  // Ends of an axis that holds all of `values`, round and not far beyond them.
+  function ends(values) {
+    if (!values.length) return {};
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const step = round((high - low || Math.abs(high) || 1) / 5);
+    return { min: Math.max(low >= 0 ? 0 : -Infinity, Math.floor(low / step) * step), max: Math.ceil(high / step) * step, interval: step };
   }
 
   function dayAxis(extra) { return axis({ name: 'days', min: 0, splitLine: { show: false }, ...extra }); }
 
   function value(width) {
     const option = base(width);
-    const { series, tooltip } = fan(data.value.points, data.value.levels, 'TAO');
+    const { series, tooltip, outer } = fan(data.value.points, data.value.levels, 'TAO');
     const last = data.value.points[data.value.points.length - 1].days;
     const worst = data.tail.map((story) => ({
       name: `path ${story.path}`, type: 'line', data: story.values, symbol: 'none', silent: true, z: 3, tooltip: { show: false },
@@ -211,7 +233,7 @@
       grid: { ...option.grid, top: 12 },
       tooltip: { ...option.tooltip, trigger: 'item', formatter: ({ value: at }) => tooltip(at[0]) },
       xAxis: dayAxis({ max: last }),
-      yAxis: axis({ scale: true }),
+      yAxis: axis(ends([...outer, ...data.tail.flatMap((story) => story.values.map((at) => at[1]))])),
       series: [...series, ...worst, {
         type: 'line', data: [], silent: true, markLine: {
           silent: true, symbol: 'none', data: [{ yAxis: data.value.opening }], lineStyle: { color: colors.soft, type: 'dotted' },
@@ -224,7 +246,7 @@
   function price(found) {
     return (width) => {
       const option = base(width);
-      const { series, tooltip } = fan(found.points, found.levels, '');
+      const { series, tooltip, outer } = fan(found.points, found.levels, '');
       const last = found.points.length ? found.points[found.points.length - 1].days : 1;
       return {
         ...option,
@@ -232,7 +254,7 @@
         grid: { ...option.grid, top: 10, bottom: 24 },
         tooltip: { ...option.tooltip, trigger: 'item', formatter: ({ value: at }) => tooltip(at[0]) },
         xAxis: dayAxis({ max: last, nameGap: 22 }),
-        yAxis: axis({ scale: true, splitNumber: 4 }),
+        yAxis: axis(ends([...outer, ...found.tracks.flatMap((track) => track.map((at) => at[1]))])),
         series: [...series, ...found.tracks.map((track) => ({
           type: 'line', data: track, symbol: 'none', silent: true, z: 3, tooltip: { show: false },
           lineStyle: { color: colors.ink, width: 0.8, opacity: 0.45 },
@@ -248,7 +270,7 @@
       ...option,
       tooltip: { ...option.tooltip, trigger: 'axis', formatter: (items) => `Day ${number(items[0].value[0], 4)}\n` + items.map((item) => `${item.seriesName}: ${number(item.value[1], 4)} TAO`).join('\n') },
       xAxis: dayAxis({ max: last }),
-      yAxis: axis({ scale: true, name: 'value at spot, TAO', nameGap: 44 }),
+      yAxis: axis(ends(data.tail.flatMap((story) => story.values.map((at) => at[1])))),
       series: data.tail.map((story, index) => ({
         name: `Path ${story.path}`, type: 'line', data: story.values, symbol: 'none',
         lineStyle: { color: colors[['loss', 's4', 's5'][index]], width: 1.8 }, itemStyle: { color: colors[['loss', 's4', 's5'][index]] },
@@ -261,7 +283,9 @@
     const option = base(width);
     const curves = data.drawdown;
     const last = curves[curves.length - 1];
-    const end = Math.max(...curves.map((curve) => curve.points[curve.points.length - 1][0]));
+    // Where fewer than one in a thousand falls so far, at the last horizon.
+    const rare = last.points.find((point) => point[1][0] < 0.001) || last.points[last.points.length - 1];
+    const end = Math.min(1, Math.ceil(rare[0] * 20 - 1e-9) / 20);
     const palette = ['s3', 's4', 's5', 's1', 's6', 's7'];
     const color = (index) => (index === curves.length - 1 ? colors.loss : colors[palette[index % palette.length]]);
     const at = (index) => last.points.map((point) => [point[0], point[1][index]]);
@@ -294,15 +318,17 @@
   function lyingBars(width, items, unit, tooltip, colorOf) {
     const option = base(width);
     const narrow = width < 560;
+    const short = (name) => clipped(name, narrow ? 15 : 30);
+    const left = 12 + longest(items.map((item) => short(item.name)), '12px');
     return {
       ...option,
       legend: { show: false },
-      grid: { ...option.grid, top: 4, bottom: 30 },
+      grid: { left, right: 24, top: 4, bottom: 46, containLabel: false },
       tooltip: { ...option.tooltip, trigger: 'item', formatter: ({ dataIndex }) => tooltip(items[dataIndex]) },
-      xAxis: axis({ name: unit, splitNumber: narrow ? 3 : 6 }),
+      xAxis: axis({ name: unit, splitNumber: narrow ? 3 : 6, axisLabel: { hideOverlap: true } }),
       yAxis: axis({
         type: 'category', inverse: true, data: items.map((item) => item.name), splitLine: { show: false },
-        axisLabel: { color: colors.ink, fontSize: 12, interval: 0, formatter: (name) => clipped(name, narrow ? 16 : 30) },
+        axisLabel: { color: colors.ink, fontSize: 12, interval: 0, formatter: short },
       }),
       series: [
         { type: 'bar', barWidth: '62%', data: items.map((item) => ({ value: item.value[0], itemStyle: { color: colorOf(item) } })) },
@@ -325,11 +351,12 @@
     const option = base(width);
     const narrow = width < 560;
     const color = (index) => colors[`s${(index % 8) + 1}`];
-    const rows = Math.ceil(data.pd.length / (narrow ? 2 : 3));
+    const rows = Math.ceil(data.pd.length / (narrow ? 2 : 4));
+    const last = Math.max(0, ...data.pd.flatMap((line) => line.points.map((point) => point[0])));
     return {
       ...option,
       legend: { ...option.legend, formatter: (name) => clipped(name, 18), width: '96%' },
-      grid: { ...option.grid, top: 14 + 22 * rows },
+      grid: { ...option.grid, top: 16 + 19 * rows },
       tooltip: {
         ...option.tooltip, trigger: 'item',
         formatter: ({ seriesName, value: at }) => {
@@ -338,7 +365,7 @@
           return point ? `${seriesName}\n${days(at[0])}: ${interval(point[1], percent)}` : '';
         },
       },
-      xAxis: dayAxis(),
+      xAxis: dayAxis({ max: last }),
       yAxis: axis({ min: 0, axisLabel: { formatter: (value) => percent(value) } }),
       series: data.pd.flatMap((line, index) => [
         { name: line.name, type: 'line', symbol: 'circle', symbolSize: 6, data: [[0, 0], ...line.points.map((point) => [point[0], point[1][0]])], lineStyle: { color: color(index), width: 1.8 }, itemStyle: { color: color(index) }, z: 3 },
@@ -351,12 +378,16 @@
     const option = base(width);
     const { rows, days: horizons } = data.heat;
     const narrow = width < 460;
-    const cells = rows.flatMap((row, y) => row.cells.map((triple, x) => [x, y, triple[0]]));
-    const text = (p) => (p === 0 ? '0' : p < 0.001 ? '<0.1' : number(100 * p, p < 0.1 ? 2 : 3));
+    const cells = rows.flatMap((row, y) => row.cells.map((triple, x) => ({
+      value: [x, y, triple[0]], label: { color: triple[0] >= 0.5 ? colors.paper : colors.ink },
+    })));
+    const short = (name) => clipped(name, narrow ? 15 : 24).replace(/[{}|]/g, ' ');
+    const left = 10 + longest(rows.map((row) => short(row.name)), 'bold 11px');
+    const text = (triple) => (triple[0] === 0 ? '<' + number(100 * triple[2], 2) : number(100 * triple[0], triple[0] < 0.1 ? 2 : 3)) + ' %';
     return {
       ...option,
       legend: { show: false },
-      grid: { left: 6, right: 4, top: 26, bottom: 4, containLabel: true },
+      grid: { left, right: 4, top: 26, bottom: 4, containLabel: false },
       tooltip: { ...option.tooltip, formatter: ({ value: at }) => `${rows[at[1]].name}\n${days(horizons[at[0]])}: ${interval(rows[at[1]].cells[at[0]], percent)}` },
       visualMap: { show: false, type: 'piecewise', dimension: 2, pieces: [
         { lt: 0.01, color: colors.heat0 }, { gte: 0.01, lt: 0.1, color: colors.heat1 }, { gte: 0.1, lt: 0.5, color: colors.heat2 }, { gte: 0.5, color: colors.heat3 }] },
@@ -365,12 +396,12 @@
         type: 'category', inverse: true, data: rows.map((row) => row.name), splitLine: { show: false }, axisLine: { show: false },
         axisLabel: {
           interval: 0, fontSize: 11, color: colors.ink, rich: { held: { fontWeight: 700, color: colors.ink, fontSize: 11 }, other: { color: colors.soft, fontSize: 11 } },
-          formatter: (name, index) => `{${rows[index].held ? 'held' : 'other'}|${clipped(name, narrow ? 16 : 24).replace(/[{}|]/g, ' ')}}`,
+          formatter: (name, index) => `{${rows[index].held ? 'held' : 'other'}|${short(name)}}`,
         },
       }),
       series: [{
         type: 'heatmap', data: cells, itemStyle: { borderColor: colors.paper, borderWidth: 1 },
-        label: { show: true, fontSize: 10.5, color: colors.ink, formatter: ({ value: at }) => text(at[2]) + ' %' },
+        label: { show: true, fontSize: 10.5, formatter: ({ value: at }) => text(rows[at[1]].cells[at[0]]) },
       }],
     };
   }
@@ -380,6 +411,7 @@
     const option = base(width);
     const sizes = [...new Set(data.exit.map((line) => line.size))];
     const color = (index) => colors[`s${(index % 8) + 1}`];
+    const legendRows = Math.ceil(sizes.length / (width < 560 ? 3 : 8));
     const of = (size) => data.exit.filter((line) => line.size === size).sort((a, b) => a.days - b.days);
     return {
       ...option,
@@ -390,6 +422,7 @@
           return line ? `Book \u00d7 ${line.size}, ${line.days === 0 ? 'at once' : days(line.days)}\ncost ${interval(line.cost, percent)}\nin the tail ${interval(line.tail, percent)}` : '';
         },
       },
+      grid: { ...option.grid, top: 16 + 19 * legendRows },
       xAxis: dayAxis({ name: 'days of the exit; 0: at once' }),
       yAxis: axis({ min: (range) => Math.min(0, range.min), axisLabel: { formatter: (value) => percent(value) } }),
       series: sizes.flatMap((size, index) => [
@@ -420,7 +453,7 @@
   data.prices.forEach((found, index) => add(`price-${index}`, price(found)));
   add('drawdown', drawdown);
   add('components', components, 60 + 26 * data.components.length);
-  add('pd', termStructures, 480);
+  add('pd', termStructures, 360);
   add('heat', heat, 36 + 21 * data.heat.rows.length);
   add('exit', exit);
   add('stress', stress, 60 + 26 * data.stress.bars.length);
@@ -440,11 +473,13 @@
   // Paper is light, and narrower than most screens.
   window.addEventListener('beforeprint', () => {
     document.documentElement.classList.add('print');
+    document.querySelectorAll('details:not([open])').forEach((details) => { details.open = true; details.dataset.closed = ''; });
     document.body.style.width = '700px';
     redraw();
   });
   window.addEventListener('afterprint', () => {
     document.documentElement.classList.remove('print');
+    document.querySelectorAll('details[data-closed]').forEach((details) => { details.open = false; delete details.dataset.closed; });
     document.body.style.width = '';
     redraw();
   });

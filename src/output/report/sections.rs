@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 
+use crate::output::number::decimals;
 use crate::output::report::Column;
 use crate::output::report::ExitCostLine;
 use crate::output::report::Report;
 use crate::output::report::StressLine;
 use crate::output::report::credit;
+use crate::output::report::outcomes::ExitAtOnce;
 use crate::output::report::subnet_label;
 use crate::output::report::tail;
 use crate::output::report::text;
@@ -14,6 +16,7 @@ use crate::output::report::text::escaped;
 use crate::output::report::text::estimate;
 use crate::output::report::text::number;
 use crate::output::report::text::percent;
+use crate::risk::attribution::AttributionRow;
 use crate::risk::attribution::PartKind;
 use crate::risk::attribution::PartMeasure;
 use crate::risk::book::Basis;
@@ -96,7 +99,37 @@ fn header(report: &Report) -> String {
             liquidated.map_or(String::new(), |p| format!("{} if sold then", text::plain(&p.scaled(100.0), " %")));
         html.push_str(&tile("Probability of a loss", &text::plain(&found.scaled(100.0), " %"), &liquidated));
     }
-    html + "</div>\n</header>\n"
+    html + "</div>\n" + &largest_part(report, last) + "</header>\n"
+}
+
+/// The holding that adds most to the expected shortfall, in a sentence.
+fn largest_part(report: &Report, last: f64) -> String {
+    let Some(part) = component_rows(report, last).first().copied() else { return String::new() };
+    let name = part.id.map_or_else(|| escaped(&part.name), |id| escaped(&subnet_label(id, &part.name)));
+    let share = text::share(part.share.unwrap_or(f64::NAN));
+    let deregistered = report.find(Measure::DeregisteredHoldings, None, SPOT_TAO, last);
+    let deregistered = deregistered.map_or(String::new(), |found| {
+        let (found, all) = (text::plain(found, ""), report.holdings().len());
+        format!(" On average {found} of {all} holdings are deregistered within {}.", text::days(last))
+    });
+    format!(
+        "<p class=\"lead\">Most of the tail comes from <b>{name}</b>: {} of the expected shortfall{}.{deregistered}</p>\n",
+        text::plain(&part.estimate, " TAO"),
+        if share.is_empty() { share } else { format!(", {share}") }
+    )
+}
+
+/// Components of expected shortfall of the positions, at spot in TAO.
+pub(super) fn component_rows(report: &Report, last: f64) -> Vec<&AttributionRow> {
+    let level = component_level(report);
+    let is_component = |row: &&AttributionRow| {
+        row.measure == PartMeasure::ComponentExpectedShortfall
+            && (row.kind, row.level, row.horizon_days) == (PartKind::Position, level, last)
+            && (row.basis, row.currency) == SPOT_TAO
+    };
+    let mut rows: Vec<&AttributionRow> = report.attribution.iter().filter(is_component).collect();
+    rows.sort_by(|a, b| b.estimate.value.total_cmp(&a.estimate.value));
+    rows
 }
 
 fn tile(label: &str, value: &str, note: &str) -> String {
@@ -294,7 +327,7 @@ fn prices(report: &Report) -> String {
     }
     format!(
         "<section id=\"prices\"><h2>Prices of the largest holdings, TAO per alpha</h2>\n<div class=\"grid\">\n{charts}</div>\n<p \
-         class=\"read\">Bands hold 50, 90 and 98 % of the futures in which the subnet is still registered, at the report horizons; \
+         class=\"read\">Bands hold 50 and 90 % of the futures in which the subnet is still registered, at the report horizons; \
          the line is their median. The thin lines are the first sampled futures step by step; one that ends early is a \
          deregistration.</p></section>\n"
     )
@@ -331,7 +364,7 @@ fn drawdown(report: &Report) -> String {
         facts.push((name, vec![percent(&row.estimate)]));
     }
     let sentences = "The height of a line is the share of futures whose value at spot falls at least so far from an earlier peak before the \
-                     horizon. The grey band is the 95 % interval at the last horizon.";
+                     horizon. The picture ends where fewer than one future in a thousand falls so far; the grey band is the 95 % interval at the last horizon.";
     format!(
         "<section id=\"drawdown\"><h2>Drawdown</h2>\n<div class=\"split\"><div>{}</div><div class=\"facts\">{}</div></div></section>\n",
         picture("drawdown", "Probability of drawdowns", sentences),
@@ -349,21 +382,12 @@ fn components(report: &Report) -> String {
     let Some(level) = component_level(report) else { return String::new() };
     let holdings = report.holdings();
     let book: f64 = report.opening(Basis::Mark, Currency::Tao);
-    let mut parts: Vec<_> = report
-        .attribution
-        .iter()
-        .filter(|row| {
-            row.measure == PartMeasure::ComponentExpectedShortfall
-                && (row.kind, row.level, row.horizon_days) == (PartKind::Position, Some(level), last)
-                && (row.basis, row.currency) == SPOT_TAO
-        })
-        .collect();
+    let parts = component_rows(report, last);
     if parts.is_empty() {
         return String::new();
     }
-    parts.sort_by(|a, b| b.estimate.value.total_cmp(&a.estimate.value));
-    let removed = |row: &crate::risk::attribution::AttributionRow| {
-        let same = |other: &&crate::risk::attribution::AttributionRow| {
+    let removed = |row: &AttributionRow| {
+        let same = |other: &&AttributionRow| {
             other.measure == PartMeasure::RemoveExpectedShortfall && other.id == row.id && other.level == Some(level)
         };
         report.attribution.iter().find(same).map_or(String::new(), |row| estimate(&row.estimate, ""))
@@ -401,7 +425,7 @@ fn exit(report: &Report) -> String {
     let (mark, liquidation) =
         (report.opening(Basis::Mark, Currency::Tao), report.opening(Basis::Liquidation, Currency::Tao));
     let now = ("Now".to_owned(), vec![number(mark - liquidation, 1), text::share((mark - liquidation) / mark)]);
-    let row = |cost: &crate::output::report::outcomes::ExitAtOnce| {
+    let row = |cost: &ExitAtOnce| {
         (format!("After {}", text::days(cost.horizon_days)), vec![estimate(&cost.cost_tao, ""), percent(&cost.cost)])
     };
     let table = table(
@@ -484,7 +508,7 @@ fn stress(report: &Report) -> String {
 }
 
 fn shortly(found: &Estimate) -> String {
-    number(found.value, crate::output::number::decimals(found.half_width()))
+    number(found.value, decimals(found.half_width()))
 }
 
 /// The lowest level of a measure of the table.
@@ -504,8 +528,8 @@ fn reading(report: &Report) -> String {
     };
     format!(
         "<section id=\"reading\"><h2>How to read this page</h2>\n<p><b>Value at risk 95 %</b>: the loss that one future in twenty \
-         exceeds. <b>Expected shortfall 95 %</b>: the mean loss in the worst twentieth. <b>At spot</b>: holdings at today's kind of \
-         price, which no one gets for a large amount. <b>On liquidation</b>: all sold through the pools at once, after fees and \
+         exceeds. <b>Expected shortfall 95 %</b>: the mean loss in the worst twentieth. <b>At spot</b>: holdings at the pool's last price, \
+         which a large sale does not get. <b>On liquidation</b>: all sold through the pools at once, after fees and \
          slippage. <b>Deregistration</b>: the subnet with the lowest moving price gives way to a new one, and its pool is paid \
          out.</p>\n{parameters}</section>\n"
     )

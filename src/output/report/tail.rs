@@ -68,7 +68,12 @@ fn told(report: &Report, index: usize, path: &WorstPath, lines: &[String]) -> St
     );
     if !lines.is_empty() {
         html.push_str("<ul>\n");
-        lines.iter().for_each(|line| html.push_str(&format!("<li>{}</li>\n", escaped(line))));
+        lines.iter().for_each(|line| {
+            html.push_str(&format!(
+                "<li>{}</li>\n",
+                escaped(line).replace(" -", " \u{2212}").replace("(-", "(\u{2212}")
+            ))
+        });
         html.push_str("</ul>\n");
     }
     html + "</article>\n"

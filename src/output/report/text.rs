@@ -30,6 +30,10 @@ pub(super) fn estimate(estimate: &Estimate, unit: &str) -> String {
     if estimate.standard_error == 0.0 {
         return value(&number(estimate.value, 1), unit, "");
     }
+    if estimate.value == 0.0 && estimate.ci_low == 0.0 && estimate.ci_high.is_finite() {
+        // No path has it: only a bound is known.
+        return value(&format!("&lt; {}", number(estimate.ci_high, decimals(estimate.ci_high))), unit, "");
+    }
     let digits = decimals(estimate.half_width());
     let end = |end: f64| if end.is_finite() { number(end, digits) } else { "n/a".to_owned() };
     let interval = format!("[{}, {}]", end(estimate.ci_low), end(estimate.ci_high));
@@ -39,9 +43,9 @@ pub(super) fn estimate(estimate: &Estimate, unit: &str) -> String {
 /// The same of a fraction, in per cent.
 pub(super) fn percent(fraction: &Estimate) -> String {
     if fraction.standard_error == 0.0 {
-        return value(&number(100.0 * fraction.value, 1), " %", "");
+        return value(&number(100.0 * fraction.value, 1), "\u{a0}%", "");
     }
-    estimate(&fraction.scaled(100.0), " %")
+    estimate(&fraction.scaled(100.0), "\u{a0}%")
 }
 
 fn value(text: &str, unit: &str, interval: &str) -> String {
@@ -63,12 +67,12 @@ pub(super) fn plain(estimate: &Estimate, unit: &str) -> String {
 
 /// A fraction in per cent with one decimal, for shares that say how large an amount is.
 pub(super) fn share(fraction: f64) -> String {
-    if fraction.is_finite() { format!("{} %", number(100.0 * fraction, 1)) } else { String::new() }
+    if fraction.is_finite() { format!("{}\u{a0}%", number(100.0 * fraction, 1)) } else { String::new() }
 }
 
 /// A level in per cent, without the digits that binary fractions add.
 pub(super) fn level(level: f64) -> String {
-    format!("{} %", (level * 1e8).round() / 1e6)
+    format!("{}\u{a0}%", (level * 1e8).round() / 1e6)
 }
 
 /// So many days.
@@ -99,6 +103,7 @@ mod tests {
         assert_eq!(estimate(&Estimate::exact(1000.0, 9), ""), "<span class=\"v\">1,000.0</span>");
         let open = Estimate { ci_high: f64::INFINITY, ..Estimate::normal(0.5, 0.01, 9) };
         assert!(percent(&open).contains("n/a]"), "{}", percent(&open));
-        assert_eq!(level(0.975), "97.5 %");
+        assert_eq!(percent(&Estimate::proportion(0, 20_000)), "<span class=\"v\">&lt; 0.015\u{a0}%</span>");
+        assert_eq!(level(0.975), "97.5\u{a0}%");
     }
 }
