@@ -25,7 +25,7 @@ use crate::risk::replay::StepRow;
 use crate::units::BLOCKS_PER_DAY;
 
 /// Extension of the page beside the run directory.
-const EXTENSION: &str = "html";
+const EXTENSION: &str = ".html";
 
 /// Shown below the help.
 pub const EXAMPLES: &str = "\
@@ -97,20 +97,22 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The run directory's name with the extension of a page; a name may hold a dot, so nothing of it is replaced.
+fn beside(directory: &Path) -> anyhow::Result<PathBuf> {
+    let run = match directory.file_name() {
+        Some(_) => directory.to_owned(),
+        None => directory.canonicalize().context("cannot find the run directory")?,
+    };
+    let mut name = run.file_name().unwrap_or_default().to_owned();
+    name.push(EXTENSION);
+    Ok(run.with_file_name(name))
+}
+
 /// Where the page goes.
 fn target(args: &ReportArgs) -> anyhow::Result<PathBuf> {
     let out = match &args.out {
         Some(out) => out.clone(),
-        None => {
-            let run = args.run_directory.canonicalize().context("cannot find the run directory")?;
-            // A name may hold a dot; nothing of it is an extension.
-            let mut name = run.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".{EXTENSION}"));
-            args.run_directory
-                .join("..")
-                .canonicalize()
-                .map_or_else(|_| run.with_file_name(&name), |above| above.join(&name))
-        }
+        None => beside(&args.run_directory)?,
     };
     if out.exists() && !args.force {
         let out = out.display();

@@ -34,7 +34,7 @@ pub(super) fn section(report: &Report) -> String {
     format!(
         "<section id=\"deregistration\"><h2>Deregistration</h2>\n<div class=\"split even\"><div><h3>Holdings</h3><div \
          class=\"chart\" id=\"chart-pd\" role=\"img\" aria-label=\"Probability of deregistration of holdings\"></div>{}</div><div>\
-         <h3>Network</h3><div class=\"chart\" id=\"chart-heat\" role=\"img\" aria-label=\"Probability of deregistration by subnet \
+         <h3>Network, %</h3><div class=\"chart\" id=\"chart-heat\" role=\"img\" aria-label=\"Probability of deregistration by subnet \
          and horizon\"></div></div></div>\n<p class=\"read\">{sentences}</p>\n{}</section>\n",
         book(report, last),
         holdings(report, last)

@@ -383,7 +383,7 @@
     })));
     const short = (name) => clipped(name, narrow ? 15 : 24).replace(/[{}|]/g, ' ');
     const left = 10 + longest(rows.map((row) => short(row.name)), 'bold 11px');
-    const text = (triple) => (triple[0] === 0 ? '<' + number(100 * triple[2], 2) : number(100 * triple[0], triple[0] < 0.1 ? 2 : 3)) + ' %';
+    const text = (triple) => (triple[0] === 0 ? '<' + number(100 * triple[2], 2) : number(100 * triple[0], triple[0] < 0.1 ? 2 : 3));
     return {
       ...option,
       legend: { show: false },

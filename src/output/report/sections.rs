@@ -33,6 +33,23 @@ const STRESS_MEASURES: [(&str, &str); 4] = [
     ("deregistered_holdings", "Holdings deregistered"),
 ];
 
+/// Sections and what links to them say.
+const CONTENTS: [(&str, &str); 13] = [
+    ("headline", "Losses"),
+    ("horizons", "Horizons"),
+    ("books", "Books"),
+    ("distribution", "Distribution"),
+    ("value", "Value"),
+    ("prices", "Prices"),
+    ("drawdown", "Drawdown"),
+    ("components", "Holdings"),
+    ("deregistration", "Deregistration"),
+    ("exit", "Leaving"),
+    ("stress", "Stress"),
+    ("tail", "Worst futures"),
+    ("reading", "How to read"),
+];
+
 /// Everything between the head and the scripts.
 pub(super) fn content(report: &Report) -> String {
     let sections = [
@@ -50,7 +67,15 @@ pub(super) fn content(report: &Report) -> String {
         tail::section(report),
         reading(report),
     ];
-    format!("{}<main>\n{}</main>\n{}", header(report), sections.concat(), footer(report))
+    let body = sections.concat();
+    format!("{}{}<main>\n{body}</main>\n{}", header(report), contents(&body), footer(report))
+}
+
+/// Links to the sections that are there.
+fn contents(body: &str) -> String {
+    let is_there = |(id, _): &&(&str, &str)| body.contains(&format!("<section id=\"{id}\">"));
+    let link = |(id, name): &(&str, &str)| format!("<a href=\"#{id}\">{name}</a>\n");
+    format!("<nav>\n{}</nav>\n", CONTENTS.iter().filter(is_there).map(link).collect::<String>())
 }
 
 /// A picture's place, and the two sentences that say what it shows.
@@ -414,8 +439,8 @@ fn components(report: &Report) -> String {
             "components",
             "Components of expected shortfall",
             "A bar is what the holding loses on average in the worst futures of the book at spot, so that all bars add up to the \
-             book's expected shortfall; whiskers are 95 % intervals. A holding whose share of the shortfall is above its share of \
-             the book concentrates risk; a negative bar hedges."
+             book's expected shortfall; whiskers are 95 % intervals. Strong red marks holdings whose share of the shortfall is \
+             above their share of the book: they concentrate risk, and a negative bar hedges."
         )
     )
 }
