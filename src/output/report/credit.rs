@@ -110,7 +110,7 @@ fn holdings(report: &Report, last: f64) -> String {
     format!(
         "{table}<p class=\"read\">Lost if so: the part of the holding's value just before that the payout does not replace; negative \
          where the pool pays more than the last price. Place in the queue: by moving price among subnets past immunity, 1 the next \
-         to go.{note}</p>\n"
+         to go; within immunity the place that it would have.{note}</p>\n"
     )
 }
 

@@ -138,7 +138,7 @@ fn largest_part(report: &Report, last: f64) -> String {
         format!(" On average {found} of {all} holdings are deregistered within {}.", text::days(last))
     });
     format!(
-        "<p class=\"lead\">Most of the tail comes from <b>{name}</b>: {} of the expected shortfall{}.{deregistered}</p>\n",
+        "<p class=\"lead\">The largest part of the tail is <b>{name}</b>: {} of the expected shortfall{}.{deregistered}</p>\n",
         text::plain(&part.estimate, " TAO"),
         if share.is_empty() { share } else { format!(", {share}") }
     )
