@@ -76,6 +76,7 @@
 //! | The estimator behind a number, and its error | [`risk`] |
 //! | What a position or sector adds to risk; deregistration as credit | [`risk::attribution`], [`risk::credit`] |
 //! | One path again, step by step or block by block | [`risk::replay`], [`engine::unfold`] |
+//! | A finished run as one page | [`output::report`] |
 //! | A column of a result file | [`output::schema`] |
 //! | A draw and its address | [`rng`] |
 //!

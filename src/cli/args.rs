@@ -23,6 +23,8 @@ use crate::cli::ingest;
 use crate::cli::ingest::IngestArgs;
 use crate::cli::liquidity;
 use crate::cli::liquidity::LiquidityArgs;
+use crate::cli::report;
+use crate::cli::report::ReportArgs;
 use crate::cli::sensitivity;
 use crate::cli::sensitivity::SensitivityArgs;
 use crate::cli::shards;
@@ -158,6 +160,9 @@ pub enum Command {
     /// Tell the story of one path of a finished run: its steps, its events, and when the book lost what
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
+    /// Make one HTML page of a finished run: tables, pictures, and what moved the tail
+    #[command(after_help = report::EXAMPLES)]
+    Report(ReportArgs),
     /// Write a scenario and a positions file to start from
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),

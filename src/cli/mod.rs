@@ -34,6 +34,7 @@ mod needs;
 mod outcome;
 mod reduction;
 pub mod replay;
+pub mod report;
 mod revenue;
 pub mod run;
 pub mod sensitivity;
@@ -65,6 +66,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Merge(args)) => shards::merge(&args),
         Some(Command::Summarize(args)) => summarize::summarize(&args.run_directory, args.show()),
         Some(Command::Replay(args)) => replay::replay(&args),
+        Some(Command::Report(args)) => report::report(&args),
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),

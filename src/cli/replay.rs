@@ -160,7 +160,7 @@ impl FinishedRun {
     }
 
     /// Compares a story's outcomes with those that the run recorded.
-    fn check_record(&self, path: u64, replay: &Replay) -> anyhow::Result<()> {
+    pub(super) fn check_record(&self, path: u64, replay: &Replay) -> anyhow::Result<()> {
         let (books, horizons) = (self.scenario.books.len(), self.scenario.report_horizons.len());
         let recorded = read_path(&self.directory, path - self.manifest.first_path, books, horizons)?;
         if recorded == replay.horizons {
@@ -182,7 +182,7 @@ impl FinishedRun {
         })
     }
 
-    fn book(&self, name: Option<&str>) -> Result<usize, BadInput> {
+    pub(super) fn book(&self, name: Option<&str>) -> Result<usize, BadInput> {
         let Some(name) = name else { return Ok(0) };
         let books = &self.scenario.books;
         books.iter().position(|book| book.name == name).ok_or_else(|| {

@@ -22,6 +22,8 @@ use crate::units::SubnetId;
 
 /// Days of largest losses told of.
 pub(crate) const WORST_DAYS: usize = 5;
+/// The same, where the story is told in a few lines.
+const TAIL_DAYS: usize = 3;
 /// Positions told of a day.
 const POSITIONS_TOLD: usize = 4;
 /// Columns of the terminal.
@@ -177,6 +179,43 @@ impl Story<'_> {
             text.push_str(" on no day\n");
         }
         text
+    }
+
+    /// The path in a few lines: which positions lost most, which were deregistered, on which days most was lost.
+    pub(crate) fn tail_lines(&self) -> Vec<String> {
+        let mut lines = vec![self.losers()];
+        let held = |event: &&StoryEvent| event.settlements.iter().any(|(book, _)| *book == self.book);
+        for event in self.replay.events.iter().filter(held) {
+            lines.push(format!("Day {:.1}: {}", self.days(event.row.block), self.event_text(event)));
+        }
+        for day in self.replay.worst_days(self.book, TAIL_DAYS) {
+            let end = self.days(self.block(day.step));
+            lines.push(format!("Among its worst days, day {end:.1}: {}", self.day_text(&day)));
+        }
+        lines
+    }
+
+    /// The positions that lost most from the start to the end.
+    fn losers(&self) -> String {
+        let rows = || self.replay.holdings.iter().filter(|row| row.book == self.book);
+        let last = rows().map(|row| row.step).max();
+        let opening = rows().filter(|row| row.step == 0).map(|row| (row.netuid, row.value_tao));
+        let loss = |(netuid, value): (NetUid, f64)| {
+            let end = rows().find(|row| Some(row.step) == last && row.netuid == netuid);
+            (netuid, value, value - end.map_or(0.0, |row| row.value_tao))
+        };
+        let mut losses: Vec<(NetUid, f64, f64)> = opening.map(loss).collect();
+        losses.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let told = losses.iter().take(POSITIONS_TOLD).map(|&(netuid, value, loss)| {
+            format!("{} {} TAO ({:.0}%)", self.holding(netuid), amount(-loss), -100.0 * loss / value)
+        });
+        format!("Largest losses over the whole path: {}", told.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Netuid and name of a subnet held at the start.
+    fn holding(&self, netuid: NetUid) -> String {
+        let held = self.scenario.start.subnets.iter().find(|subnet| subnet.netuid == netuid);
+        held.map_or(netuid.to_string(), |subnet| self.subnet(SubnetId { netuid, registered_at: subnet.registered_at }))
     }
 
     fn day_text(&self, day: &DayLoss) -> String {

@@ -67,6 +67,25 @@ pub enum OutputError {
         /// What the library said.
         source: ParquetError,
     },
+    /// A file that the user named cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is no CSV.
+    #[error("{} could not be read as CSV", .path.display())]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// What the library said.
+        source: csv::Error,
+    },
+    /// The name of a table does not tell its format.
+    #[error("{} (must end in .csv or .parquet)", .0.display())]
+    Extension(PathBuf),
     /// A file has other columns than the schema says.
     #[error(
         "{} has columns {found} where schema version {version} has {expected}: it was not written by this \
