@@ -2,7 +2,7 @@
 //!
 //! The page needs nothing but itself. Tables are written here; pictures are drawn in the browser by Apache ECharts, which stands
 //! in the page whole, from numbers in JSON. Texts from files are escaped ([`text::escaped`]) wherever they become markup, and in
-//! the script they are never markup; the page's own policy (Content-Security-Policy) lets no other script run and nothing be
+//! the script they are never markup; the page's own policy (Content-Security-Policy) lets no other script or style in and nothing be
 //! fetched.
 //!
 //! Not in it: daily values of books over all paths, of which a run keeps none (fans of values have the report horizons as their
@@ -132,10 +132,10 @@ impl Report {
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'nonce-{nonce}'; \
-             style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n\
+             style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; form-action 'none'\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{content}\n\
+             <title>{title}</title>\n<style nonce=\"{nonce}\">\n{STYLE}</style>\n</head>\n<body>\n{content}\n\
              <script type=\"application/json\" id=\"data\">{data}</script>\n\
              <script nonce=\"{nonce}\">{ECHARTS}</script>\n<script nonce=\"{nonce}\">\n{SCRIPT}</script>\n</body>\n</html>\n"
         )
