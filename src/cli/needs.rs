@@ -28,6 +28,8 @@ const JOURNAL_BYTES_PER_ROW: f64 = 108.0;
 const JOURNAL_BYTES_PER_POSITION: f64 = 24.0;
 /// Bytes of a journal for each path and report day: counts of prices and shares of all subnets.
 const JOURNAL_BYTES_PER_DAY: f64 = 250.0;
+/// Files that are sure to find room (bytes).
+const DISK_BYTES_MIN: f64 = 1e7;
 /// Part of the room that a run may plan to fill.
 const ROOM_MAX: f64 = 0.95;
 
@@ -78,8 +80,9 @@ fn path_rows(scenario: &Scenario) -> f64 {
 /// With what is needed and what there is.
 pub(super) fn check_room(directory: &Path, disk_bytes: f64, memory_bytes: f64) -> Result<(), BadInput> {
     let place = directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
-    // A place with no room at all, or none that can be told, is refused by whoever writes to it.
-    if let Ok(free @ 1..) = fs4::available_space(place)
+    // Small runs, and a place whose room cannot be told, are left to the probe that is written at the start.
+    if disk_bytes > DISK_BYTES_MIN
+        && let Ok(free) = fs4::available_space(place)
         && disk_bytes > ROOM_MAX * free as f64
     {
         return Err(BadInput(format!(

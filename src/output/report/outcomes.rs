@@ -373,10 +373,10 @@ mod tests {
         values().for_each(|value| range.histogram.push(value));
         let mut found = distribution(0, &range).unwrap();
         values().for_each(|value| found.push(value));
-        assert_eq!((found.low, found.width), (-50.0, 5.0 / 2.0));
+        assert_eq!((found.low, found.width), (-50.0, 2.0));
         assert_eq!(found.counts.iter().sum::<u64>() + found.above, found.samples);
         assert!(found.above >= 1 && found.above < 20, "{}", found.above);
-        assert_eq!(found.counts[0], 15);
+        assert_eq!(found.counts[0], 10);
     }
 
     #[test]
