@@ -105,7 +105,7 @@ pub struct SensitivityArgs {
     /// How sensitivity is measured
     #[arg(long, value_enum, default_value_t = Method::Bump)]
     pub method: Method,
-    /// Parameters, each KEY or KEY=LOW..HIGH, and `positions` for those [default: all of [uncertainty], and positions]
+    /// Parameters, each KEY or KEY=LOW..HIGH, and `positions` for those [default: all of `[uncertainty]`, and positions]
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub keys: Vec<String>,
     /// What is measured by morris and sobol, and what slopes are sorted by

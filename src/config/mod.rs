@@ -1,7 +1,7 @@
 //! Scenarios: what was written, and what is complete and valid.
 //!
 //! A scenario file is laid over the built-in `configs/base.toml` and over the parameter file that it may name, overlays and
-//! flags over it: [`mod@loading`] reads them, [`mod@layers`] merges them, [`mod@factors`] multiplies, [`mod@file`] remembers
+//! flags over it: `loading` reads them, [`mod@layers`] merges them, `factors` multiplies, [`mod@file`] remembers
 //! the line of every key, [`mod@scenario`] checks ranges, reads the snapshot and the positions, and freezes the result.
 
 use std::io;

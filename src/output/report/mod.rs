@@ -1,7 +1,7 @@
 //! A finished run as one HTML page: tables with intervals, pictures, the paths of the tail, and where it all comes from.
 //!
 //! The page needs nothing but itself. Tables are written here; pictures are drawn in the browser by Apache ECharts, which stands
-//! in the page whole, from numbers in JSON. Texts from files are escaped ([`text::escaped`]) wherever they become markup, and in
+//! in the page whole, from numbers in JSON. Texts from files are escaped (`text::escaped`) wherever they become markup, and in
 //! the script they are never markup; the page's own policy (Content-Security-Policy) lets no other script or style in and nothing be
 //! fetched.
 //!
