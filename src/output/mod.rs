@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod parquet;
 pub mod read;
 pub mod replay;
+pub mod reverse;
 pub mod rows;
 pub mod run_dir;
 pub mod schema;
