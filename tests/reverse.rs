@@ -1,10 +1,25 @@
 //! Reverse stress from the command line: known answers, a shock that reproduces its loss when run, what is refused.
 
 use std::fs;
+use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::Command;
 use serde_json::Value;
+use taorisk::cli::run::plan_of;
+use taorisk::config::scenario::Overrides;
+use taorisk::config::scenario::Scenario;
+use taorisk::engine::drivers::Driver;
+use taorisk::engine::drivers::Drivers;
+use taorisk::engine::path::PathState;
+use taorisk::engine::path::Workspace;
+use taorisk::engine::plan::Plan;
+use taorisk::engine::plan::PlanInput;
+use taorisk::engine::step;
+use taorisk::protocol::moving_price_table::AgeChunk;
+use taorisk::protocol::slots::MAX_CHUNKS;
+use taorisk::protocol::slots::SlotValues;
+use taorisk::simd::Backend;
 use tempfile::TempDir;
 
 const SMALL: &str = "[run]\nconfidence = [0.9]\nhorizon_days = 30\n";
@@ -88,7 +103,6 @@ fn the_overlay_reproduces_the_loss() {
     assert_eq!(json(&again), found);
 }
 
-/// Both engines' steps take the shift as one of the sum: in the mean the pools' logs move by loading times scale times shift.
 #[test]
 fn a_file_is_not_overwritten_and_can_be_run() {
     let directory = directory_with(RATE_ONLY);
@@ -117,5 +131,41 @@ fn bad_input_is_refused() {
         let output = taorisk(&directory, &[&["reverse", "base.toml", "--paths", "100"], arguments].concat());
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && error.contains(message), "{arguments:?}: {error}");
+    }
+}
+
+/// TAO in the pool of subnet 64 at the end of path 0, with nothing but flows, whose scale is 0.02 and loading 0.5.
+fn final_reserve(blocks_per_step: u64, shock: &str) -> f64 {
+    let text = format!(
+        "[run]\nhorizon_days = 8\nreport_days = []\nblocks_per_step = {blocks_per_step}\n\
+         [flow]\nscale_median = 0.02\nscale_sd_log = 0.0\nsize_exponent = 0.0\nage_exponent = 0.0\nloading_mean = 0.5\nloading_sd = 0.0\n\
+         [flow.volatility_fast]\nsd_log = 0.0\n[flow.volatility_slow]\nsd_log = 0.0\n\
+         [flow.jumps]\nrate_per_day = 0.0\n[flow.common_jump]\nrate_per_day = 0.0\n[registration]\nhazard_per_day = 0.0\n{shock}"
+    );
+    let scenario = Scenario::from_text("s", &text, Path::new(""), &Overrides::default()).expect("a scenario");
+    let drivers = Drivers::ALL.without(Driver::Emission);
+    let plan = Plan::new(PlanInput { drivers, ..plan_of(&scenario).input });
+    let (backend, held) = (Backend::detect(), SlotValues::splat(0.0));
+    let (mut path, mut work) = (PathState::new(&plan), Workspace::default());
+    step::reset(backend, &plan, &mut path, 0);
+    let mut ages = [AgeChunk::frozen(); MAX_CHUNKS];
+    for number in 0..scenario.horizon_steps {
+        step::fill_ages(backend, &plan, number, &mut ages);
+        step::advance(backend, &plan, number, &ages, &mut path, &held, &mut work).expect("a sound step");
+    }
+    path.chain[7].reserve_tao[7]
+}
+
+/// On the same chance the log of a pool moves by scale x loading x shift x sqrt(days), whatever the steps; a common jump by its size
+/// in scales.
+#[test]
+fn a_shift_moves_logs_of_pools_by_what_it_says() {
+    for blocks in [7_200, 1_800] {
+        let base = final_reserve(blocks, "");
+        let moved = |shock: &str| (final_reserve(blocks, shock) / base).ln();
+        let shifted = moved("[[shocks]]\nday = 1.5\ndays = 5\ncommon_factor_sd = -1.5\n");
+        assert!((shifted + 0.02 * 0.5 * 1.5 * 5.0_f64.sqrt()).abs() < 2e-6, "{blocks}: {shifted}");
+        let jumped = moved("[[shocks]]\nday = 2\ncommon_jump = -1.7\n");
+        assert!((jumped + 0.02 * 1.7).abs() < 2e-6, "{blocks}: {jumped}");
     }
 }
