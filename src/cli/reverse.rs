@@ -58,7 +58,10 @@ const TOLERANCES: [f64; 2] = [2e-3, 1e-5];
 /// Jumps tried, in all combinations: the likeliest.
 const JUMPS_MAX: usize = 4;
 /// Simulations of a search, about: what the progress bar counts to.
-const RUNS_EXPECTED: u64 = 25;
+const RUNS_EXPECTED: u64 = 45;
+/// What a shock of TAO/USD may be at most (relative change).
+const TAO_USD_FALL_MAX: f64 = 0.999_999;
+const TAO_USD_RISE_MAX: f64 = 1_000.0;
 
 /// Shown below the help.
 pub const EXAMPLES: &str = "\
@@ -352,7 +355,7 @@ impl<'a> Study<'a> {
         };
         let mut text = spread("common factor", format!("common_factor_sd = {factor:.9}"));
         if self.factors.tao_usd_sd > 0.0 {
-            let change = self.factors.tao_usd_change(tao_usd);
+            let change = self.factors.tao_usd_change(tao_usd).clamp(-TAO_USD_FALL_MAX, TAO_USD_RISE_MAX);
             text.push_str(&spread("TAO/USD", format!("tao_usd_change = {change:.9}")));
         }
         for jump in &shock.jumps {

@@ -20,6 +20,8 @@ const ROUNDS: usize = 8;
 const COSINE_MIN: f64 = 0.9995;
 /// By how much a way that does not reach the loss is lengthened at least.
 const LENGTHENING: f64 = 1.25;
+/// Length of a bracket at which a root search ends whatever the loss does in it: on finitely many paths it jumps.
+const BRACKET_MIN: f64 = 1e-5;
 /// Steps of a root search at most.
 const ROOT_STEPS: usize = 40;
 
@@ -170,6 +172,9 @@ fn root_along<E>(
             (high, low.1) = (found, kept * low.1);
         } else {
             (low, high.1) = (found, kept * high.1);
+        }
+        if high.0 - low.0 < BRACKET_MIN {
+            break;
         }
     }
     Ok(Ok(high.0))
