@@ -25,6 +25,8 @@ use crate::cli::liquidity;
 use crate::cli::liquidity::LiquidityArgs;
 use crate::cli::report;
 use crate::cli::report::ReportArgs;
+use crate::cli::reverse;
+use crate::cli::reverse::ReverseArgs;
 use crate::cli::sensitivity;
 use crate::cli::sensitivity::SensitivityArgs;
 use crate::cli::shards;
@@ -178,6 +180,9 @@ pub enum Command {
     /// Run the scenario and what may befall it on the same chance, and tell what each of the library's scenarios changes
     #[command(after_help = stress::EXAMPLES)]
     Stress(StressArgs),
+    /// Find the most likely way to lose a given part of a book, and write it as an overlay that reproduces the loss
+    #[command(after_help = reverse::EXAMPLES)]
+    Reverse(ReverseArgs),
     /// Vary one or two keys of the scenario over values, on the same chance, and tell what each does to the losses
     #[command(after_help = sweep::EXAMPLES)]
     Sweep(SweepArgs),

@@ -36,6 +36,8 @@ mod reduction;
 pub mod replay;
 pub mod report;
 mod revenue;
+pub mod reverse;
+mod reverse_table;
 pub mod run;
 pub mod sensitivity;
 mod sensitivity_bump;
@@ -72,6 +74,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Attribute(args)) => attribute::attribute(&args),
         Some(Command::Sensitivity(args)) => sensitivity::sensitivity(&args),
         Some(Command::Stress(args)) => stress::stress(&args),
+        Some(Command::Reverse(args)) => reverse::reverse(&args),
         Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Liquidity(args)) => liquidity::liquidity(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),

@@ -24,6 +24,8 @@ pub(crate) fn shock_text(shock: &ShockParams) -> String {
         Effect::StakeFraction(change) => format!("{}% of the stake in {targets} is sold", rounded(-100.0 * change)),
         Effect::Freeze => format!("new stake is frozen in {targets}"),
         Effect::TaoUsd(change) => format!("TAO/USD {}", percent(change)),
+        Effect::CommonFactor(shift) => format!("the common factor of flows {:+} standard deviations", rounded(shift)),
+        Effect::CommonJump(size) => format!("a common jump of flows of {:+} scales", rounded(size)),
         Effect::RootStakeTao(tao) if tao < 0.0 => format!("{} TAO leave root", grouped(-tao, 0)),
         Effect::RootStakeTao(tao) => format!("{} TAO go to root", grouped(tao, 0)),
         Effect::RootStakeFraction(change) => format!("root stake {}", percent(change)),

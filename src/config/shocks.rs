@@ -20,9 +20,11 @@ use crate::protocol::state::SubnetState;
 const SHOCKS_MAX: usize = 256;
 /// Largest relative change of what a shock moves, largest factor of one, largest hazard (per day).
 const CHANGE_MAX: f64 = 1_000.0;
+/// Largest shift of what flows share, in standard deviations or scales.
+const SHIFT_MAX: f64 = 100.0;
 /// What a shock may be.
-const EFFECTS: &str = "one of flow_tao, pool_fraction, stake_fraction, freeze, tao_usd_change, root_stake_tao, \
-                       root_stake_change, registration_factor, revenue_factor, owner_sales, miner_sales, validator_sales";
+const EFFECTS: &str = "one of flow_tao, pool_fraction, stake_fraction, freeze, tao_usd_change, common_factor_sd, common_jump, \
+                       root_stake_tao, root_stake_change, registration_factor, revenue_factor, owner_sales, miner_sales, validator_sales";
 /// Whom it may strike.
 const TARGETS: &str = "one of netuids, sector, top, near_prune, holdings, all";
 
@@ -48,6 +50,8 @@ pub(super) struct ShockSection {
     pub stake_fraction: Option<f64>,
     pub freeze: Option<bool>,
     pub tao_usd_change: Option<f64>,
+    pub common_factor_sd: Option<f64>,
+    pub common_jump: Option<f64>,
     pub root_stake_tao: Option<f64>,
     pub root_stake_change: Option<f64>,
     pub registration_factor: Option<f64>,
@@ -142,11 +146,17 @@ impl Table<'_> {
             (Some(_), Some(_)) => return Err(self.refuse_whole("hours and days", "one of them")),
             (Some(hours), None) => ("hours", hours / 24.0),
             (None, Some(days)) => ("days", days),
+            (None, None) if matches!(effect, Effect::CommonFactor(_)) => {
+                return Err(self.refuse_whole("no time", "given days or hours: common_factor_sd is of a sum over them"));
+            }
             (None, None) => return Ok(None),
         };
-        let is_allowed = days.is_finite() && (days > 0.0 || days == 0.0 && !effect.lasts());
-        let allowed =
-            if effect.lasts() { "a finite number > 0, or left out: to the end" } else { "a finite number >= 0" };
+        let is_allowed = days.is_finite() && (days > 0.0 || days == 0.0 && !effect.takes_time());
+        let allowed = match (effect.lasts(), effect.takes_time()) {
+            (true, _) => "a finite number > 0, or left out: to the end",
+            (false, true) => "a finite number > 0",
+            (false, false) => "a finite number >= 0",
+        };
         let given = if name == "hours" { 24.0 * days } else { days };
         self.checks.number(&self.key(name), given, is_allowed, allowed)?;
         Ok(Some(days))
@@ -165,6 +175,7 @@ impl Table<'_> {
                 let allowed = format!("above -1 and at most {CHANGE_MAX}");
                 self.checks.number(&self.key(name), change, is_allowed, &allowed)?
             }
+            Effect::CommonFactor(size) | Effect::CommonJump(size) => self.between(name, size, -SHIFT_MAX, SHIFT_MAX)?,
             Effect::StakeFraction(change) => self.between(name, change, -SELLABLE_PART, 0.0)?,
             Effect::Registrations(factor) | Effect::Revenue(factor) => self.between(name, factor, 0.0, CHANGE_MAX)?,
             Effect::Sales(_, part) => self.checks.fraction(&self.key(name), part)?,
@@ -184,6 +195,8 @@ impl Table<'_> {
             section.stake_fraction.map(Effect::StakeFraction),
             section.freeze.map(|_| Effect::Freeze),
             section.tao_usd_change.map(Effect::TaoUsd),
+            section.common_factor_sd.map(Effect::CommonFactor),
+            section.common_jump.map(Effect::CommonJump),
             section.root_stake_tao.map(Effect::RootStakeTao),
             section.root_stake_change.map(Effect::RootStakeFraction),
             section.registration_factor.map(Effect::Registrations),
@@ -310,6 +323,8 @@ fn key_of(effect: Effect) -> &'static str {
         Effect::StakeFraction(_) => "stake_fraction",
         Effect::Freeze => "freeze",
         Effect::TaoUsd(_) => "tao_usd_change",
+        Effect::CommonFactor(_) => "common_factor_sd",
+        Effect::CommonJump(_) => "common_jump",
         Effect::RootStakeTao(_) => "root_stake_tao",
         Effect::RootStakeFraction(_) => "root_stake_change",
         Effect::Registrations(_) => "registration_factor",
@@ -352,6 +367,8 @@ mod tests {
             ("netuids = [4]\nstake_fraction = -0.2", Effect::StakeFraction(-0.2)),
             ("all = true\nfreeze = true", Effect::Freeze),
             ("tao_usd_change = -0.6", Effect::TaoUsd(-0.6)),
+            ("days = 9\ncommon_factor_sd = -3", Effect::CommonFactor(-3.0)),
+            ("common_jump = -1.7", Effect::CommonJump(-1.7)),
             ("root_stake_tao = 100000", Effect::RootStakeTao(100_000.0)),
             ("root_stake_change = -0.1", Effect::RootStakeFraction(-0.1)),
             ("registration_factor = 20", Effect::Registrations(20.0)),
@@ -429,6 +446,8 @@ mod tests {
                 "day = 1\nall = true\nstake_fraction = 0.1",
                 "stake_fraction = 0.1 (must be from -0.999 to 0) in my.toml:4",
             ),
+            ("day = 1\ndays = 0\ncommon_factor_sd = -1", "days = 0 (must be a finite number > 0) in"),
+            ("day = 1\ndays = 2\ncommon_factor_sd = -101", "common_factor_sd = -101 (must be from -100 to 100)"),
             ("day = 1\nminer_sales = 1.5", "miner_sales = 1.5 (must be from 0 to 1)"),
             ("day = 1\nregistration_factor = -1", "registration_factor = -1 (must be from 0 to 1000)"),
             ("day = 1\nall = true\nfreeze = false", "freeze = false (must be true)"),
@@ -451,6 +470,10 @@ mod tests {
             ("day = 1\nall = true", "0 effects (must be one of flow_tao,"),
             ("day = 1\nall = true\nfreeze = true\nflow_tao = 1", "2 effects (must be one of flow_tao,"),
             ("day = 1\nall = true\ntao_usd_change = -0.5", "a target (must be without a target"),
+            (
+                "day = 1\ncommon_factor_sd = -1",
+                "no time (must be given days or hours: common_factor_sd is of a sum over",
+            ),
             ("day = 1\nhours = 1\ndays = 1\nminer_sales = 1", "hours and days (must be one of them)"),
             ("day = 1\nall = true\nrevenue_factor = 0", "no revenue to change (must be one of netuids,"),
         ];

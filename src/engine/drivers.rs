@@ -141,6 +141,7 @@ pub(crate) fn switched(mut input: PlanInput) -> PlanInput {
     if !acts(Driver::CommonFactor) {
         model.flow.common_jump.rate_per_day = 0.0;
         model.market = None;
+        model.shocks.iter_mut().filter(|shock| shock.effect.is_shared_flow()).for_each(|shock| shock.probability = 0.0);
     }
     if !acts(Driver::OwnFlow) {
         model.flow.drift_per_day = 0.0;

@@ -50,8 +50,17 @@ pub fn open<V: Vector>(plan: &Plan, step: u32, paths: &mut [PathState]) {
         None => open_groups::<V>(plan, step, paths),
     }
     if !plan.input.model.shocks.is_empty() {
-        paths.iter_mut().for_each(|path| path.outside.tao_usd *= path.shocks.tao_usd_factor(plan));
+        paths.iter_mut().for_each(|path| shock(plan, path));
     }
+}
+
+/// Lets shocks move what the step shares.
+#[inline(always)]
+fn shock(plan: &Plan, path: &mut PathState) {
+    path.outside.tao_usd *= path.shocks.tao_usd_factor(plan);
+    let added = path.shocks.common_flow(plan);
+    path.common.factor += added.factor;
+    path.common.jump += added.jump;
 }
 
 #[inline(always)]

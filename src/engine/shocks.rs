@@ -8,6 +8,7 @@ use crate::engine::path::PathState;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::engine::revenue::paid_out;
+use crate::model::kernel::CommonFlow;
 use crate::model::shocks::Choice;
 use crate::model::shocks::Effect;
 use crate::model::shocks::Seller;
@@ -240,6 +241,21 @@ impl PathShocks {
             Effect::TaoUsd(change) => product * math::exp(weight * math::ln_1p(change)),
             _ => product,
         })
+    }
+
+    /// What shocks add to the common factor and to common jumps in the step.
+    #[inline(always)]
+    pub(crate) fn common_flow(&self, plan: &Plan) -> CommonFlow {
+        let blocks = plan.input.blocks_per_step as f64;
+        let mut added = CommonFlow { factor: 0.0, jump: 0.0 };
+        for (shock, weight) in self.acting(plan) {
+            match shock.effect {
+                Effect::CommonFactor(deviations) => added.factor += shock.factor_shift(deviations, weight, blocks),
+                Effect::CommonJump(size) => added.jump += weight * size,
+                _ => {}
+            }
+        }
+        added
     }
 
     /// Factor on the hazard of registration attempts in the step.

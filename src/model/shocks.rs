@@ -11,6 +11,9 @@
 //! a part q of the pools              the TAO in each pool times (1 + q)^w
 //! a part q of the stake is sold      what is staked outside the market's book times (1 + q)^w
 //! TAO/USD, root stake change by q    times (1 + q)^w
+//! common factor of flows by a sd     + w a sqrt(T / D) on its draw: its sum over the T days of the shock moves by a of its
+//!                                    standard deviations (D: days of the step)
+//! a common jump of size j            + w j, in units of the scale
 //! freeze of new stake                organic inflows times 1 - c
 //! registrations, revenue by m        their hazard, their level times 1 + c (m - 1)
 //! a part s of emission is sold       (1 - c) of the part without the shock, and c s
@@ -60,6 +63,10 @@ pub enum Effect {
     Freeze,
     /// Relative change of TAO/USD, above -1.
     TaoUsd(f64),
+    /// Shift of the sum of the common factor of flows over the shock, in its standard deviations.
+    CommonFactor(f64),
+    /// A common jump of this size, in units of the subnets' scale.
+    CommonJump(f64),
     /// TAO that wallets stake on root; negative: that they take back.
     RootStakeTao(f64),
     /// Relative change of root stake, above -1.
@@ -134,6 +141,16 @@ impl Effect {
         matches!(self, Self::FlowTao(_) | Self::PoolFraction(_) | Self::StakeFraction(_))
     }
 
+    /// Whether it moves what all flows share.
+    pub fn is_shared_flow(self) -> bool {
+        matches!(self, Self::CommonFactor(_) | Self::CommonJump(_))
+    }
+
+    /// Whether it needs some time: a shift in standard deviations is one of a sum over it.
+    pub fn takes_time(self) -> bool {
+        self.lasts() || matches!(self, Self::CommonFactor(_))
+    }
+
     /// Whether it strikes some subnets rather than what they share.
     pub fn has_targets(self) -> bool {
         self.trades() || matches!(self, Self::Freeze | Self::Revenue(_))
@@ -164,6 +181,13 @@ impl ShockParams {
         }
         let within = (closing.min(begins + lasts) - opening.max(begins)).max(0.0);
         within / if self.effect.lasts() { blocks } else { lasts }
+    }
+
+    /// By how much the common factor's draw of a step of `blocks` blocks moves under a shift of `deviations`, with `weight` of the
+    /// shock in it.
+    #[inline(always)]
+    pub fn factor_shift(&self, deviations: f64, weight: f64, blocks: f64) -> f64 {
+        deviations * weight * (self.days.map_or(0.0, blocks_of) / blocks).sqrt()
     }
 }
 
@@ -197,6 +221,18 @@ mod tests {
         }
         assert_eq!(weights(&shock(1.0, None, Effect::FlowTao(1.0)), 7_200)[..3], [0.0, 1.0, 0.0]);
         assert_eq!(weights(&shock(2.75, Some(0.5), Effect::FlowTao(1.0)), 7_200)[2..4], [0.5, 0.5]);
+    }
+
+    #[test]
+    fn a_shift_of_the_factor_is_that_of_its_sum_whatever_the_steps() {
+        let shift = shock(0.0, Some(3.2), Effect::CommonFactor(-2.0));
+        for blocks in [7_200, 1_440, 360] {
+            let moves =
+                weights(&shift, blocks).into_iter().map(|weight| shift.factor_shift(-2.0, weight, blocks as f64));
+            // In a step of D days the factor moves logs by sqrt(D) Z; over 3.2 days the sum has a variance of 3.2.
+            let sum = moves.sum::<f64>() * (blocks as f64 / 7_200.0).sqrt();
+            assert!((sum / 3.2_f64.sqrt() + 2.0).abs() < 1e-12, "{blocks}: {sum}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod parquet;
 pub mod read;
 pub mod replay;
 pub mod report;
+pub mod reverse;
 pub mod rows;
 pub mod run_dir;
 pub mod schema;

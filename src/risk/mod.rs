@@ -20,6 +20,7 @@
 //! | difference between runs on the same chance | [`paired`], [`contrast`], [`contrast_parts`] | of the path differences, or of those of influences |
 //! | what it gains with the size of a position | [`sizes`] | as the Euler components |
 //! | what moves a measure over the law of parameters | [`morris`], [`sobol`] on the points of [`design`] | over trajectories; ratio of means over rows |
+//! | shock that makes a loss, the nearest | [`reverse`]: search on the same paths | that of the mean loss at it |
 //! | weights of least shortfall for each mean | [`program`], [`allocation`] | on fresh paths |
 //!
 //! All statistics take rows in path order and use fixed memory per measure, so a result depends neither on batches nor
@@ -54,6 +55,7 @@ pub mod program;
 pub mod recorder;
 pub mod replay;
 pub mod revenue;
+pub mod reverse;
 pub mod shapley;
 pub mod sizes;
 pub mod sobol;
