@@ -263,7 +263,8 @@ mod tests {
 
     #[test]
     fn probabilities_are_those_of_the_tables() {
-        assert!((one_sided(1.959_963_984_540_054) - 0.025).abs() < 1e-12 && one_sided(0.0) == 0.5);
+        // The library's erfc is good to some 1e-12 of its largest value, 2.
+        assert!((one_sided(1.959_963_984_540_054) - 0.025).abs() < 4e-12 && one_sided(0.0) == 0.5);
         assert!((any_direction(5.991_464_547_107_979_f64.sqrt()) - 0.05).abs() < 1e-12);
     }
 }
