@@ -193,6 +193,8 @@ fn finish(scenario: &Scenario, directory: RunDirectory, hash: ResultHash) -> u64
         simd_backend: String::new(),
         peak_memory_bytes: None,
         paths_per_second: 0.0,
+        targets: Vec::new(),
+        figures_of_merit: Vec::new(),
     };
     directory.finish(&manifest, &runtime).expect("the disk is not full");
     assert_eq!(hash_run(&path).expect("readable files"), hash);
@@ -282,7 +284,7 @@ fn run_recorded(scenario: &Scenario, threads: usize) -> ResultHash {
     let parent = TempDir::new().expect("a temporary directory");
     let stop = AtomicBool::new(false);
     let simulated = simulate(scenario, &options(scenario.paths, threads), &create(&parent), &stop, |_| ());
-    simulated.expect("the embedded scenario runs").result_hash
+    simulated.expect("the embedded scenario runs").result_hash()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -3,7 +3,8 @@
 //! The crate simulates many futures (*paths*) of the whole network from an observed state: net stake flows, pools,
 //! emissions, registrations, and the deregistration of the subnet with the lowest moving price. From the paths it says
 //! what a portfolio of subnet tokens ("alpha") can lose, each number with its error. The program `taorisk` is this library
-//! behind a command line; how to run it is in the README. This page is the map of the code.
+//! behind a command line; how to run it is in the README. This page is the map of the code; the [`guide`] has the concepts, how to add
+//! a rule, a policy or a scenario, and which page holds which method.
 //!
 //! # Layers
 //!
@@ -46,7 +47,7 @@
 //! | When rules change on a path | [`model::switches`] |
 //! | Money and behaviour that move at a stated time | [`model::shocks`] |
 //! | What the rules make of the network's real history | [`protocol::history`] |
-//! | What the length of a step does to results | [`engine::convergence`] |
+//! | What the length of a step does to results; means without that bias | [`engine::convergence`], [`risk::multilevel`], [`risk::multilevel_measured`], [`cli::multilevel`] |
 //! | Who holds what: stakes, pendings, epochs, root claims, stake calls, in whole rao | [`protocol::ledger`] |
 //! | Price, trades, fees, pool weights | [`protocol::pool`]; in whole rao [`protocol::pool_rao`] |
 //! | The moving price that decides deregistration | [`protocol::moving_price`], [`protocol::moving_price_table`] |
@@ -61,7 +62,14 @@
 //! | What the validator of a holder earns, and why; collusion | [`model::dividends`], [`model::validators`] |
 //! | What is estimated, what is assumed, and where it is wrong | [`model::card`] |
 //! | A snapshot or positions in other forms | [`input::ingest`] |
-//! | A default, its unit and source | `configs/base.toml`; ranges in [`config`] |
+//! | A key: default, unit, range, source | [`config::reference`] |
+//! | What a scenario is made of: base, parameters, overlays, flags | [`mod@config::layers`], [`config::overrides`] |
+//! | The library of scenarios, and what each changes | [`config::library`], [`cli::stress`], [`risk::contrast`] |
+//! | What one or two keys do over their values | [`cli::sweep`] |
+//! | The most likely way to a given loss | [`risk::reverse`], [`cli::reverse`] |
+//! | A deregistration too rare for plain paths; how much splitting gains | [`risk::rare`], [`engine::splitting`], [`risk::splitting_measured`], [`cli::rare`] |
+//! | What leaving costs, and how large a book may be | [`risk::liquidity`], [`cli::liquidity`] |
+//! | An interrupted run that goes on; a run in parts | [`output::journal`], [`cli::shards`] |
 //! | Example books and their pages | [`portfolio::books`] |
 //! | Dividends, payouts, value of a book | [`portfolio::tracker`], [`portfolio::valuation`] |
 //! | What a book does on a path; which pools its orders meet | [`portfolio::policy`]; [`engine::policy`], [`portfolio::pool_copy`] |
@@ -77,7 +85,8 @@
 //! | What a position or sector adds to risk; deregistration as credit | [`risk::attribution`], [`risk::credit`] |
 //! | One path again, step by step or block by block | [`risk::replay`], [`engine::unfold`] |
 //! | A finished run as one page | [`output::report`] |
-//! | A column of a result file | [`output::schema`] |
+//! | A column of any table, a key of any JSON document | [`output::schema`], [`mod@output::schema::documents`] |
+//! | How to add a rule, a policy, a scenario, a key, a column | [`guide::adding`] |
 //! | A draw and its address | [`rng`] |
 //!
 //! # The life of a run
@@ -153,6 +162,7 @@ pub mod calibration;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod guide;
 pub mod input;
 pub mod model;
 pub mod output;

@@ -18,15 +18,15 @@ use taorisk::risk::attribution::AttributionRow;
 use taorisk::risk::attribution::AttributionStatistics;
 use taorisk::risk::attribution::PartKind;
 use taorisk::risk::attribution::PartMeasure;
-use taorisk::risk::book::Basis;
-use taorisk::risk::book::Currency;
-use taorisk::risk::book::Measure;
-use taorisk::risk::book::SummaryRow;
 use taorisk::risk::credit::CreditMeasure;
 use taorisk::risk::credit::CreditRow;
 use taorisk::risk::estimate::Estimate;
 use taorisk::risk::holding::HeldBook;
 use taorisk::risk::holding::Holding;
+use taorisk::risk::measure::Basis;
+use taorisk::risk::measure::Currency;
+use taorisk::risk::measure::Measure;
+use taorisk::risk::measure::SummaryRow;
 use taorisk::units::NetUid;
 use taorisk::units::SubnetId;
 use tempfile::TempDir;
@@ -113,7 +113,7 @@ fn attribution(positions: usize, paths: u64, mut draw: impl FnMut(&mut [f64])) -
         };
         statistics.push_all(&[row], &losses.iter().map(value).collect::<Vec<_>>());
     }
-    statistics.finish()
+    statistics.finish().0
 }
 
 fn normal_attribution(rng: &mut SplitMix, paths: u64) -> Vec<AttributionRow> {
@@ -142,6 +142,57 @@ const INCREMENTS: [(f64, [PartMeasure; 2]); 2] = [
     (0.0, [PartMeasure::RemoveValueAtRisk, PartMeasure::RemoveExpectedShortfall]),
     (1.1, [PartMeasure::ScaleValueAtRisk, PartMeasure::ScaleExpectedShortfall]),
 ];
+
+/// Mean and deviation of what liquidation takes of the loss of [`liquidity`], which is normal with [`SPOT_SD`].
+const COST: [f64; 2] = [0.4, 1.0];
+const SPOT_SD: f64 = 3.0;
+
+/// What liquidity adds to the tail measures of a book of one position.
+fn liquidity(rng: &mut SplitMix, paths: u64) -> Vec<SummaryRow> {
+    let mut statistics = AttributionStatistics::new(&[held(1)], &[30.0], &LEVELS, paths, 250.0);
+    for path in 0..paths {
+        let [market, own] = rng.normals();
+        let loss = SPOT_SD * market;
+        let sold = loss + COST[0] + COST[1] * own;
+        let value = PositionValue { mark_tao: -loss, liquidation_tao: -sold, earned_tao: 0.0 };
+        let (pnl_mark_tao, pnl_liquidation_tao) = (-loss, -sold);
+        let (pnl_mark_usd, pnl_liquidation_usd) = (-250.0 * loss, -250.0 * sold);
+        let row =
+            PathRow { path, pnl_mark_tao, pnl_liquidation_tao, pnl_mark_usd, pnl_liquidation_usd, ..PathRow::EMPTY };
+        statistics.push_all(&[PathRow { tao_usd: 250.0, ..row }], &[value]);
+    }
+    statistics.finish().1
+}
+
+/// Coverage of 500 intervals of each measure.
+#[test]
+fn liquidity_in_the_tail_is_its_closed_form() {
+    const REPLICATIONS: usize = 500;
+    let paths = 4_000;
+    let sd = SPOT_SD.hypot(COST[1]);
+    let mut rng = SplitMix(31);
+    let mut covered = [[0; 2]; 2];
+    for _ in 0..REPLICATIONS {
+        let rows = liquidity(&mut rng, paths);
+        assert_eq!(rows.len(), 8);
+        for (of_level, level) in covered.iter_mut().zip(LEVELS) {
+            let z = Normal::standard().inverse_cdf(level);
+            let tail = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt() / (1.0 - level);
+            let measures = [(Measure::LiquidityValueAtRisk, z), (Measure::LiquidityExpectedShortfall, tail)];
+            for (covered, (measure, point)) in of_level.iter_mut().zip(measures) {
+                let is_it = |row: &&SummaryRow| {
+                    (row.measure, row.level, row.currency) == (measure, Some(level), Currency::Tao)
+                        && row.basis == Basis::Liquidation
+                };
+                let estimate = rows.iter().find(is_it).unwrap().estimate;
+                let truth = COST[0] + (sd - SPOT_SD) * point;
+                *covered += usize::from(estimate.ci_low <= truth && truth <= estimate.ci_high);
+            }
+        }
+    }
+    println!("{covered:?} of {REPLICATIONS}");
+    assert!(covered.as_flattened().iter().all(|covered| (465..=485).contains(covered)), "{covered:?}");
+}
 
 /// n = 400,000: a shift by 1 % to 2 % of the largest component fails.
 #[test]
@@ -330,6 +381,32 @@ fn assert_credit_identities(rows: &[CreditRow]) {
     assert!(products >= 4 && books == 2 * 4, "{products} products, {books} books");
 }
 
+/// Liquidity is what liquidation adds to a measure at spot, known better than from two runs.
+fn assert_liquidity_is_a_difference(summary: &[SummaryRow]) {
+    let pairs = [
+        (Measure::LiquidityValueAtRisk, Measure::ValueAtRisk),
+        (Measure::LiquidityExpectedShortfall, Measure::ExpectedShortfall),
+    ];
+    let mut seen = 0;
+    for (row, of) in summary
+        .iter()
+        .flat_map(|row| pairs.iter().find(|(liquidity, _)| row.measure == *liquidity).map(|pair| (row, pair.1)))
+    {
+        let on = |basis: Basis| {
+            let is_it = |other: &&SummaryRow| {
+                (other.book == row.book, other.measure, other.basis) == (true, of, basis)
+                    && (other.currency, other.level, other.horizon_days) == (row.currency, row.level, row.horizon_days)
+            };
+            summary.iter().find(is_it).unwrap().estimate
+        };
+        let (sold, spot) = (on(Basis::Liquidation), on(Basis::Mark));
+        assert!((row.estimate.value - (sold.value - spot.value)).abs() <= 1e-9 * sold.value.abs(), "{row:?}");
+        assert!(row.estimate.standard_error < 0.8 * sold.standard_error.hypot(spot.standard_error), "{row:?}");
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
 #[test]
 fn a_run_attributes_all_of_its_risk() {
     let directory = real_run("");
@@ -337,6 +414,7 @@ fn a_run_attributes_all_of_its_risk() {
     let (summary, attribution, credit) =
         (read_summary(&run).unwrap(), read_attribution(&run).unwrap(), read_credit(&run).unwrap());
     assert_adds_up(&summary, &attribution);
+    assert_liquidity_is_a_difference(&summary);
     assert_credit_identities(&credit);
     let (parts, losses) = (attribution_text(&attribution, Style::PLAIN), credit_text(&credit, Style::PLAIN));
     println!("{parts}{losses}");

@@ -7,16 +7,20 @@ use statrs::distribution::ContinuousCDF;
 use statrs::distribution::Normal;
 use statrs::distribution::StudentsT;
 use taorisk::engine::record::PathRow;
-use taorisk::risk::book::Basis;
 use taorisk::risk::book::BookOpening;
 use taorisk::risk::book::BookStatistics;
-use taorisk::risk::book::Currency;
-use taorisk::risk::book::Measure;
-use taorisk::risk::book::SummaryRow;
 use taorisk::risk::estimate::Estimate;
 use taorisk::risk::further::MeasureSettings;
+use taorisk::risk::measure::Basis;
+use taorisk::risk::measure::Currency;
+use taorisk::risk::measure::Measure;
+use taorisk::risk::measure::SummaryRow;
 use taorisk::risk::moments::Moments;
 use taorisk::risk::paired::tail_differences;
+use taorisk::risk::stopping::Look;
+use taorisk::risk::stopping::StopRule;
+use taorisk::risk::stopping::Target;
+use taorisk::risk::stopping::Tolerance;
 use taorisk::risk::tail::WorstTail;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): a generator that shares nothing with the engine's.
@@ -451,4 +455,79 @@ proptest! {
             prop_assert!(found.value >= value - 1e-12 * value.abs() && found.standard_error >= 0.0);
         }
     }
+}
+
+/// What a run of Student t losses is asked to know, with the truth.
+fn student5_targets(tolerance: Tolerance) -> [(Target, f64); 4] {
+    let target = |measure, level| Target { measure, level, basis: Basis::Mark, currency: Currency::Tao, tolerance };
+    let shortfall = LAWS[1].expected_shortfall;
+    [
+        (target(Measure::MeanPnl, None), 0.0),
+        (target(Measure::ValueAtRisk, Some(0.95)), student5_quantile(0.95)),
+        (target(Measure::ExpectedShortfall, Some(0.95)), shortfall(0.95)),
+        (target(Measure::ExpectedShortfall, Some(0.99)), shortfall(0.99)),
+    ]
+}
+
+/// Pushes blocks of 512 paths until the rule stops or `paths` are there; `see` is shown the looks after each.
+fn watch(rule: &mut StopRule, rng: &mut SplitMix, paths: u64, mut see: impl FnMut(&[Look])) -> bool {
+    (0..paths / 512).any(|block| {
+        let row = |path| PathRow { path: 512 * block + path, pnl_mark_tao: -rng.student5(), ..PathRow::EMPTY };
+        let rows: Vec<PathRow> = (0..512).map(row).collect();
+        let stops = rule.push_all(&rows);
+        see(rule.last());
+        stops
+    })
+}
+
+#[test]
+fn confidence_sequences_hold_the_truth_at_all_looks() {
+    const REPLICATIONS: u64 = 400;
+    let targets = student5_targets(Tolerance::Absolute(0.0));
+    let mut misses = [0; 4];
+    for replication in 0..REPLICATIONS {
+        let mut rule = StopRule::new(&targets.map(|(target, _)| target), 0, 0, 40_960);
+        let mut missed = [false; 4];
+        watch(&mut rule, &mut SplitMix(replication), 40_960, |looks| {
+            for ((missed, look), (_, truth)) in missed.iter_mut().zip(looks).zip(targets) {
+                *missed |= !(look.estimate.ci_low <= truth && truth <= look.estimate.ci_high);
+            }
+        });
+        missed.iter().zip(&mut misses).for_each(|(missed, misses)| *misses += u64::from(*missed));
+    }
+    println!("{misses:?} of {REPLICATIONS} miss the truth at some of their looks");
+    assert!(misses.iter().all(|&misses| misses <= REPLICATIONS / 20), "{misses:?}");
+}
+
+/// A run to a target stops within 10 % of it in at least 95 of 100: by what it says, and by the error that so many paths have.
+#[test]
+fn a_run_to_a_target_stops_near_it_and_is_as_right_as_it_says() {
+    let (target, truth) = student5_targets(Tolerance::Relative(0.025))[2];
+    let stops: Vec<Look> = (0..100)
+        .map(|replication| {
+            let mut rule = StopRule::new(&[target], 0, 0, 400_000);
+            assert!(watch(&mut rule, &mut SplitMix(1 << 32 | replication), 400_000, |_| ()));
+            rule.last()[0]
+        })
+        .collect();
+    // The spread of the estimate over so many paths as the runs took, from the runs themselves.
+    let moments = stops.iter().fold(Moments::default(), |mut moments, look| {
+        moments.push((look.estimate.value - truth) * (look.estimate.samples as f64).sqrt());
+        moments
+    });
+    let spread = moments.standard_deviation().unwrap();
+    let said = stops.iter().filter(|look| (0.9..=1.0).contains(&(look.estimate.half_width() / look.allowed()))).count();
+    let right = stops.iter().filter(|look| (look.estimate.value - truth).abs() <= look.allowed()).count();
+    let errors = stops.iter().map(|look| look.estimate.standard_error * (look.estimate.samples as f64).sqrt());
+    let error = mean(errors.clone());
+    let near =
+        |(look, own): (&Look, f64)| (look.estimate.half_width() / look.allowed() * error / own - 1.0).abs() <= 0.1;
+    let near = stops.iter().zip(errors.clone()).filter(|of| near(*of)).count();
+    println!("{said} end within 10 % of the target as they say it, {near} by the law's own error, {right} are right");
+    assert!(said >= 95 && near >= 95 && right >= 95, "{said}, {near}, {right}");
+    assert!((error - spread.value).abs() <= 3.0 * spread.standard_error, "{error}, {spread:?}");
+}
+
+fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    values.clone().sum::<f64>() / values.count() as f64
 }

@@ -185,7 +185,7 @@ fn a_torn_journal_is_cut_and_gone_on_with() {
 fn a_run_out_of_time_is_a_shorter_run() {
     let place = tempdir().unwrap();
     let out = place.path().join("budget");
-    finished(run_into(&out, &["--time-budget", "400ms", "--threads", "1", "--paths", "4000000"]));
+    finished(run_into(&out, &["--time-budget", "400ms", "--threads", "1", "--paths", "1000000"]));
     let manifest = fs::read_to_string(out.join("manifest.json")).unwrap();
     let end = manifest.lines().find_map(|line| line.trim().strip_prefix("\"end_path\": ")).unwrap();
     let paths = end.trim_end_matches(',');
@@ -195,6 +195,52 @@ fn a_run_out_of_time_is_a_shorter_run() {
     assert_same_run(&out, &results(&whole));
     refused(run_into(&out, &["--time-budget", "soon"]), &["--time-budget"]);
     refused(run_into(&out, &["--time-budget", "1s", "--shard", "1/2"]), &["cannot be used with"]);
+}
+
+/// A run to a target ends at the same look for any batches and threads, also when it is stopped on its way, and is the run of as many paths.
+#[test]
+fn a_run_to_a_target_is_the_run_of_the_paths_it_took() {
+    let place = tempdir().unwrap();
+    let target = ["--target-error", "es95=8%", "--target-error", "loss=4%", "--paths", "100000"];
+    let out = place.path().join("target");
+    finished(run_into(&out, &[&target[..], &["--threads", "1"]].concat()));
+    let manifest = fs::read_to_string(out.join("manifest.json")).unwrap();
+    let end = manifest.lines().find_map(|line| line.trim().strip_prefix("\"end_path\": ")).unwrap();
+    let paths = end.trim_end_matches(',');
+    assert!(paths.parse::<u64>().unwrap() < 30_000 && paths.parse::<u64>().unwrap().is_multiple_of(2_048), "{paths}");
+    let runtime = fs::read_to_string(out.join("runtime.json")).unwrap();
+    assert!(runtime.contains("\"target\": \"loss=4%\"") && !runtime.contains("\"is_met\": false"), "{runtime}");
+    finished(run_into(&out, &target));
+    assert_eq!(fs::read_to_string(out.join("runtime.json")).unwrap(), runtime, "it is not done again");
+    let whole = place.path().join("whole");
+    finished(run_into(&whole, &["--paths", paths]));
+    assert_same_run(&out, &results(&whole));
+    for others in [["--batch", "37", "--threads", "3"], ["--batch", "5", "--threads", "2"]] {
+        finished(run_into(&out, &[&target[..], &others, &["--force"]].concat()));
+        assert_same_run(&out, &results(&whole));
+    }
+    finished(run_into(&out, &["--target-error", "es99=0.1%", "--paths", "8000", "--force"]));
+    assert!(fs::read_to_string(out.join("runtime.json")).unwrap().contains("\"is_met\": false"));
+    refused(run_into(&out, &["--target-error", "es99"]), &["--target-error", "es99=1%"]);
+    refused(run_into(&out, &["--target-error", "es99-exit=1%"]), &["no exit", "es99-exit=1%"]);
+    refused(run_into(&out, &["--target-error", "es99=1%", "--shard", "1/2"]), &["cannot be used with"]);
+}
+
+/// Without handles for its files a run ends with a message, and leaves nothing that looks like one.
+#[test]
+fn out_of_file_handles_is_told() {
+    let place = tempdir().unwrap();
+    for handles in 4..7 {
+        let out = place.path().join(handles.to_string());
+        let program = run_into(&out, &["--resume"]);
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit -n {handles}; exec \"$0\" \"$@\"")).arg(program.get_program());
+        let output = limited.args(program.get_args()).stdout(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{handles}: {}", stderr(&output));
+        assert!(stderr(&output).contains("Too many open files"), "{handles}: {}", stderr(&output));
+        assert!(!out.join("manifest.json").exists());
+        finished(run_into(&out, &["--resume"]));
+    }
 }
 
 /// The shards of a run in `place`, the first of them with another number of threads.

@@ -48,16 +48,16 @@ use taorisk::output::writer::RowBlock;
 use taorisk::risk::attribution::AttributionRow;
 use taorisk::risk::attribution::PartKind;
 use taorisk::risk::attribution::PartMeasure;
-use taorisk::risk::book::Basis;
 use taorisk::risk::book::BookOpening;
 use taorisk::risk::book::BookStatistics;
-use taorisk::risk::book::Currency;
-use taorisk::risk::book::SummaryRow;
 use taorisk::risk::credit::CreditMeasure;
 use taorisk::risk::credit::CreditRow;
 use taorisk::risk::estimate::Estimate;
 use taorisk::risk::histogram::Metric;
 use taorisk::risk::histogram::SubnetCube;
+use taorisk::risk::measure::Basis;
+use taorisk::risk::measure::Currency;
+use taorisk::risk::measure::SummaryRow;
 use taorisk::risk::subnet::QuantileRow;
 use taorisk::risk::subnet::SubnetOpening;
 use taorisk::risk::subnet::SubnetRow;
@@ -222,6 +222,8 @@ fn runtime() -> Runtime {
         simd_backend: "scalar".into(),
         peak_memory_bytes: None,
         paths_per_second: 1e5,
+        targets: Vec::new(),
+        figures_of_merit: Vec::new(),
     }
 }
 

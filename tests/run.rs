@@ -8,6 +8,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use taorisk::output::manifest::Runtime;
+use taorisk::output::read::read_summary;
+use taorisk::risk::measure::SummaryRow;
 use tempfile::TempDir;
 use tempfile::tempdir;
 
@@ -73,6 +76,25 @@ fn a_run_leaves_a_complete_directory_and_prints_its_table() {
     }
     let widest = table.lines().map(|line| line.chars().count()).max().unwrap();
     assert!(widest <= 100, "a line has {widest} columns:\n{table}");
+}
+
+/// 1 / (error^2 x seconds) of what is published at the last report day.
+#[test]
+fn figures_of_merit_are_those_of_the_published_errors() {
+    let (_parent, out) = finished_run();
+    let runtime = Runtime::read(&out).unwrap();
+    let summary = read_summary(&out).unwrap();
+    assert!(runtime.figures_of_merit.len() > 20);
+    for figure in &runtime.figures_of_merit {
+        let is_it = |row: &&SummaryRow| {
+            let names = (row.measure.name(), row.basis.name(), row.currency.name());
+            names == (figure.measure.as_str(), figure.basis.as_str(), figure.currency.as_str())
+                && (row.level, row.horizon_days) == (figure.level, figure.horizon_days)
+        };
+        let error = summary.iter().find(is_it).unwrap().estimate.standard_error;
+        let found = figure.figure_of_merit * error * error * runtime.simulation_seconds;
+        assert!((found - 1.0).abs() < 1e-9 && figure.horizon_days == 3.0, "{figure:?}");
+    }
 }
 
 #[test]
@@ -159,19 +181,21 @@ fn a_full_disk_is_refused_and_nothing_stays() {
     }
 }
 
+/// So many paths keep no journal, and their files find room on a small disk.
 #[test]
 fn an_interruption_leaves_nothing_and_says_how_to_go_on() {
     let parent = tempdir().unwrap();
     let out = parent.path().join("run");
     let mut child = taorisk()
-        .args(["run", "--paths", "4000000", "--out"])
+        .args(["run", "--paths", "200000", "--out"])
         .arg(&out)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     while !out.join(".paths.parquet.partial").exists() {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before it began");
+        let has_ended = child.try_wait().unwrap().is_some();
+        assert!(!has_ended, "the run ended before it began: {}", stderr(&child.wait_with_output().unwrap()));
         thread::sleep(Duration::from_millis(5));
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

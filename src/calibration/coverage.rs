@@ -117,7 +117,7 @@ pub fn by_date(values: impl Iterator<Item = (u32, f64)>) -> Vec<DateSum> {
 pub struct Bootstrap {
     /// Mean over all that was scored: a date weighs by its count. NaN without a date.
     pub mean: f64,
-    /// Means of resampled dates less `mean`, ascending.
+    /// Means of resampled dates less `mean`, ascending; none where a single block holds all dates and so says nothing of their spread.
     deviations: Vec<f64>,
 }
 
@@ -144,31 +144,25 @@ impl Bootstrap {
             }
             mean_of(total) - mean
         };
-        let mut deviations: Vec<f64> = (0..REPLICATES).map(replicate).collect();
+        let replicates = if count > block { REPLICATES } else { 0 };
+        let mut deviations: Vec<f64> = (0..replicates).map(replicate).collect();
         deviations.sort_unstable_by(f64::total_cmp);
         Self { mean, deviations }
     }
 
-    /// Standard error of the mean.
-    pub fn standard_error(&self) -> f64 {
+    /// Standard error of the mean; `None` where one block holds all dates.
+    pub fn standard_error(&self) -> Option<f64> {
         let squares = self.deviations.iter().map(|deviation| deviation * deviation);
-        (squares.sum::<f64>() / self.deviations.len() as f64).sqrt()
+        (!self.deviations.is_empty()).then(|| (squares.sum::<f64>() / self.deviations.len() as f64).sqrt())
     }
 
     /// Two-sided p-value of a true mean of `expected`: how often a resampled mean is as far from the mean as that is.
     ///
-    /// At least one in the number of resamples and one, so never 0.
-    pub fn p_value(&self, expected: f64) -> f64 {
+    /// At least one in the number of resamples and one, so never 0; `None` where one block holds all dates.
+    pub fn p_value(&self, expected: f64) -> Option<f64> {
         let distance = (self.mean - expected).abs();
         let as_far = self.deviations.iter().filter(|deviation| deviation.abs() >= distance).count();
-        (as_far + 1) as f64 / (self.deviations.len() + 1) as f64
-    }
-
-    /// Interval that holds the true mean with probability `level` (reflected percentiles).
-    pub fn interval(&self, level: f64) -> (f64, f64) {
-        let last = (self.deviations.len() - 1) as f64;
-        let at = |part: f64| self.deviations[(part * last).round() as usize];
-        (self.mean - at(0.5 + 0.5 * level), self.mean - at(0.5 - 0.5 * level))
+        (!self.deviations.is_empty()).then(|| (as_far + 1) as f64 / (self.deviations.len() + 1) as f64)
     }
 }
 
@@ -244,11 +238,10 @@ mod tests {
         let bootstrap = Bootstrap::new(&dates, 1, 1, 0);
         let variance = dates.iter().map(|date| (date.sum - bootstrap.mean).powi(2)).sum::<f64>() / 400.0;
         // 2,000 replicates give a standard deviation to 1.6 %.
-        close(bootstrap.standard_error() / (variance / 400.0).sqrt(), 1.0, 0.07);
-        let (low, high) = bootstrap.interval(0.95);
-        close((high - low) / bootstrap.standard_error(), 3.92, 0.25);
-        assert!(bootstrap.p_value(bootstrap.mean) > 0.99);
-        close(bootstrap.p_value(bootstrap.mean + 1.96 * bootstrap.standard_error()), 0.05, 0.02);
+        let error = bootstrap.standard_error().unwrap();
+        close(error / (variance / 400.0).sqrt(), 1.0, 0.07);
+        assert!(bootstrap.p_value(bootstrap.mean).unwrap() > 0.99);
+        close(bootstrap.p_value(bootstrap.mean + 1.96 * error).unwrap(), 0.05, 0.02);
         assert_ne!(bootstrap, Bootstrap::new(&dates, 1, 1, 1));
     }
 
@@ -257,9 +250,11 @@ mod tests {
     fn blocks_keep_dependence() {
         let values = (0..400).map(|date| (date, uniform(date / 10)));
         let dates = by_date(values);
-        let [single, blocks] = [1, 10].map(|block| Bootstrap::new(&dates, block, 1, 0).standard_error());
+        let [single, blocks] = [1, 10].map(|block| Bootstrap::new(&dates, block, 1, 0).standard_error().unwrap());
         assert!(blocks / single > 2.2, "{blocks} {single}");
         assert_eq!(by_date([(1, 1.0), (1, 3.0), (4, 2.0)].into_iter()).len(), 2);
-        assert_eq!(Bootstrap::new(&[DateSum { sum: 4.0, count: 2.0 }], 5, 1, 0).standard_error(), 0.0);
+        let single = Bootstrap::new(&[DateSum { sum: 4.0, count: 2.0 }], 5, 1, 0);
+        assert_eq!((single.mean, single.standard_error(), single.p_value(0.0)), (2.0, None, None));
+        assert_eq!(Bootstrap::new(&dates[..10], 10, 1, 0).standard_error(), None);
     }
 }

@@ -166,7 +166,7 @@ impl Judge {
 
     /// A mean with its error and the p-value of its being `expected`.
     fn push_mean(&mut self, score: Score, mean: &Bootstrap, expected: f64) {
-        let (standard_error, p_value) = (Some(mean.standard_error()), Some(mean.p_value(expected)));
+        let (standard_error, p_value) = (mean.standard_error(), mean.p_value(expected));
         self.scores.push(Score { value: mean.mean, standard_error, p_value, ..score });
     }
 
@@ -178,7 +178,7 @@ impl Judge {
         ];
         for (rival, crps) in scored {
             let mean = self.bootstrap(score.horizon_days, numbers.iter().map(|seen| (seen.start.index, crps(seen))));
-            let standard_error = Some(mean.standard_error());
+            let standard_error = mean.standard_error();
             self.scores.push(Score { measure: "crps", rival, value: mean.mean, standard_error, ..score });
             if !rival.is_empty() {
                 let gain = |seen: &&Forecast| (seen.start.index, seen.crps - crps(seen));

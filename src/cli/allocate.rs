@@ -1,6 +1,5 @@
 //! `taorisk allocate`: weights of least expected shortfall for each mean, leaving through the pools included.
 
-use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -12,11 +11,11 @@ use clap::value_parser;
 use indicatif::ProgressBar;
 
 use crate::cli::allocation_table::Report;
-use crate::cli::converge::table_format;
 use crate::cli::error::BadInput;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::StudyFlags;
 use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::engine::record::PathRow;
@@ -101,18 +100,9 @@ pub struct AllocateArgs {
     /// Chain snapshot, CSV or Parquet, one row per subnet [key: input.snapshot]
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
-    /// File for all numbers, CSV or Parquet by its extension
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Print JSON instead of tables
-    #[arg(long)]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
+    /// Flags of a study.
+    #[command(flatten)]
+    pub study: StudyFlags,
 }
 
 /// Currency of P&L.
@@ -179,18 +169,18 @@ fn sector_limit(text: &str) -> Result<(String, f64), String> {
 /// # Errors
 /// Flags, a scenario or limits that are refused; an interruption; a failed simulation, program or write.
 pub fn allocate(args: &AllocateArgs) -> anyhow::Result<()> {
-    let format = args.out.as_deref().map(table_format).transpose()?;
+    args.study.check_file()?;
     let study = Study::new(args)?;
     let tail_paths = f64::from(args.paths) * (1.0 - args.level);
     if tail_paths < TAIL_PATHS_MIN {
         let enough = (TAIL_PATHS_MIN / (1.0 - args.level)).ceil();
         run::remark(
-            args.quiet,
+            args.study.quiet,
             &format!("{tail_paths:.0} paths in the tail: weights follow single paths; --paths {enough} or more"),
         );
     }
-    let machine = Machine::with_threads(args.threads);
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(2 * u64::from(args.paths), "paths", args.quiet));
+    let machine = Machine::with_threads(args.study.threads);
+    let (stop, progress) = (run::stop_flag()?, run::progress_bar(2 * u64::from(args.paths), "paths", args.study.quiet));
     let driver = Driver { study: &study, machine: &machine, stop: &stop, progress: &progress };
     let chosen_on = driver.simulate(study.candidate_books(), 0)?;
     let returns = study.returns(&chosen_on);
@@ -210,13 +200,12 @@ pub fn allocate(args: &AllocateArgs) -> anyhow::Result<()> {
     let fresh = driver.simulate(books.collect(), u64::from(args.paths))?;
     progress.finish_and_clear();
     let report = Report::new(&study, &allocation, &points, &chosen_on[0], &fresh);
-    if let (Some(path), Some(format)) = (&args.out, format) {
-        output::write(path, format, &report.rows())?;
-    }
-    let json = || output::json(&run::identity(&study.scenario), args.currency.name(), &report.rows());
-    let text = if args.json { json() } else { report.text() };
+    let (rows, identity) = (report.rows(), run::identity(&study.scenario));
+    args.study.write_file(&identity, &rows)?;
+    let json = || output::json(&identity, args.currency.name(), &rows);
+    let text = if args.study.json { json() } else { report.text() };
     print_result(text.as_bytes())?;
-    run::remark(args.quiet, &format!("{} programs solved in {seconds:.1} s", 2 * points.len()));
+    run::remark(args.study.quiet, &format!("{} programs solved in {seconds:.1} s", 2 * points.len()));
     Ok(())
 }
 
@@ -409,7 +398,7 @@ impl Driver<'_> {
         };
         let recorder = || RunRecorder::new(record.clone(), tracker.clone());
         let options = self.machine.options(first_path, *paths);
-        engine_run::run(&run::plan_of(scenario), &options, recorder, consume, self.stop).map_err(run::explain)?;
+        engine_run::run(&run::plain_plan_of(scenario), &options, recorder, consume, self.stop).map_err(run::explain)?;
         Ok(outcomes)
     }
 }

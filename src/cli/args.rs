@@ -3,12 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::ArgGroup;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
-use clap::value_parser;
 use clap_complete::Shell;
 
 use crate::cli::allocate;
@@ -19,10 +17,16 @@ use crate::cli::backtest;
 use crate::cli::backtest::BacktestArgs;
 use crate::cli::calibrate;
 use crate::cli::calibrate::CalibrateArgs;
+use crate::cli::converge::ConvergeArgs;
 use crate::cli::ingest;
 use crate::cli::ingest::IngestArgs;
 use crate::cli::liquidity;
 use crate::cli::liquidity::LiquidityArgs;
+use crate::cli::multilevel;
+use crate::cli::multilevel::MultilevelArgs;
+use crate::cli::rare;
+use crate::cli::rare::RareArgs;
+use crate::cli::replay::ReplayArgs;
 use crate::cli::report;
 use crate::cli::report::ReportArgs;
 use crate::cli::reverse;
@@ -37,6 +41,8 @@ use crate::cli::stress::StressArgs;
 use crate::cli::summarize::Show;
 use crate::cli::sweep;
 use crate::cli::sweep::SweepArgs;
+use crate::cli::target_error::TargetError;
+use crate::cli::yuma::YumaArgs;
 use crate::config::scenario::Overrides;
 
 const LONG_ABOUT: &str = "\
@@ -171,6 +177,9 @@ pub enum Command {
     /// Compare results at several step lengths on the same chance
     #[command(after_help = CONVERGE_EXAMPLES)]
     Converge(ConvergeArgs),
+    /// Estimate means without the bias of long steps, at nearly their cost
+    #[command(after_help = multilevel::EXAMPLES)]
+    Multilevel(MultilevelArgs),
     /// Tell what part of a book's losses each driver makes: TAO/USD, flows, jumps, emission, deregistration, rules, slippage
     #[command(after_help = attribute::EXAMPLES)]
     Attribute(AttributeArgs),
@@ -183,6 +192,9 @@ pub enum Command {
     /// Find the most likely way to lose a given part of a book, and write it as an overlay that reproduces the loss
     #[command(after_help = reverse::EXAMPLES)]
     Reverse(ReverseArgs),
+    /// Tell the probability that a subnet is deregistered where it is too small for plain paths, by splitting
+    #[command(after_help = rare::EXAMPLES)]
+    Rare(RareArgs),
     /// Vary one or two keys of the scenario over values, on the same chance, and tell what each does to the losses
     #[command(after_help = sweep::EXAMPLES)]
     Sweep(SweepArgs),
@@ -238,6 +250,11 @@ pub struct RunOptions {
     /// Stop after so long (90s, 10m, 2h) with the paths that are done; the files are those of a run of so many paths
     #[arg(long, value_name = "TIME", conflicts_with = "shard", help_heading = "Execution")]
     pub time_budget: Option<humantime::Duration>,
+    /// Stop when MEASURE is known to ERROR (es99=1%, mean=2, var95-liquidation-usd=500, loss=0.5%: of the first book at the last
+    /// horizon) by an interval that holds at all looks, or after all paths; again for more, all to be met; the files are those of a run of
+    /// so many paths
+    #[arg(long, value_name = "MEASURE=ERROR", conflicts_with = "shard", help_heading = "Execution")]
+    pub target_error: Vec<TargetError>,
     /// Simulate part I of N only, into the directory shard-I-of-N; `taorisk merge` makes the run of all parts
     #[arg(long, value_name = "I/N", help_heading = "Execution")]
     pub shard: Option<Shard>,
@@ -377,64 +394,6 @@ impl SummarizeArgs {
     }
 }
 
-/// Arguments of `replay`.
-#[derive(Clone, Debug, Args)]
-pub struct ReplayArgs {
-    /// Run directory
-    #[arg(value_name = "RUN")]
-    pub run_directory: PathBuf,
-    /// Path to tell of, counted from 0 as in paths.parquet
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub path: i64,
-    /// Only these subnets: their flows, events and states by step
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub netuid: Vec<u16>,
-    /// Only these days from the start, widened to whole steps; either end may be left out
-    #[arg(long, value_name = "FROM..TO", value_parser = day_window)]
-    pub days: Option<DayWindow>,
-    /// Book whose value is shown [default: the first]
-    #[arg(long, value_name = "NAME")]
-    pub book: Option<String>,
-    /// Print the events only
-    #[arg(long, conflicts_with_all = ["json", "blocks"], help_heading = "Output")]
-    pub events: bool,
-    /// Unfold the steps of --days into blocks for the subnets of --netuid
-    #[arg(long, requires_all = ["netuid", "days"], help_heading = "Output")]
-    pub blocks: bool,
-    /// Print the whole story as one JSON document
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// Write Parquet instead of text: states by step as in samples.parquet, with --events the events as in events.parquet,
-    /// with --blocks the blocks
-    #[arg(long, value_name = "FILE.parquet", conflicts_with = "json", help_heading = "Output")]
-    pub out: Option<PathBuf>,
-    /// Where the run's snapshot lies now; its content must be the same
-    #[arg(long, value_name = "FILE", help_heading = "Inputs")]
-    pub snapshot: Option<PathBuf>,
-    /// Where the run's positions lie now; their content must be the same
-    #[arg(long, value_name = "FILE", help_heading = "Inputs")]
-    pub positions: Option<PathBuf>,
-}
-
-/// Days from the start; an end left out is the start's or the horizon's.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct DayWindow {
-    /// First day.
-    pub from: Option<f64>,
-    /// Last day.
-    pub to: Option<f64>,
-}
-
-fn day_window(text: &str) -> Result<DayWindow, String> {
-    let day = |text: &str| match text {
-        "" => Some(None),
-        _ => amount(text).ok().map(Some),
-    };
-    let days = text.split_once("..").and_then(|(from, to)| day(from).zip(day(to)));
-    let (from, to) = days.ok_or("must be FROM..TO in days from the start, such as 10..20, 10.. or ..20")?;
-    Ok(DayWindow { from, to })
-}
-
 /// Arguments of `init`.
 #[derive(Clone, Debug, Args)]
 pub struct InitArgs {
@@ -444,175 +403,6 @@ pub struct InitArgs {
     /// Overwrite scenario.toml and positions.csv
     #[arg(long)]
     pub force: bool,
-}
-
-/// Arguments of `converge`.
-#[derive(Clone, Debug, Args)]
-pub struct ConvergeArgs {
-    /// Scenario file (TOML); without it, the built-in scenario
-    pub scenario: Option<PathBuf>,
-    /// Paths of each pair of levels, or a number for every pair, the coarsest first
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1000")]
-    pub paths: Vec<u64>,
-    /// Blocks per step of the levels, the coarsest first; divisors of 7200
-    #[arg(long, value_name = "BLOCKS", value_delimiter = ',', default_value = "7200,3600,1200,360,60")]
-    pub levels: Vec<u64>,
-    /// Seed of all chance [key: run.seed]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub seed: Option<i64>,
-    /// How far each path goes, in days [key: run.horizon_days]
-    #[arg(long, value_name = "DAYS", allow_negative_numbers = true)]
-    pub horizon_days: Option<f64>,
-    /// Positions, CSV or Parquet with netuid and alpha or value_tao [key: input.positions]
-    #[arg(long, value_name = "FILE")]
-    pub positions: Option<PathBuf>,
-    /// Chain snapshot, CSV or Parquet, one row per subnet [key: input.snapshot]
-    #[arg(long, value_name = "FILE")]
-    pub snapshot: Option<PathBuf>,
-    /// File for the table, CSV or Parquet by its extension
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Print JSON instead of tables
-    #[arg(long)]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
-}
-
-impl ConvergeArgs {
-    /// What goes before keys of the scenario: flags, and the coarsest level's steps.
-    pub fn overrides(&self) -> Overrides {
-        Overrides {
-            seed: self.seed,
-            horizon_days: self.horizon_days,
-            blocks_per_step: self.levels.first().and_then(|&blocks| blocks.try_into().ok()),
-            snapshot: self.snapshot.clone(),
-            positions: self.positions.clone(),
-            ..Overrides::default()
-        }
-    }
-}
-
-/// Arguments of `yuma`.
-#[derive(Clone, Debug, Args)]
-#[command(
-    group = ArgGroup::new("simulated").args(["law", "collusion"]),
-    group = ArgGroup::new("newer_bonds").args(["yuma3", "law", "collusion"]).multiple(true)
-)]
-pub struct YumaArgs {
-    /// Weights, CSV or Parquet: a row and a column per uid
-    #[arg(value_name = "MATRIX", required_unless_present = "simulated", conflicts_with = "simulated")]
-    pub matrix: Option<PathBuf>,
-    /// Simulate validator sets instead and print the law of a validator's dividends: spread, noise, half-life
-    #[arg(long)]
-    pub law: bool,
-    /// Simulate validator sets instead and print what a group gains that gives all weight to its own miner
-    #[arg(long)]
-    pub collusion: bool,
-    /// Column of stakes, or a file (.csv, .parquet) with a column `stake`
-    #[arg(long, value_name = "COLUMN|FILE", default_value = "stake", conflicts_with = "simulated")]
-    pub stake: String,
-    /// Bonds of the epoch before, as stored (0 to 65535), in a file shaped as MATRIX [default: none]
-    #[arg(long, value_name = "FILE", conflicts_with = "simulated")]
-    pub bonds: Option<PathBuf>,
-    /// Bonds rule of newer subnets instead of Yuma2; --law and --collusion use it anyway
-    #[arg(long)]
-    pub yuma3: bool,
-    /// Bonds rule of older subnets; what MATRIX uses anyway
-    #[arg(long, conflicts_with_all = ["yuma3", "liquid_alpha"])]
-    pub yuma2: bool,
-    /// Smooth each bond by its distance from consensus
-    #[arg(long, requires = "newer_bonds")]
-    pub liquid_alpha: bool,
-    /// Smallest weight of a bond's newest value [default: 45875/65535]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "liquid_alpha")]
-    pub alpha_low: Option<f64>,
-    /// Largest weight of a bond's newest value [default: 58982/65535]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "liquid_alpha")]
-    pub alpha_high: Option<f64>,
-    /// Slope of the smoothing, a hundredth of AlphaSigmoidSteepness [default: 10]
-    #[arg(long, value_name = "SLOPE", value_parser = amount, requires = "liquid_alpha")]
-    pub alpha_steepness: Option<f64>,
-    /// Share of stake that must support a weight [default: 32767/65535]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
-    pub kappa: Option<f64>,
-    /// How far weights above consensus are clipped for bonds [default: 1]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
-    pub bonds_penalty: Option<f64>,
-    /// Part of the old bonds that is kept [default: 0.9]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
-    pub bonds_moving_average: Option<f64>,
-    /// Uid of the subnet owner: always has a permit, may weight itself
-    #[arg(long, value_name = "UID", conflicts_with = "simulated")]
-    pub owner: Option<usize>,
-    /// Most validators with a permit [default: 64]
-    #[arg(long, value_name = "N", conflicts_with = "simulated")]
-    pub validators: Option<usize>,
-    /// Stake below which a uid counts for nothing, in the unit of the stakes [default: 0]
-    #[arg(long, value_name = "STAKE", value_parser = amount, conflicts_with = "simulated")]
-    pub stake_threshold: Option<f64>,
-    /// Print JSON instead of tables
-    #[arg(long)]
-    pub json: bool,
-    /// Flags of `--law` and `--collusion`.
-    #[command(flatten)]
-    pub sets: SetArgs,
-}
-
-/// Flags of simulated validator sets.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Simulated sets (--law, --collusion)")]
-pub struct SetArgs {
-    /// Sets; errors fall with the square root [default: 64, with --collusion 16 per stake]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(2..=100_000), requires = "simulated")]
-    pub sets: Option<u32>,
-    /// Epochs measured in each set, 20 a day, after 100 that are not [default: 600, with --collusion 100]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000), requires = "simulated")]
-    pub epochs: Option<u32>,
-    /// Validators of a set; stakes are log-normal, sd of the log 1 [default: 16]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(2..=64), requires = "simulated")]
-    pub set_validators: Option<u16>,
-    /// Miners of a set; qualities are log-normal, sd of the log 1, half-life 30 days [default: 32]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(2..=256), requires = "simulated")]
-    pub set_miners: Option<u16>,
-    /// Error of the median validator: sd of the log of seen over true quality, half-life 2 days [default: 0.3]
-    #[arg(long, value_name = "SD", value_parser = amount, requires = "simulated")]
-    pub noise: Option<f64>,
-    /// Probability that a validator copies the last consensus; all copiers hold 40 % of the stake at most
-    /// [default: 0.1, with --collusion 0]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "simulated")]
-    pub copiers: Option<f64>,
-    /// Probability that a validator sees the quality of some days ago [default: 0.1, with --collusion 0]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "simulated")]
-    pub laggards: Option<f64>,
-    /// How many days ago [default: 1]
-    #[arg(long, value_name = "DAYS", value_parser = value_parser!(u16).range(0..=365), requires = "simulated")]
-    pub lag_days: Option<u16>,
-    /// Part of their weight that honest validators give the miner of those who collude (below 1)
-    #[arg(long, value_name = "FRACTION", value_parser = part, default_value = "0.05", conflicts_with = "law", requires = "simulated")]
-    pub honest_weight: f64,
-    /// Seed of all chance
-    #[arg(long, value_name = "N", default_value = "1", requires = "simulated")]
-    pub seed: u64,
-}
-
-fn part(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|value| (0.0..1.0).contains(value));
-    value.ok_or_else(|| "must be a fraction from 0 to below 1".to_owned())
-}
-
-fn fraction(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
-    value.ok_or_else(|| "must be a fraction from 0 to 1".to_owned())
-}
-
-fn amount(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
-    value.ok_or_else(|| "must be a finite number >= 0".to_owned())
 }
 
 /// Arguments of `completions`.

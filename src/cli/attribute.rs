@@ -1,6 +1,5 @@
 //! `taorisk attribute`: the same chance under every set of drivers, and what part of a book's losses each driver makes.
 
-use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -13,12 +12,12 @@ use indicatif::ProgressBar;
 use crate::cli::args::ScenarioOptions;
 use crate::cli::attribute_table;
 use crate::cli::attribute_table::DriverTable;
-use crate::cli::converge;
 use crate::cli::error::BadInput;
 use crate::cli::outcome;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::StudyFlags;
 use crate::cli::table::Style;
 use crate::config::scenario::Scenario;
 use crate::engine::drivers::Driver;
@@ -29,9 +28,9 @@ use crate::engine::record::PathRow;
 use crate::engine::run as engine_run;
 use crate::output::drivers;
 use crate::output::drivers::DriverRow;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::shapley::Attribution;
 use crate::risk::shapley::Coalitions;
@@ -81,18 +80,9 @@ pub struct AttributeArgs {
     /// What holdings are worth: sold through the pools now, or at spot
     #[arg(long, value_enum, default_value_t = BasisChoice::Liquidation)]
     pub basis: BasisChoice,
-    /// File for the table, CSV or Parquet by its extension
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub out: Option<PathBuf>,
-    /// Print JSON instead of the table
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short, help_heading = "Output")]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N", help_heading = "Execution")]
-    pub threads: Option<NonZeroUsize>,
+    /// Flags of a study.
+    #[command(flatten)]
+    pub study: StudyFlags,
 }
 
 /// Money that losses are counted in.
@@ -118,21 +108,22 @@ pub enum BasisChoice {
 /// # Errors
 /// A scenario, book, number of paths or file that is refused; an interruption; a failed simulation or write.
 pub fn attribute(args: &AttributeArgs) -> anyhow::Result<()> {
-    let format = args.out.as_deref().map(converge::table_format).transpose()?;
+    args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.threads);
-    run::remark(args.quiet, &study.announcement());
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.total_paths(), "paths", args.quiet));
+    let machine = Machine::with_threads(args.study.threads);
+    run::remark(args.study.quiet, &study.announcement());
+    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.total_paths(), "paths", args.study.quiet));
     let coalitions = study.simulate(&machine, &stop, &progress)?;
     progress.finish_and_clear();
     let found: Vec<Attribution> = study.measures().into_iter().map(|measure| coalitions.attribute(measure)).collect();
     let (rows, identity) = (study.rows(&found), run::identity(&study.scenario));
-    if let (Some(path), Some(format)) = (&args.out, format) {
-        drivers::write(path, format, &identity, &rows)?;
-    }
+    args.study.write_file(&identity, &rows)?;
     let absent: Vec<&str> = attribute_table::absent(&study.drivers).map(Driver::name).collect();
-    let text =
-        if args.json { drivers::json(&identity, &absent, &rows) } else { study.table(&found).text(Style::detect()) };
+    let text = if args.study.json {
+        drivers::json(&identity, &absent, &rows)
+    } else {
+        study.table(&found).text(Style::detect())
+    };
     print_result(text.as_bytes())
 }
 

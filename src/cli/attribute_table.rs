@@ -3,9 +3,9 @@
 use crate::cli::table;
 use crate::cli::table::Style;
 use crate::engine::drivers::Driver;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 use crate::risk::shapley::Attribution;
 use crate::risk::shapley::LossMeasure;
 

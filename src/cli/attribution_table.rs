@@ -11,9 +11,9 @@ use crate::cli::table::printable;
 use crate::risk::attribution::AttributionRow;
 use crate::risk::attribution::PartKind;
 use crate::risk::attribution::PartMeasure;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 
 /// Positions listed.
 const POSITIONS_LISTED: usize = 10;

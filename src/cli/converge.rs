@@ -2,25 +2,26 @@
 
 use std::fmt::Write;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
+use clap::Args;
 use indicatif::ProgressBar;
 
-use crate::cli::args::ConvergeArgs;
 use crate::cli::error::BadInput;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::StudyFlags;
 use crate::cli::table;
+use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::engine::plan::Plan;
 use crate::engine::plan::PlanInput;
 use crate::engine::run as engine_run;
-use crate::output::convergence;
 use crate::output::convergence::ConvergenceRow;
-use crate::output::table_file::TableFormat;
+use crate::output::table_file;
 use crate::risk::convergence::BOUND_ERRORS;
 use crate::risk::convergence::Comparison;
 use crate::risk::convergence::Measure;
@@ -43,37 +44,65 @@ const CELL_WIDTH: usize = 23;
 /// Pairs of levels side by side.
 const CELLS: usize = 3;
 
+/// Arguments of `converge`.
+#[derive(Clone, Debug, Args)]
+pub struct ConvergeArgs {
+    /// Scenario file (TOML); without it, the built-in scenario
+    pub scenario: Option<PathBuf>,
+    /// Paths of each pair of levels, or a number for every pair, the coarsest first
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1000")]
+    pub paths: Vec<u64>,
+    /// Blocks per step of the levels, the coarsest first; divisors of 7200
+    #[arg(long, value_name = "BLOCKS", value_delimiter = ',', default_value = "7200,3600,1200,360,60")]
+    pub levels: Vec<u64>,
+    /// Seed of all chance [key: run.seed]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<i64>,
+    /// How far each path goes, in days [key: run.horizon_days]
+    #[arg(long, value_name = "DAYS", allow_negative_numbers = true)]
+    pub horizon_days: Option<f64>,
+    /// Positions, CSV or Parquet with netuid and alpha or value_tao [key: input.positions]
+    #[arg(long, value_name = "FILE")]
+    pub positions: Option<PathBuf>,
+    /// Chain snapshot, CSV or Parquet, one row per subnet [key: input.snapshot]
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    /// Flags of a study.
+    #[command(flatten)]
+    pub study: StudyFlags,
+}
+
+impl ConvergeArgs {
+    /// What goes before keys of the scenario: flags, and the coarsest level's steps.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            seed: self.seed,
+            horizon_days: self.horizon_days,
+            blocks_per_step: self.levels.first().and_then(|&blocks| blocks.try_into().ok()),
+            snapshot: self.snapshot.clone(),
+            positions: self.positions.clone(),
+            ..Overrides::default()
+        }
+    }
+}
+
 /// Simulates consecutive levels in pairs and prints how far they differ and how far each is from the finest.
 ///
 /// # Errors
 /// Levels, paths, a scenario or file that are refused; an interruption; a failed simulation or write.
 pub fn converge(args: &ConvergeArgs) -> anyhow::Result<()> {
-    let format = args.out.as_deref().map(table_format).transpose()?;
+    args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.threads);
-    run::remark(args.quiet, &study.announcement());
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.path_steps(), "path-steps", args.quiet));
+    let machine = Machine::with_threads(args.study.threads);
+    run::remark(args.study.quiet, &study.announcement());
+    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.path_steps(), "path-steps", args.study.quiet));
     let pairs = study.simulate(&machine, &stop, &progress)?;
     progress.finish_and_clear();
     let tables = Tables::new(&study, &pairs);
     let (rows, identity) = (tables.rows(), run::identity(&study.scenario));
-    if let (Some(path), Some(format)) = (&args.out, format) {
-        convergence::write(path, format, &identity, &rows)?;
-    }
-    let text = if args.json { convergence::json(&identity, &rows) } else { tables.text() };
+    args.study.write_file(&identity, &rows)?;
+    let text = if args.study.json { table_file::json(&identity, &rows) } else { tables.text() };
     print_result(text.as_bytes())
-}
-
-/// Format of the file at `path`, whose directory must be there before hours are spent.
-pub(super) fn table_format(path: &Path) -> anyhow::Result<TableFormat> {
-    let name = path.display();
-    let format =
-        TableFormat::of(path).ok_or_else(|| BadInput(format!("--out {name}: must end in .csv or .parquet")))?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !directory.is_dir() {
-        Err(BadInput(format!("--out {name}: {} is no directory", directory.display())))?;
-    }
-    Ok(format)
 }
 
 /// What is simulated: levels from the coarsest to the finest, and paths of each pair of them.

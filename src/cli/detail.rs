@@ -9,21 +9,22 @@ use crate::cli::table::percent;
 use crate::cli::table::percent_label;
 use crate::cli::table::printable;
 use crate::cli::table::with_error;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
-use crate::risk::book::Measure;
-use crate::risk::book::SummaryRow;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
+use crate::risk::measure::Measure;
+use crate::risk::measure::SummaryRow;
 
 /// What stands above the first book.
-const LEGEND: [&str; 7] = [
+const LEGEND: [&str; 8] = [
     "Further measures. A number after ± is half the width of its 95 % interval, which for skewed ones",
     "(spectral, entropic, drawdown beyond) reaches farther up than down; summary.parquet has both ends.",
     "Spectral risk weighs losses by rank, on average the worst 1 in k. Entropic risk is the sure loss as",
     "bad as the uncertain one, at an aversion relative to the opening value. 1 in N: the loss exceeded",
     "once in N horizons. Sharpe: mean over deviation; Sortino: over the root mean square of losses;",
     "Omega: mean gain over mean loss; all three over the horizon, not annualised. Drawdown, time under",
-    "water and ruin are of the value at spot, in TAO.",
+    "water and ruin are of the value at spot, in TAO. Liquidity in VaR or ES: that on liquidation less",
+    "that at spot, on the same paths.",
 ];
 /// Measures of a P&L that are amounts, with the start of their labels.
 const AMOUNTS: [(Measure, &str); 3] = [
@@ -31,6 +32,9 @@ const AMOUNTS: [(Measure, &str); 3] = [
     (Measure::EntropicRisk, " entropic risk at "),
     (Measure::ReturnLevel, " loss, 1 in "),
 ];
+/// What liquidity adds to tail measures, at a confidence level.
+const LIQUIDITY: [(Measure, &str); 2] =
+    [(Measure::LiquidityValueAtRisk, " liquidity in VaR "), (Measure::LiquidityExpectedShortfall, " liquidity in ES ")];
 /// Those that are ratios.
 const RATIOS: [(Measure, &str); 3] =
     [(Measure::SharpeRatio, " Sharpe"), (Measure::SortinoRatio, " Sortino"), (Measure::OmegaRatio, " Omega")];
@@ -100,6 +104,12 @@ impl BookDetail<'_> {
         for (measure, label) in AMOUNTS {
             for level in self.levels(measure) {
                 text.push_str(&self.row(&format!("{label}{level}"), measure, Some(level), kind, horizons, plain));
+            }
+        }
+        for (measure, label) in LIQUIDITY.into_iter().filter(|_| basis == Basis::Liquidation) {
+            for level in self.levels(measure) {
+                let label = format!("{label}{}", percent_label(level));
+                text.push_str(&self.row(&label, measure, Some(level), kind, horizons, plain));
             }
         }
         for (measure, label) in RATIOS {

@@ -7,11 +7,11 @@ use crate::cli::table::grouped;
 use crate::cli::table::line;
 use crate::cli::table::percent_label;
 use crate::cli::table::with_error;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
-use crate::risk::book::Measure;
-use crate::risk::book::SummaryRow;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
+use crate::risk::measure::Measure;
+use crate::risk::measure::SummaryRow;
 
 /// What no column holds.
 const REST: [&str; 3] = [

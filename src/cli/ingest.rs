@@ -185,3 +185,18 @@ fn form(choice: FormChoice) -> Form {
         FormChoice::Table => Form::Table,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::input::ingest::report::ColumnReport;
+    use crate::input::ingest::report::FileReport;
+    use crate::input::ingest::report::Report;
+    use crate::output::schema::documents::check::assert_documented;
+
+    #[test]
+    fn the_report_has_the_keys_of_the_list() {
+        let file = FileReport { file: String::new(), form: "", records: 1, unused_fields: Vec::new() };
+        let report = Report { files: vec![file], columns: vec![ColumnReport::default()], ..Report::default() };
+        assert_documented("taorisk ingest --json", &report.to_json());
+    }
+}

@@ -28,7 +28,7 @@ use crate::risk::recorder::BlockBuilder;
 use crate::risk::recorder::PathBlock;
 
 /// Paths of a block: a fifth of a second on two cores and some 4 MB by default, and all that a kill can cost.
-const BLOCK_PATHS: usize = 2_048;
+pub(super) const BLOCK_PATHS: usize = 2_048;
 /// Subnet-steps from which on a run keeps a journal without being asked: about a minute on two cores.
 const SUBNET_STEPS_MIN: f64 = 5e9;
 
@@ -38,23 +38,30 @@ pub(super) fn is_long(scenario: &Scenario) -> bool {
 }
 
 /// Simulates all paths of a scenario, or those that its journal lacks, and writes all result files but the manifest. Where the time
-/// is up before, `shorten` gives the scenario with so many paths, and the files are those of its run.
+/// is up or `watch` has seen enough before, `shorten` gives the scenario with so many paths, and the files are those of its run.
 ///
 /// # Errors
 /// A journal of another run; an interruption; a failed simulation or write.
 pub(super) fn simulate(
     work: &JournaledWork<'_>,
     target: &RunDirectory,
+    mut watch: Option<&mut Watch<'_>>,
     shorten: impl FnOnce(u64) -> anyhow::Result<Scenario>,
 ) -> anyhow::Result<(Simulated, Option<Scenario>)> {
     let mut reduction = Reduction::start(work.scenario, target)?;
     let journal = target.journal();
     let foreign = || OutputError::Journal { path: journal.clone(), problem: "counts other subnets".to_owned() };
-    let progress = work.run(&journal, |block| if reduction.push_block(block)? { Ok(()) } else { Err(foreign()) })?;
+    let take = |block: PathBlock| {
+        let has_enough = watch.as_mut().is_some_and(|watch| watch(&block));
+        let is_of_run = reduction.push_block(block)?;
+        let flow = if has_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        is_of_run.then_some(flow).ok_or_else(foreign)
+    };
+    let progress = work.run(&journal, take)?;
     drop(progress.journal);
     let (paths, seconds) = (progress.paths, progress.seconds);
     if progress.end == work.scenario.paths {
-        return Ok((Simulated { result_hash: reduction.finish(target)?, paths, seconds }, None));
+        return Ok((Simulated { reduced: reduction.finish(target)?, paths, seconds }, None));
     }
     drop(reduction);
     let shorter = shorten(progress.end)?;
@@ -63,8 +70,11 @@ pub(super) fn simulate(
     while let Some(block) = reader.next_block()? {
         reduction.push_block(block)?;
     }
-    Ok((Simulated { result_hash: reduction.finish(target)?, paths, seconds }, Some(shorter)))
+    Ok((Simulated { reduced: reduction.finish(target)?, paths, seconds }, Some(shorter)))
 }
+
+/// What looks at blocks of paths as they come, and says when no more are needed.
+pub(super) type Watch<'a> = dyn FnMut(&PathBlock) -> bool + 'a;
 
 /// Paths to be simulated with a journal.
 pub(super) struct JournaledWork<'a> {
@@ -92,17 +102,18 @@ pub(super) struct Journaled {
 }
 
 impl JournaledWork<'_> {
-    /// Gives `take` the blocks that the journal at `path` holds and then those simulated now, each when it is in the journal.
+    /// Gives `take` the blocks that the journal at `path` holds and then those simulated now, each when it is in the journal, until it
+    /// has enough.
     ///
     /// # Errors
     /// A journal of other paths; whatever `take` says; an interruption; a failed simulation or write.
     pub fn run(
         &self,
         path: &Path,
-        mut take: impl FnMut(PathBlock) -> Result<(), OutputError>,
+        mut take: impl FnMut(PathBlock) -> Result<ControlFlow<()>, OutputError>,
     ) -> anyhow::Result<Journaled> {
-        let (mut journal, first) = self.open(path, &mut take)?;
-        let end = self.header.manifest.end_path;
+        let (mut journal, first, flow) = self.open(path, &mut take)?;
+        let end = if flow.is_break() { first } else { self.header.manifest.end_path };
         let recorder = run::recorder_of(self.scenario).by_batch();
         let mut builder = BlockBuilder::new(BLOCK_PATHS, recorder.plan());
         let mut next = first;
@@ -111,15 +122,15 @@ impl JournaledWork<'_> {
             next = block.end();
             take(block)
         };
-        let (mut refused, mut is_late) = (None, false);
+        let (mut refused, mut is_enough) = (None, false);
         let consume = |batch: BatchRecord| {
             self.progress.inc(batch.count as u64);
-            match builder.push(batch).map_or(Ok(()), &mut keep) {
-                Ok(()) if self.is_late() => {
-                    is_late = true;
+            match builder.push(batch).map_or(Ok(ControlFlow::Continue(())), &mut keep) {
+                Ok(flow) if flow.is_break() || self.is_late() => {
+                    is_enough = true;
                     ControlFlow::Break(())
                 }
-                Ok(()) => ControlFlow::Continue(()),
+                Ok(_) => ControlFlow::Continue(()),
                 Err(error) => {
                     refused = Some(error);
                     ControlFlow::Break(())
@@ -129,15 +140,16 @@ impl JournaledWork<'_> {
         let clock = Instant::now();
         let options = self.machine.options(first, end - first);
         let plan = run::plan_of(self.scenario);
-        let outcome_of_run = engine_run::run(&plan, &options, || recorder.clone(), consume, self.stop);
+        let outcome_of_run =
+            engine_run::run(&plan, &options, || recorder.clone().on(options.backend), consume, self.stop);
         let seconds = clock.elapsed().as_secs_f64();
         let kept = match refused {
             Some(error) => Err(error),
-            None => builder.take().map_or(Ok(()), keep).and_then(|()| journal.sync()),
+            None => builder.take().map_or(Ok(()), |block| keep(block).map(drop)).and_then(|()| journal.sync()),
         };
         let outcome = kept.map_err(anyhow::Error::from);
         let outcome = outcome.and_then(|()| match outcome_of_run {
-            Err(error) if !is_late => Err(self.explain(error, next)),
+            Err(error) if !is_enough => Err(self.explain(error, next)),
             _ => Ok(()),
         });
         if outcome.is_err() && next == self.header.manifest.first_path {
@@ -151,14 +163,15 @@ impl JournaledWork<'_> {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// The journal at `path`, its blocks taken, and the first path that it lacks; a new one where there is none.
+    /// The journal at `path`, its blocks taken, the first path after them, and whether more are wanted; a new one where there is none.
     fn open(
         &self,
         path: &Path,
-        take: &mut impl FnMut(PathBlock) -> Result<(), OutputError>,
-    ) -> anyhow::Result<(JournalWriter, u64)> {
+        take: &mut impl FnMut(PathBlock) -> Result<ControlFlow<()>, OutputError>,
+    ) -> anyhow::Result<(JournalWriter, u64, ControlFlow<()>)> {
+        let mut flow = ControlFlow::Continue(());
         let Some(mut reader) = JournalReader::open(path)? else {
-            return Ok((JournalWriter::create(path, self.header)?, self.header.manifest.first_path));
+            return Ok((JournalWriter::create(path, self.header)?, self.header.manifest.first_path, flow));
         };
         let other = self.header.other_run(reader.header());
         let other = other.or_else(|| (reader.header() != self.header).then(|| "of other paths".to_owned()));
@@ -166,13 +179,15 @@ impl JournaledWork<'_> {
             let directory = path.parent().unwrap_or(path).display();
             return Err(BadInput(format!("{directory} holds an interrupted run {other}: --force starts again")).into());
         }
-        while let Some(block) = reader.next_block()? {
+        while flow.is_continue()
+            && let Some(block) = reader.next_block()?
+        {
             self.progress.inc(block.record.count as u64);
-            take(block)?;
+            flow = take(block)?;
         }
         let next = reader.next_path();
         self.progress.reset_eta();
-        Ok((reader.into_writer()?, next))
+        Ok((reader.into_writer()?, next, flow))
     }
 
     fn explain(&self, error: RunError, next: u64) -> anyhow::Error {

@@ -1,6 +1,5 @@
 //! `taorisk liquidity`: what leaving costs against size and days, in the tail as well, and how large the book may be.
 
-use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -10,11 +9,11 @@ use indicatif::ProgressBar;
 
 use crate::cli::args::ScenarioOptions;
 use crate::cli::attribute::book_named;
-use crate::cli::converge;
 use crate::cli::error::BadInput;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::StudyFlags;
 use crate::cli::table;
 use crate::cli::table::Style;
 use crate::config::scenario::Scenario;
@@ -93,18 +92,9 @@ pub struct LiquidityArgs {
     /// The tail is the 1 - LEVEL share of paths with the largest losses
     #[arg(long, value_name = "LEVEL", default_value_t = 0.95)]
     pub level: f64,
-    /// File for the table, CSV or Parquet by its extension
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub out: Option<PathBuf>,
-    /// Print JSON instead of the table
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short, help_heading = "Output")]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N", help_heading = "Execution")]
-    pub threads: Option<NonZeroUsize>,
+    /// Flags of a study.
+    #[command(flatten)]
+    pub study: StudyFlags,
 }
 
 /// Simulates exits of every length and prints what they cost.
@@ -112,21 +102,22 @@ pub struct LiquidityArgs {
 /// # Errors
 /// A scenario, book, size, time or file that is refused; an interruption; a failed simulation or write.
 pub fn liquidity(args: &LiquidityArgs) -> anyhow::Result<()> {
-    let format = args.out.as_deref().map(converge::table_format).transpose()?;
+    args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.threads);
-    run::remark(args.quiet, &study.announcement());
+    let machine = Machine::with_threads(args.study.threads);
+    run::remark(args.study.quiet, &study.announcement());
     let total = study.scenario.paths * study.exit_steps.len() as u64;
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(total, "paths", args.quiet));
+    let (stop, progress) = (run::stop_flag()?, run::progress_bar(total, "paths", args.study.quiet));
     let found = study.simulate(&machine, &stop, &progress)?;
     progress.finish_and_clear();
     let (rows, capacity) = (study.rows(&found), study.capacities(&found));
     let identity = run::identity(&study.scenario);
-    if let (Some(path), Some(format)) = (&args.out, format) {
-        liquidity::write(path, format, &identity, &rows)?;
-    }
-    let text =
-        if args.json { liquidity::json(&identity, &capacity, &rows) } else { study.text(&found, Style::detect()) };
+    args.study.write_file(&identity, &rows)?;
+    let text = if args.study.json {
+        liquidity::json(&identity, &capacity, &rows)
+    } else {
+        study.text(&found, Style::detect())
+    };
     print_result(text.as_bytes())
 }
 

@@ -30,10 +30,17 @@ pub mod ingest;
 pub mod init;
 mod journaled;
 pub mod liquidity;
+pub mod multilevel;
+mod multilevel_table;
 mod needs;
+mod number;
 mod outcome;
+mod pilot;
+pub mod rare;
+mod rare_table;
 mod reduction;
 pub mod replay;
+mod replicated;
 pub mod report;
 mod revenue;
 pub mod reverse;
@@ -49,11 +56,14 @@ pub mod shock_text;
 mod story;
 pub mod stress;
 mod stress_table;
+pub mod study;
 pub mod summarize;
 pub mod sweep;
 mod sweep_table;
 pub mod table;
+pub mod target_error;
 pub mod validators;
+mod weighted;
 pub mod yuma;
 
 /// Does what the command line asks; without a command, runs the built-in base scenario.
@@ -71,10 +81,12 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Report(args)) => report::report(&args),
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Converge(args)) => converge::converge(&args),
+        Some(Command::Multilevel(args)) => multilevel::multilevel(&args),
         Some(Command::Attribute(args)) => attribute::attribute(&args),
         Some(Command::Sensitivity(args)) => sensitivity::sensitivity(&args),
         Some(Command::Stress(args)) => stress::stress(&args),
         Some(Command::Reverse(args)) => reverse::reverse(&args),
+        Some(Command::Rare(args)) => rare::rare(&args),
         Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Liquidity(args)) => liquidity::liquidity(&args),
         Some(Command::Backtest(args)) => backtest::backtest(&args),

@@ -1,11 +1,15 @@
 //! From batches in path order to the statistics and files of a run: what running, resuming and merging have in common.
 
+use crate::cli::replicated::ReplicatedStatistics;
 use crate::cli::run::identity;
 use crate::cli::run::labels;
 use crate::cli::run::recorder_of;
 use crate::cli::run::tracker_of;
+use crate::cli::weighted::WeightedStatistics;
+use crate::config::estimator::Estimator;
 use crate::config::scenario::Scenario;
 use crate::config::uncertainty::Replication;
+use crate::model::outside::RateMoments;
 use crate::output::error::OutputError;
 use crate::output::hash::ResultHash;
 use crate::output::run_dir::RunDirectory;
@@ -19,10 +23,12 @@ use crate::protocol::state::ChainState;
 use crate::risk::attribution::AttributionStatistics;
 use crate::risk::book::BookOpening;
 use crate::risk::book::BookStatistics;
+use crate::risk::controlled_book::ControlledBooks;
 use crate::risk::credit::CreditStatistics;
 use crate::risk::histogram::SubnetCube;
 use crate::risk::holding::HeldBook;
 use crate::risk::holding::Holding;
+use crate::risk::measure::SummaryRow;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::recorder::PathBlock;
 use crate::risk::revenue::RevenueStatistics;
@@ -31,15 +37,39 @@ use crate::risk::subnet::SubnetOpening;
 use crate::risk::subnet::SubnetStatistics;
 use crate::units::SubnetId;
 
+/// Paths that wait until they are taken together: statistics have tables of their own, which a processor that simulates in between
+/// has lost each time.
+const PATHS_AT_ONCE: usize = 256;
+
+/// Statistics of paths that have weights, or depend on each other through a point set.
+enum OtherStatistics {
+    Weighted(Box<WeightedStatistics>),
+    Replicated(Box<ReplicatedStatistics>),
+}
+
 /// Statistics and files of a run in the making.
 pub(super) struct Reduction {
+    pending: Vec<BatchRecord>,
+    pending_paths: usize,
     books: BookStatistics,
     subnets: SubnetStatistics,
     revenue: RevenueStatistics,
     attribution: AttributionStatistics,
     credit: CreditStatistics,
     cube: SubnetCube,
+    /// Better means than those of `books`, where they are asked for.
+    controlled: Option<ControlledBooks>,
+    /// In place of all these where paths are not independent with the same weight.
+    other: Option<OtherStatistics>,
     writer: ResultWriter,
+}
+
+/// What came of it.
+pub(super) struct Reduced {
+    /// Hash of all results.
+    pub result_hash: ResultHash,
+    /// The measures of the books.
+    pub summary: Vec<SummaryRow>,
 }
 
 impl Reduction {
@@ -50,9 +80,21 @@ impl Reduction {
     pub fn start(scenario: &Scenario, target: &RunDirectory) -> Result<Self, OutputError> {
         let (labels, paths) = (labels(scenario), scenario.paths);
         let horizons_days = &labels.horizons_days;
-        let books = BookStatistics::new(&book_openings(scenario), horizons_days, &scenario.confidence, paths);
+        let (openings, of_subnets) = (book_openings(scenario), subnet_openings(scenario));
+        let other = match &scenario.estimator {
+            Estimator::Plain | Estimator::Control => None,
+            Estimator::Importance(_) => {
+                let weighted = WeightedStatistics::new(scenario, &openings, &of_subnets, horizons_days);
+                Some(OtherStatistics::Weighted(Box::new(weighted)))
+            }
+            Estimator::Leading(set) => {
+                let replicated = ReplicatedStatistics::new(scenario, *set, &openings, &of_subnets, horizons_days);
+                Some(OtherStatistics::Replicated(Box::new(replicated)))
+            }
+        };
+        let books = BookStatistics::new(&openings, horizons_days, &scenario.confidence, paths);
         let subnets = SubnetStatistics::new(
-            &subnet_openings(scenario),
+            &of_subnets,
             scenario.start.block,
             horizons_days,
             &scenario.quantile_probabilities,
@@ -61,12 +103,16 @@ impl Reduction {
         let earners = scenario.model.revenue.iter().map(|revenue| revenue.subnet).collect();
         let (attribution, credit) = position_statistics(scenario, horizons_days, paths);
         let begun = Self {
+            pending: Vec::new(),
+            pending_paths: 0,
             books: books.with_further(scenario.measures.clone()),
             subnets,
             revenue: RevenueStatistics::new(earners, horizons_days),
             attribution,
             credit,
             cube: recorder_of(scenario).into_cube(),
+            controlled: (scenario.estimator == Estimator::Control).then(|| controlled_books(scenario)),
+            other,
             writer: ResultWriter::start(target, labels, identity(scenario))?,
         };
         Ok(match &scenario.replication {
@@ -90,13 +136,35 @@ impl Reduction {
     /// # Errors
     /// If the writer has failed.
     pub fn push(&mut self, batch: BatchRecord) -> Result<(), OutputError> {
-        batch.paths.iter().for_each(|row| self.books.push(row));
-        self.attribution.push_all(&batch.paths, &batch.positions);
-        self.credit.push_paths(batch.first_path, batch.count, &batch.settlements);
-        batch.deregistrations.iter().for_each(|row| self.subnets.push_deregistration(row));
-        batch.revenue.iter().for_each(|row| self.revenue.push(row));
-        let BatchRecord { paths, events, samples, .. } = batch;
-        self.writer.send(RowBlock { paths, events, samples })
+        self.pending_paths += batch.count;
+        self.pending.push(batch);
+        if self.pending_paths < PATHS_AT_ONCE { Ok(()) } else { self.push_pending() }
+    }
+
+    fn push_pending(&mut self) -> Result<(), OutputError> {
+        let batches = std::mem::take(&mut self.pending);
+        self.pending_paths = 0;
+        match &mut self.other {
+            Some(OtherStatistics::Weighted(weighted)) => batches.iter().for_each(|batch| weighted.push(batch)),
+            Some(OtherStatistics::Replicated(replicated)) => batches.iter().for_each(|batch| replicated.push(batch)),
+            None => self.push_plain(&batches),
+        }
+        batches.into_iter().try_for_each(|BatchRecord { paths, events, samples, .. }| {
+            self.writer.send(RowBlock { paths, events, samples })
+        })
+    }
+
+    fn push_plain(&mut self, batches: &[BatchRecord]) {
+        self.books.push_all(batches.iter().map(|batch| &batch.paths[..]));
+        for batch in batches {
+            if let Some(controlled) = &mut self.controlled {
+                controlled.push(&batch.paths, &batch.factors);
+            }
+            self.attribution.push_all(&batch.paths, &batch.positions);
+            self.credit.push_paths(batch.first_path, batch.count, &batch.settlements);
+            batch.deregistrations.iter().for_each(|row| self.subnets.push_deregistration(row));
+            batch.revenue.iter().for_each(|row| self.revenue.push(row));
+        }
     }
 
     /// Adds the next paths, with what was counted of them; `false` if the counts are of another run.
@@ -115,17 +183,40 @@ impl Reduction {
         self.cube.merge(cube);
     }
 
-    /// Writes what is known when all paths are there, and gives the hash of all results.
+    /// Writes what is known when all paths are there.
     ///
     /// # Errors
     /// If a file could not be written, now or since the start.
-    pub fn finish(mut self, target: &RunDirectory) -> Result<ResultHash, OutputError> {
+    pub fn finish(mut self, target: &RunDirectory) -> Result<Reduced, OutputError> {
+        self.push_pending()?;
+        if let Some(other) = self.other {
+            let (summary, subnet_rows) = match other {
+                OtherStatistics::Weighted(weighted) => weighted.finish(),
+                OtherStatistics::Replicated(replicated) => replicated.finish(),
+            };
+            let result_hash = self.writer.finish(target, &summary, &subnet_rows, &[])?;
+            return Ok(Reduced { result_hash, summary });
+        }
         let (subnet_rows, quantile_rows) = self.subnets.finish(&self.cube);
         self.writer.add_revenue(self.revenue.finish());
-        self.writer.add_attribution(self.attribution.finish());
+        let (attribution_rows, liquidity_rows) = self.attribution.finish();
+        self.writer.add_attribution(attribution_rows);
         self.writer.add_credit(self.credit.finish(&subnet_rows));
-        self.writer.finish(target, &self.books.finish(), &subnet_rows, &quantile_rows)
+        let mut summary = self.books.finish();
+        liquidity_rows.into_iter().for_each(|row| row.insert_into(&mut summary));
+        if let Some(controlled) = &self.controlled {
+            controlled.improve(&mut summary);
+        }
+        let result_hash = self.writer.finish(target, &summary, &subnet_rows, &quantile_rows)?;
+        Ok(Reduced { result_hash, summary })
     }
+}
+
+fn controlled_books(scenario: &Scenario) -> ControlledBooks {
+    let books = scenario.books.iter().map(|book| book.name.clone()).collect();
+    let known = |days: f64| (days, RateMoments::new(&scenario.model.tao_usd, days));
+    let horizons = scenario.report_horizons.iter().map(|horizon| known(horizon.days)).collect();
+    ControlledBooks::new(books, scenario.tao_usd_start, horizons)
 }
 
 fn pool_at_start(start: &ChainState, book: &Book, position: usize) -> Option<(Pool, f64)> {
@@ -134,7 +225,7 @@ fn pool_at_start(start: &ChainState, book: &Book, position: usize) -> Option<(Po
     Some((Pool::from(subnet), position.alpha))
 }
 
-fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
+pub(super) fn book_openings(scenario: &Scenario) -> Vec<BookOpening> {
     let fee_rate = scenario.protocol.fee_rate;
     let opening = |(index, book): (usize, &Book)| {
         let cash_tao = opening_cash_tao(scenario, index);

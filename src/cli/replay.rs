@@ -5,10 +5,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::Args;
 
-use crate::cli::args::DayWindow;
-use crate::cli::args::ReplayArgs;
 use crate::cli::error::BadInput;
+use crate::cli::number::amount;
 use crate::cli::print_result;
 use crate::cli::run::identity;
 use crate::cli::run::labels;
@@ -39,6 +39,64 @@ use crate::risk::replay::ReplayPlan;
 use crate::simd::Backend;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::NetUid;
+
+/// Arguments of `replay`.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Run directory
+    #[arg(value_name = "RUN")]
+    pub run_directory: PathBuf,
+    /// Path to tell of, counted from 0 as in paths.parquet
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub path: i64,
+    /// Only these subnets: their flows, events and states by step
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub netuid: Vec<u16>,
+    /// Only these days from the start, widened to whole steps; either end may be left out
+    #[arg(long, value_name = "FROM..TO", value_parser = day_window)]
+    pub days: Option<DayWindow>,
+    /// Book whose value is shown [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub book: Option<String>,
+    /// Print the events only
+    #[arg(long, conflicts_with_all = ["json", "blocks"], help_heading = "Output")]
+    pub events: bool,
+    /// Unfold the steps of --days into blocks for the subnets of --netuid
+    #[arg(long, requires_all = ["netuid", "days"], help_heading = "Output")]
+    pub blocks: bool,
+    /// Print the whole story as one JSON document
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Write Parquet instead of text: states by step as in samples.parquet, with --events the events as in events.parquet,
+    /// with --blocks the blocks
+    #[arg(long, value_name = "FILE.parquet", conflicts_with = "json", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+    /// Where the run's snapshot lies now; its content must be the same
+    #[arg(long, value_name = "FILE", help_heading = "Inputs")]
+    pub snapshot: Option<PathBuf>,
+    /// Where the run's positions lie now; their content must be the same
+    #[arg(long, value_name = "FILE", help_heading = "Inputs")]
+    pub positions: Option<PathBuf>,
+}
+
+/// Days from the start; an end left out is the start's or the horizon's.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DayWindow {
+    /// First day.
+    pub from: Option<f64>,
+    /// Last day.
+    pub to: Option<f64>,
+}
+
+fn day_window(text: &str) -> Result<DayWindow, String> {
+    let day = |text: &str| match text {
+        "" => Some(None),
+        _ => amount(text).ok().map(Some),
+    };
+    let days = text.split_once("..").and_then(|(from, to)| day(from).zip(day(to)));
+    let (from, to) = days.ok_or("must be FROM..TO in days from the start, such as 10..20, 10.. or ..20")?;
+    Ok(DayWindow { from, to })
+}
 
 /// Tells the story of one path, as text or JSON to standard output or as Parquet to a file.
 ///

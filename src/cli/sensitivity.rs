@@ -34,7 +34,6 @@ use crate::cli::attribute::BasisChoice;
 use crate::cli::attribute::CurrencyChoice;
 use crate::cli::attribute::book_named;
 use crate::cli::check;
-use crate::cli::converge;
 use crate::cli::error::BadInput;
 use crate::cli::outcome;
 use crate::cli::outcome::BookOutcome;
@@ -48,23 +47,24 @@ use crate::cli::sensitivity_inputs::Bench;
 use crate::cli::sensitivity_inputs::Bump;
 use crate::cli::sensitivity_inputs::Input;
 use crate::cli::sensitivity_table::SensitivityTable;
+use crate::cli::study::StudyFlags;
 use crate::cli::table;
 use crate::cli::table::Style;
 use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::engine::drivers::Drivers;
-use crate::output::sensitivity;
 use crate::output::sensitivity::SensitivityRow;
+use crate::output::table_file;
 use crate::portfolio::policy::BookPolicy;
 use crate::portfolio::policy::Policy;
 use crate::portfolio::position::Book;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
 use crate::risk::contrast::Contrast;
 use crate::risk::contrast::ContrastMeasure;
 use crate::risk::contrast::PathLosses;
 use crate::risk::contrast::contrasts;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 
 /// Paths of each run where `--paths` does not say, by method.
 const BUMP_PATHS: i64 = 8_000;
@@ -138,18 +138,9 @@ pub struct SensitivityArgs {
     /// Seed of the points of morris and sobol [default: that of the paths]
     #[arg(long, value_name = "N", help_heading = "Design")]
     pub design_seed: Option<u64>,
-    /// File for the table, CSV or Parquet by its extension
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub out: Option<PathBuf>,
-    /// Print JSON instead of the table
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short, help_heading = "Output")]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N", help_heading = "Execution")]
-    pub threads: Option<NonZeroUsize>,
+    /// Flags of a study.
+    #[command(flatten)]
+    pub study: StudyFlags,
 }
 
 fn step(text: &str) -> Result<f64, String> {
@@ -198,20 +189,19 @@ pub enum MeasureChoice {
 /// # Errors
 /// A scenario, key, book, level, number of paths or file that is refused; an interruption; a failed simulation or write.
 pub fn sensitivity(args: &SensitivityArgs) -> anyhow::Result<()> {
-    let format = args.out.as_deref().map(converge::table_format).transpose()?;
+    args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.threads);
-    run::remark(args.quiet, &study.announcement(args.threads));
+    let machine = Machine::with_threads(args.study.threads);
+    run::remark(args.study.quiet, &study.announcement(args.study.threads));
     let total_paths = study.runs() * study.scenario().paths;
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(total_paths, "paths", args.quiet));
+    let (stop, progress) = (run::stop_flag()?, run::progress_bar(total_paths, "paths", args.study.quiet));
     let simulate = |scenario: &Scenario| outcome::simulate(scenario, Drivers::ALL, &machine, &stop, &progress);
     let rows = study.rows(&simulate);
     progress.finish_and_clear();
     let (rows, identity) = (rows?, run::identity(study.scenario()));
-    if let (Some(path), Some(format)) = (&args.out, format) {
-        sensitivity::write(path, format, &identity, &rows)?;
-    }
-    let text = if args.json { sensitivity::json(&identity, &rows) } else { study.table(&rows).text(Style::detect()) };
+    args.study.write_file(&identity, &rows)?;
+    let text =
+        if args.study.json { table_file::json(&identity, &rows) } else { study.table(&rows).text(Style::detect()) };
     print_result(text.as_bytes())
 }
 

@@ -11,10 +11,10 @@ use crate::cli::sensitivity_inputs::Input;
 use crate::output::sensitivity::SensitivityRow;
 use crate::portfolio::position::Book;
 use crate::portfolio::position::Position;
-use crate::risk::book::Basis;
 use crate::risk::contrast::Contrast;
 use crate::risk::contrast::ContrastMeasure;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
 use crate::risk::paired::count_difference;
 use crate::risk::sizes::size_derivatives;
 

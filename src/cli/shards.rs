@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::Display;
 use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -104,7 +106,13 @@ impl Shard {
 ///
 /// # Errors
 /// A shard without paths; a directory that holds something else; an interruption; a failed simulation or write.
-pub(super) fn run_shard(args: &RunArgs, scenario: &Scenario, shard: Shard) -> anyhow::Result<()> {
+pub(super) fn run_shard(
+    args: &RunArgs,
+    scenario: &Scenario,
+    shard: Shard,
+    machine: &Machine,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
     let options = &args.options;
     let (first, end) = shard.range(scenario.paths);
     if first == end {
@@ -126,21 +134,13 @@ pub(super) fn run_shard(args: &RunArgs, scenario: &Scenario, shard: Shard) -> an
         run::remark(options.quiet, &format!("{} holds this shard already", directory.display()));
         return Ok(());
     }
-    let machine = Machine::choose(args)?;
     let memory = needs::memory_bytes(scenario, machine.threads);
     needs::check_room(&directory, needs::journal_bytes(scenario, end - first), memory)?;
     let target = run::directory_for(&directory, options)?;
-    run::remark(options.quiet, &run::announcement(scenario, end - first, &machine, &directory));
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(end - first, "paths", options.quiet));
-    let work = JournaledWork {
-        scenario,
-        header: &header,
-        machine: &machine,
-        stop: &stop,
-        progress: &progress,
-        deadline: None,
-    };
-    let done = work.run(&target.journal(), |_| Ok(()));
+    run::remark(options.quiet, &run::announcement(scenario, end - first, machine, &directory));
+    let progress = run::progress_bar(end - first, "paths", options.quiet);
+    let work = JournaledWork { scenario, header: &header, machine, stop, progress: &progress, deadline: None };
+    let done = work.run(&target.journal(), |_| Ok(ControlFlow::Continue(())));
     progress.finish_and_clear();
     done?.journal.end()?;
     target.finish_shard()?;
@@ -196,10 +196,10 @@ pub fn merge(args: &MergeArgs) -> anyhow::Result<()> {
         })?;
     }
     progress.finish_and_clear();
-    let result_hash = reduction.finish(&target)?;
-    let merged = Simulated { result_hash, paths: scenario.paths, seconds: begun.elapsed().as_secs_f64() };
+    let reduced = reduction.finish(&target)?;
+    let merged = Simulated { reduced, paths: scenario.paths, seconds: begun.elapsed().as_secs_f64() };
     let machine = Machine::with_threads(Some(NonZeroUsize::MIN));
-    clock.finish(target, &scenario, &merged, &machine)?;
+    clock.finish(target, &scenario, &merged, &machine, Vec::new())?;
     summarize(&directory, show)?;
     let shards = parts.0.len();
     run::remark(args.quiet, &format!("{} paths of {shards} shards; files in {}", scenario.paths, directory.display()));

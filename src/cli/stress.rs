@@ -1,6 +1,5 @@
 //! `taorisk stress`: a scenario and what may befall it, on the same chance; what each changes, where, and by which rules.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -13,7 +12,6 @@ use crate::cli::args::ScenarioOptions;
 use crate::cli::attribute;
 use crate::cli::attribute::BasisChoice;
 use crate::cli::attribute::CurrencyChoice;
-use crate::cli::converge;
 use crate::cli::error::BadInput;
 use crate::cli::outcome;
 use crate::cli::outcome::BookOutcome;
@@ -23,6 +21,7 @@ use crate::cli::run;
 use crate::cli::run::Machine;
 use crate::cli::stress_table;
 use crate::cli::stress_table::StressTable;
+use crate::cli::study::StudyFlags;
 use crate::cli::table::Style;
 use crate::config::library;
 use crate::config::library::LIBRARY;
@@ -37,13 +36,13 @@ use crate::output::stress::LeftOut;
 use crate::output::stress::StressRow;
 use crate::output::stress::StressScenario;
 use crate::risk::attribution::OTHER;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
 use crate::risk::contrast::Contrast;
 use crate::risk::contrast::contrasts;
 use crate::risk::contrast_parts::PartContrast;
 use crate::risk::contrast_parts::part_contrasts;
 use crate::risk::holding::HeldBook;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 use crate::units::BLOCKS_PER_DAY;
 
 /// Paths where `--paths` does not say.
@@ -101,18 +100,9 @@ pub struct StressArgs {
     /// Number of scenarios, from the worst, whose positions are shown
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Output")]
     pub worst: usize,
-    /// File for the table, CSV or Parquet by its extension
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub out: Option<PathBuf>,
-    /// Print JSON instead of the table
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short, help_heading = "Output")]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N", help_heading = "Execution")]
-    pub threads: Option<NonZeroUsize>,
+    /// Flags of a study.
+    #[command(flatten)]
+    pub study: StudyFlags,
 }
 
 impl StressArgs {
@@ -138,19 +128,18 @@ pub fn stress(args: &StressArgs) -> anyhow::Result<()> {
     if args.list {
         return print_result(stress_table::list(Style::detect()).as_bytes());
     }
-    let format = args.out.as_deref().map(converge::table_format).transpose()?;
+    args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.threads);
-    run::remark(args.quiet, &study.announcement());
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.runs() * study.base.paths, "paths", args.quiet));
+    let machine = Machine::with_threads(args.study.threads);
+    run::remark(args.study.quiet, &study.announcement());
+    let (stop, progress) =
+        (run::stop_flag()?, run::progress_bar(study.runs() * study.base.paths, "paths", args.study.quiet));
     let findings = study.simulate(&Runs { machine: &machine, stop: &stop, progress: &progress });
     progress.finish_and_clear();
     let findings = findings?;
     let (rows, identity) = (study.rows(&findings), run::identity(&study.base));
-    if let (Some(path), Some(format)) = (&args.out, format) {
-        output::write(path, format, &identity, &rows)?;
-    }
-    let text = if args.json {
+    args.study.write_file(&identity, &rows)?;
+    let text = if args.study.json {
         output::json(&identity, &study.described(&findings), &study.left_out, &rows)
     } else {
         study.table(&findings, args.worst).text(Style::detect())

@@ -5,12 +5,12 @@ use crate::cli::table;
 use crate::cli::table::Style;
 use crate::config::library::LIBRARY;
 use crate::output::stress::LeftOut;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
 use crate::risk::contrast::Contrast;
 use crate::risk::contrast::ContrastMeasure;
 use crate::risk::contrast_parts::PartContrast;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 
 /// Columns of names; with five cells of [`CELL_WIDTH`] they are 100.
 const NAME_WIDTH: usize = 20;

@@ -1,6 +1,5 @@
 //! `taorisk sweep`: the scenario with one or two of its keys varied, every point on the same chance as the scenario itself.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -13,25 +12,25 @@ use crate::cli::args::ScenarioOptions;
 use crate::cli::attribute;
 use crate::cli::attribute::BasisChoice;
 use crate::cli::attribute::CurrencyChoice;
-use crate::cli::converge;
 use crate::cli::error::BadInput;
 use crate::cli::outcome;
 use crate::cli::outcome::Outcome;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::StudyFlags;
 use crate::cli::sweep_table::SweepTable;
 use crate::cli::table::Style;
 use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::engine::drivers::Drivers;
-use crate::output::sweep;
 use crate::output::sweep::SweepRow;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
+use crate::output::table_file;
 use crate::risk::contrast::Contrast;
 use crate::risk::contrast::ContrastMeasure;
 use crate::risk::contrast::contrasts;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 
 /// Paths where `--paths` does not say.
 const PATHS_DEFAULT: i64 = 10_000;
@@ -84,18 +83,9 @@ pub struct SweepArgs {
     /// What holdings are worth in the table: sold through the pools now, or at spot
     #[arg(long, value_enum, default_value_t = BasisChoice::Liquidation, help_heading = "Table")]
     pub basis: BasisChoice,
-    /// File for all measures, CSV or Parquet by its extension
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub out: Option<PathBuf>,
-    /// Print JSON instead of the table
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short, help_heading = "Output")]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N", help_heading = "Execution")]
-    pub threads: Option<NonZeroUsize>,
+    /// Flags of a study.
+    #[command(flatten)]
+    pub study: StudyFlags,
 }
 
 /// A measure of losses.
@@ -120,19 +110,18 @@ pub enum MeasureChoice {
 /// # Errors
 /// A key, value, scenario or file that is refused; an interruption; a failed simulation or write.
 pub fn sweep(args: &SweepArgs) -> anyhow::Result<()> {
-    let format = args.out.as_deref().map(converge::table_format).transpose()?;
+    args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.threads);
-    run::remark(args.quiet, &study.announcement());
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.total_paths(), "paths", args.quiet));
+    let machine = Machine::with_threads(args.study.threads);
+    run::remark(args.study.quiet, &study.announcement());
+    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.total_paths(), "paths", args.study.quiet));
     let simulated = study.simulate(&machine, &stop, &progress);
     progress.finish_and_clear();
     let (rows, shown) = simulated?;
     let identity = run::identity(&study.scenario);
-    if let (Some(path), Some(format)) = (&args.out, format) {
-        sweep::write(path, format, &identity, &rows)?;
-    }
-    let text = if args.json { sweep::json(&identity, &rows) } else { study.table(&shown).text(Style::detect()) };
+    args.study.write_file(&identity, &rows)?;
+    let text =
+        if args.study.json { table_file::json(&identity, &rows) } else { study.table(&shown).text(Style::detect()) };
     print_result(text.as_bytes())
 }
 

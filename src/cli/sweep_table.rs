@@ -3,11 +3,11 @@
 use crate::cli::sweep::Axis;
 use crate::cli::table;
 use crate::cli::table::Style;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
 use crate::risk::contrast::Contrast;
 use crate::risk::contrast::ContrastMeasure;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 
 /// Longest value at the left.
 const SETTING_WIDTH: usize = 23;

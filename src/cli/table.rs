@@ -9,11 +9,11 @@ use crate::cli::error_split::split_text;
 pub(super) use crate::output::number::decimals;
 pub(super) use crate::output::number::grouped;
 use crate::output::read::DeregistrationRisk;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
-use crate::risk::book::Measure;
-use crate::risk::book::SummaryRow;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
+use crate::risk::measure::Measure;
+use crate::risk::measure::SummaryRow;
 
 /// Width of the labels at the left.
 const LABEL_WIDTH: usize = 25;

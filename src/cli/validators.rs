@@ -2,8 +2,13 @@
 
 use std::fmt::Write;
 
-use crate::cli::args::SetArgs;
+use clap::Args;
+use clap::value_parser;
+
 use crate::cli::error::BadInput;
+use crate::cli::number::amount;
+use crate::cli::number::fraction;
+use crate::cli::number::part;
 use crate::model::validators;
 use crate::model::validators::Cartel;
 use crate::model::validators::CollusionOutcome;
@@ -35,6 +40,43 @@ const COLLUSION_RUN: (u32, u32) = (16, 100);
 /// Width of what a figure is called, and of a figure with its error.
 const LABEL_WIDTH: usize = 34;
 const FIGURE_WIDTH: usize = 19;
+
+/// Flags of simulated validator sets.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Simulated sets (--law, --collusion)")]
+pub struct SetArgs {
+    /// Sets; errors fall with the square root [default: 64, with --collusion 16 per stake]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(2..=100_000), requires = "simulated")]
+    pub sets: Option<u32>,
+    /// Epochs measured in each set, 20 a day, after 100 that are not [default: 600, with --collusion 100]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000), requires = "simulated")]
+    pub epochs: Option<u32>,
+    /// Validators of a set; stakes are log-normal, sd of the log 1 [default: 16]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(2..=64), requires = "simulated")]
+    pub set_validators: Option<u16>,
+    /// Miners of a set; qualities are log-normal, sd of the log 1, half-life 30 days [default: 32]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(2..=256), requires = "simulated")]
+    pub set_miners: Option<u16>,
+    /// Error of the median validator: sd of the log of seen over true quality, half-life 2 days [default: 0.3]
+    #[arg(long, value_name = "SD", value_parser = amount, requires = "simulated")]
+    pub noise: Option<f64>,
+    /// Probability that a validator copies the last consensus; all copiers hold 40 % of the stake at most
+    /// [default: 0.1, with --collusion 0]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "simulated")]
+    pub copiers: Option<f64>,
+    /// Probability that a validator sees the quality of some days ago [default: 0.1, with --collusion 0]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "simulated")]
+    pub laggards: Option<f64>,
+    /// How many days ago [default: 1]
+    #[arg(long, value_name = "DAYS", value_parser = value_parser!(u16).range(0..=365), requires = "simulated")]
+    pub lag_days: Option<u16>,
+    /// Part of their weight that honest validators give the miner of those who collude (below 1)
+    #[arg(long, value_name = "FRACTION", value_parser = part, default_value = "0.05", conflicts_with = "law", requires = "simulated")]
+    pub honest_weight: f64,
+    /// Seed of all chance
+    #[arg(long, value_name = "N", default_value = "1", requires = "simulated")]
+    pub seed: u64,
+}
 
 /// The law of dividends as a table, with the lines of a scenario, or as JSON.
 ///

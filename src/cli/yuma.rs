@@ -2,14 +2,19 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::path::PathBuf;
 
+use clap::ArgGroup;
+use clap::Args;
 use ndarray::Array2;
 use ndarray::ArrayView1;
 
-use crate::cli::args::YumaArgs;
 use crate::cli::error::BadInput;
+use crate::cli::number::amount;
+use crate::cli::number::fraction;
 use crate::cli::print_result;
 use crate::cli::validators;
+use crate::cli::validators::SetArgs;
 use crate::input::document::Document;
 use crate::input::matrix;
 use crate::input::matrix::StakedWeights;
@@ -33,6 +38,72 @@ const COLUMNS: usize = 10;
 const NUMBER_WIDTH: usize = 9;
 /// Width of a uid.
 const UID_WIDTH: usize = 5;
+
+/// Arguments of `yuma`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    group = ArgGroup::new("simulated").args(["law", "collusion"]),
+    group = ArgGroup::new("newer_bonds").args(["yuma3", "law", "collusion"]).multiple(true)
+)]
+pub struct YumaArgs {
+    /// Weights, CSV or Parquet: a row and a column per uid
+    #[arg(value_name = "MATRIX", required_unless_present = "simulated", conflicts_with = "simulated")]
+    pub matrix: Option<PathBuf>,
+    /// Simulate validator sets instead and print the law of a validator's dividends: spread, noise, half-life
+    #[arg(long)]
+    pub law: bool,
+    /// Simulate validator sets instead and print what a group gains that gives all weight to its own miner
+    #[arg(long)]
+    pub collusion: bool,
+    /// Column of stakes, or a file (.csv, .parquet) with a column `stake`
+    #[arg(long, value_name = "COLUMN|FILE", default_value = "stake", conflicts_with = "simulated")]
+    pub stake: String,
+    /// Bonds of the epoch before, as stored (0 to 65535), in a file shaped as MATRIX [default: none]
+    #[arg(long, value_name = "FILE", conflicts_with = "simulated")]
+    pub bonds: Option<PathBuf>,
+    /// Bonds rule of newer subnets instead of Yuma2; --law and --collusion use it anyway
+    #[arg(long)]
+    pub yuma3: bool,
+    /// Bonds rule of older subnets; what MATRIX uses anyway
+    #[arg(long, conflicts_with_all = ["yuma3", "liquid_alpha"])]
+    pub yuma2: bool,
+    /// Smooth each bond by its distance from consensus
+    #[arg(long, requires = "newer_bonds")]
+    pub liquid_alpha: bool,
+    /// Smallest weight of a bond's newest value [default: 45875/65535]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "liquid_alpha")]
+    pub alpha_low: Option<f64>,
+    /// Largest weight of a bond's newest value [default: 58982/65535]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "liquid_alpha")]
+    pub alpha_high: Option<f64>,
+    /// Slope of the smoothing, a hundredth of AlphaSigmoidSteepness [default: 10]
+    #[arg(long, value_name = "SLOPE", value_parser = amount, requires = "liquid_alpha")]
+    pub alpha_steepness: Option<f64>,
+    /// Share of stake that must support a weight [default: 32767/65535]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    pub kappa: Option<f64>,
+    /// How far weights above consensus are clipped for bonds [default: 1]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    pub bonds_penalty: Option<f64>,
+    /// Part of the old bonds that is kept [default: 0.9]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    pub bonds_moving_average: Option<f64>,
+    /// Uid of the subnet owner: always has a permit, may weight itself
+    #[arg(long, value_name = "UID", conflicts_with = "simulated")]
+    pub owner: Option<usize>,
+    /// Most validators with a permit [default: 64]
+    #[arg(long, value_name = "N", conflicts_with = "simulated")]
+    pub validators: Option<usize>,
+    /// Stake below which a uid counts for nothing, in the unit of the stakes [default: 0]
+    #[arg(long, value_name = "STAKE", value_parser = amount, conflicts_with = "simulated")]
+    pub stake_threshold: Option<f64>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Flags of `--law` and `--collusion`.
+    #[command(flatten)]
+    pub sets: SetArgs,
+}
 
 /// Runs an epoch and prints incentives, dividends, trust, consensus and clipped weights to standard output; or the law of
 /// dividends in simulated sets, or what collusion gains in them.

@@ -16,13 +16,14 @@ use crate::config::overrides::is_within;
 const NAME: &str = "run.name";
 
 /// Keys and tables that an overlay may not touch, and why.
-const FIXED: [(&str, &str); 6] = [
+const FIXED: [(&str, &str); 7] = [
     ("run", "scenarios are compared on the same seed, paths, days and levels; only run.name may differ"),
     ("input", "scenarios are compared on the same network, books and parameter file"),
     ("chain.block", "it is that of the snapshot, which all scenarios start from"),
     ("policies", "scenarios are compared on the same books, which do the same"),
     ("exit", "scenarios are compared on the same books, which leave in the same way"),
     ("measures", "scenarios are compared by the same measures"),
+    ("estimator", "scenarios are compared by the same estimator"),
 ];
 
 /// Why an overlay may not touch `key`.

@@ -18,6 +18,7 @@ use crate::config::behaviour::ClusterSection;
 use crate::config::behaviour::FeedbackSection;
 use crate::config::behaviour::MarketStatesSection;
 use crate::config::behaviour::SubnetSection;
+use crate::config::estimator::EstimatorSection;
 use crate::config::measures::MeasuresSection;
 use crate::config::policies::ExitSection;
 use crate::config::policies::PolicySection;
@@ -57,6 +58,8 @@ pub(super) struct ScenarioFile {
     pub policies: Vec<PolicySection>,
     pub exit: ExitSection,
     pub measures: MeasuresSection,
+    #[serde(default, skip_serializing_if = "EstimatorSection::is_plain")]
+    pub estimator: EstimatorSection,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shocks: Vec<ShockSection>,
     pub uncertainty: UncertaintySection,

@@ -12,6 +12,9 @@ use crate::config::behaviour;
 use crate::config::checks::Checks;
 use crate::config::checks::checked;
 use crate::config::checks::model_params;
+use crate::config::estimator;
+use crate::config::estimator::Estimator;
+use crate::config::estimator::TiltSection;
 use crate::config::file::EMBEDDED;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
@@ -25,6 +28,7 @@ use crate::config::start::chain_start;
 use crate::config::start::globals;
 use crate::config::uncertainty;
 use crate::config::uncertainty::Replication;
+use crate::engine::tilt::Tilt;
 use crate::input::InputError;
 use crate::input::document::Document;
 use crate::input::positions;
@@ -92,6 +96,8 @@ pub struct Scenario {
     pub quantile_probabilities: Vec<f64>,
     /// Further measures of books.
     pub measures: MeasureSettings,
+    /// How a run estimates.
+    pub estimator: Estimator,
     /// The first so many paths write their events.
     pub event_paths: u64,
     /// The first so many paths write their state after every step.
@@ -163,6 +169,17 @@ impl Scenario {
     /// The complete scenario as JSON for the manifest, inputs as they were named.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(&self.file).expect("a scenario has only finite numbers and text keys")
+    }
+
+    /// The same scenario with the tilt that a pilot has found; it reads its inputs again.
+    ///
+    /// # Errors
+    /// An input that is gone, or a tilt out of range.
+    pub fn with_tilt(&self, tilt: &Tilt) -> Result<Self, ConfigError> {
+        let mut file = self.file.clone();
+        file.estimator.tilt = Some(TiltSection::from(tilt));
+        let tilted = build(file, &Origins::all_of("the pilot's tilt"))?;
+        Ok(Self { parameters_file: self.parameters_file.clone(), factors: self.factors.clone(), ..tilted })
     }
 
     /// The number at a key such as `flow.jumps.up_mean`, and whether it is a whole one; `None` where there is none, or a list.
@@ -238,6 +255,7 @@ pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, C
     let (mut books, positions_file) = read_books(checks, &snapshot)?;
     let policies = policies::policies(checks, &start.subnets, file.input.default_take, &mut books)?;
     let exit = policies::exit(checks, blocks_per_step)?;
+    let estimator = estimator::estimator(checks, &start.subnets, &model.flow)?;
     model.shocks = shocks(checks, &start, &model.revenue, &books[0])?;
     let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
     Ok(Scenario {
@@ -250,6 +268,7 @@ pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, C
         confidence,
         quantile_probabilities,
         measures,
+        estimator,
         event_paths,
         sample_paths,
         protocol,

@@ -6,6 +6,7 @@
 use crate::engine::extras::Buffers;
 use crate::engine::lifecycle;
 use crate::engine::opening;
+use crate::engine::path;
 use crate::engine::path::PathState;
 use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
@@ -13,7 +14,6 @@ use crate::engine::plan::locate;
 use crate::engine::revenue;
 use crate::engine::revenue::SubnetRevenue;
 use crate::engine::shocks;
-use crate::model::kernel as model_kernel;
 use crate::model::kernel::Draw;
 use crate::protocol::block;
 use crate::protocol::block::BlockReport;
@@ -120,8 +120,7 @@ fn draw_flows<V: Vector>(plan: &Plan, step: u32, path: &mut PathState, report: &
     let law = plan.flow_law(path);
     let Workspace { buffers, flow, growth, extra, .. } = work;
     let Some(extras) = &plan.extras else {
-        let PathState { common, chain, behaviour, .. } = path;
-        model_kernel::flow_draws::<V>(law, draw, *common, chain, behaviour, flow, growth);
+        path::draw_flows::<V>(plan, draw, path, flow, growth);
         return;
     };
     for subnet in &report.subnets {
@@ -129,7 +128,14 @@ fn draw_flows<V: Vector>(plan: &Plan, step: u32, path: &mut PathState, report: &
     }
     // At one block per step no answer of the flow depends on age.
     let frozen = AgeChunk::frozen();
-    extras.draw_flows::<V>(law, draw, path, &buffers.share, |_| &frozen, Buffers { flow, extra, growth });
+    extras.draw_flows::<V>(
+        law,
+        draw,
+        path,
+        &buffers.share,
+        |_| &frozen,
+        Buffers { flow, extra, growth, changed: plan.changed.as_ref() },
+    );
 }
 
 fn read_slots(plan: &Plan, opening: u64, path: &PathState, chain: &mut ChainState) {

@@ -2,6 +2,7 @@
 //!
 //! A plan without them has no [`Extras`], and its steps run none of this.
 
+use crate::engine::changed::ChangedDraws;
 use crate::engine::drivers::Driver;
 use crate::engine::path::PathState;
 use crate::engine::plan::PlanInput;
@@ -10,6 +11,7 @@ use crate::model::extra;
 use crate::model::extra::ExtraFlows;
 use crate::model::feedback::DividendTerms;
 use crate::model::feedback::FeedbackStep;
+use crate::model::kernel;
 use crate::model::kernel::Draw;
 use crate::model::kernel::FlowBuffers;
 use crate::model::kernel::FlowStep;
@@ -68,11 +70,15 @@ impl Extras {
         ages: impl Fn(usize) -> &'a AgeChunk,
         buffers: Buffers<'_>,
     ) {
-        let Buffers { flow, extra, growth } = buffers;
+        let Buffers { flow, extra, growth, changed } = buffers;
         extra.clear();
         self.fill::<V>(draw, path, share, extra);
-        let PathState { chain, behaviour, common, .. } = path;
-        extra::open_flows::<V>(step, draw, *common, chain, behaviour, flow, extra);
+        let PathState { chain, behaviour, common, occupants, draws, .. } = path;
+        kernel::draw_chance::<V>(step, draw, chain, behaviour, flow);
+        if let Some(changed) = changed {
+            changed.change_slots(draw, occupants, draws, flow);
+        }
+        extra::open_flows::<V>(step, *common, chain, behaviour, flow, extra);
         if let Some(feedback) = &self.feedback {
             feedback.add_momentum::<V>(chain, ages, extra);
         }
@@ -117,11 +123,12 @@ impl Extras {
     }
 }
 
-/// Buffers of [`Extras::draw_flows`].
+/// Buffers of [`Extras::draw_flows`], and how its draws are changed.
 pub(crate) struct Buffers<'a> {
     pub flow: &'a mut FlowBuffers,
     pub extra: &'a mut ExtraFlows,
     pub growth: &'a mut SlotSingles,
+    pub changed: Option<&'a ChangedDraws>,
 }
 
 fn add_to_incumbents(path: &PathState, slots: &[u16], value: f32, to: &mut SlotSingles) {

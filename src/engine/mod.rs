@@ -4,8 +4,10 @@
 
 pub mod audit;
 pub mod block;
+pub mod changed;
 pub mod drivers;
 pub mod extras;
+pub mod leading;
 mod lifecycle;
 pub mod opening;
 pub mod parallel;
@@ -19,7 +21,9 @@ pub mod revenue;
 pub mod run;
 mod shocks;
 mod slot_search;
+pub mod splitting;
 pub mod step;
+pub mod tilt;
 pub mod unfold;
 
 #[doc = include_str!("CONVERGENCE.md")]

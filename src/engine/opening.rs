@@ -3,14 +3,19 @@
 //! Lanes are paths here. The clock runs on the state at the opening: passes do not move the lock, and the block emission in
 //! its cost is that of the opening.
 
+use crate::engine::changed::ChangedDraws;
+use crate::engine::leading::LeadingPlan;
 use crate::engine::path::PathState;
 use crate::engine::plan::Plan;
 use crate::engine::shocks;
+use crate::engine::tilt::TiltPlan;
+use crate::model::bridge::NormalLaw;
 use crate::model::kernel::CommonFlow;
 use crate::model::market_states::MarketStep;
 use crate::model::outside::LaneDraw;
 use crate::model::outside::Outside;
 use crate::model::outside::OutsideStep;
+use crate::model::outside::SharedDraws;
 use crate::model::path_lanes::PathLanes;
 use crate::model::registration::CostLine;
 use crate::model::registration::RegistrationHazard;
@@ -45,9 +50,11 @@ pub fn open<V: Vector>(plan: &Plan, step: u32, paths: &mut [PathState]) {
         path.switch_rules(plan, plan.opening_block(step) as f64);
         shocks::open(plan, step, path);
     }
-    match &plan.market {
-        Some(market) => open_in_states(plan, market, step, paths),
-        None => open_groups::<V>(plan, step, paths),
+    match (&plan.market, &plan.changed) {
+        (Some(market), _) => open_in_states(plan, market, step, paths),
+        (None, Some(ChangedDraws::Tilted(tilt))) => open_tilted(plan, tilt, step, paths),
+        (None, Some(ChangedDraws::Leading(leading))) => open_led(plan, leading, step, paths),
+        (None, None) => open_groups::<V>(plan, step, paths),
     }
     if !plan.input.model.shocks.is_empty() {
         paths.iter_mut().for_each(|path| shock(plan, path));
@@ -67,11 +74,11 @@ fn shock(plan: &Plan, path: &mut PathState) {
 fn open_groups<V: Vector>(plan: &Plan, step: u32, paths: &mut [PathState]) {
     for group in paths.chunks_mut(LANES) {
         if group.len() >= VECTOR_PATHS {
-            open_group::<V>(plan, &plan.outside, step, group);
+            open_group::<V>(plan, &plan.outside, step, group, None);
             continue;
         }
         for path in group {
-            open_group::<f64>(plan, &plan.outside, step, std::slice::from_mut(path));
+            open_group::<f64>(plan, &plan.outside, step, std::slice::from_mut(path), None);
         }
     }
 }
@@ -83,20 +90,47 @@ fn open_in_states(plan: &Plan, market: &MarketStep, step: u32, paths: &mut [Path
         if step > 0 {
             path.market_state = market.draw_next(plan.input.seed, path.path, step - 1, path.market_state);
         }
-        open_group::<f64>(plan, &market.outside[path.market_state], step, std::slice::from_mut(path));
+        open_group::<f64>(plan, &market.outside[path.market_state], step, std::slice::from_mut(path), None);
     }
 }
 
-/// At most as many paths as there are lanes; lanes without a path stand still.
+/// [`open`] where some paths have tilted laws: one path after the other.
 #[inline(always)]
-fn open_group<L: PathLanes>(plan: &Plan, process: &OutsideStep, step: u32, group: &mut [PathState]) {
+fn open_tilted(plan: &Plan, tilt: &TiltPlan, step: u32, paths: &mut [PathState]) {
+    for path in paths {
+        let (process, laws) = tilt.shared_law(&plan.outside, step, &path.draws);
+        let draws = open_group::<f64>(plan, process, step, std::slice::from_mut(path), laws);
+        tilt.note_shared(step, &draws, &mut path.draws);
+    }
+}
+
+/// [`open`] where normals have their sums given: one path after the other.
+#[inline(always)]
+fn open_led(plan: &Plan, leading: &LeadingPlan, step: u32, paths: &mut [PathState]) {
+    for path in paths {
+        let laws = leading.shared_laws(step, &path.draws.leading);
+        let draws = open_group::<f64>(plan, &plan.outside, step, std::slice::from_mut(path), laws);
+        leading.note_shared(step, &draws, &mut path.draws.leading);
+    }
+}
+
+/// At most as many paths as there are lanes; lanes without a path stand still. `laws`: of normals.
+#[inline(always)]
+fn open_group<L: PathLanes>(
+    plan: &Plan,
+    process: &OutsideStep,
+    step: u32,
+    group: &mut [PathState],
+    laws: Option<[NormalLaw; 2]>,
+) -> SharedDraws<L> {
     let gathered = gather(plan, step, group);
     let mut outside =
         Outside { tao_usd: L::gather(&gathered.tao_usd), log_willingness: L::gather(&gathered.log_willingness) };
     let draw = LaneDraw { seed: plan.input.seed, paths: L::gather_words(&gathered.paths), step };
-    let common = process.advance_lanes(draw, &mut outside);
+    let draws = process.advance_lanes(draw, &mut outside, laws);
     let clocks = run_clocks(plan, step, &gathered, process.willingness_tao(&outside));
-    scatter(group, &outside, common, &clocks);
+    scatter(group, &outside, [process.factor(&draws), draws.common_jump], &clocks);
+    draws
 }
 
 /// Clocks at the end of the step.
@@ -133,6 +167,7 @@ fn scatter<L: PathLanes>(group: &mut [PathState], outside: &Outside<L>, common: 
     for (lane, path) in group.iter_mut().enumerate() {
         path.outside = Outside { tao_usd: tao_usd[lane], log_willingness: log_willingness[lane] };
         path.common = CommonFlow { factor: factor[lane], jump: jump[lane] };
+        path.factor_sum += factor[lane];
         path.clock.remaining = clocks.remaining[lane];
         path.attempt = clocks.attempts[lane];
     }

@@ -11,6 +11,7 @@ use crate::engine::revenue::SubnetRevenue;
 use crate::engine::shocks;
 use crate::engine::shocks::PathShocks;
 use crate::engine::slot_search::MedianPrices;
+use crate::engine::tilt::PathDraws;
 use crate::model::entrants;
 use crate::model::extra::ExtraFlows;
 use crate::model::kernel as model_kernel;
@@ -154,6 +155,10 @@ pub struct PathState {
     pub(crate) root_stake_moved: f64,
     /// State of the market in the step; 0 where it has but one.
     pub market_state: usize,
+    /// Sum of the common factor over the steps so far, before shocks.
+    pub factor_sum: f64,
+    /// Draws so far that are changed.
+    pub draws: PathDraws,
     /// Clock of the next registration attempt.
     pub clock: RegistrationClock,
     /// Block of the registration attempt that the step brings, if it does.
@@ -195,6 +200,8 @@ impl PathState {
             shocks: PathShocks::default(),
             root_stake_moved: 0.0,
             market_state: 0,
+            factor_sum: 0.0,
+            draws: PathDraws::default(),
             clock: RegistrationClock { ordinal: 0, remaining: 0.0 },
             attempt: None,
             waiting: Vec::with_capacity(SLOT_CAPACITY),
@@ -244,6 +251,10 @@ impl PathState {
         self.root_stake_moved = 0.0;
         self.market_state = plan.market.as_ref().map_or(0, |market| market.start);
         self.clock = RegistrationClock::start(input.seed, path, 0);
+        (self.common, self.factor_sum) = (CommonFlow { factor: 0.0, jump: 0.0 }, 0.0);
+        if let Some(changed) = &plan.changed {
+            changed.reset(path, &mut self.draws);
+        }
         self.attempt = None;
         self.waiting.clear();
         self.next_due = f64::INFINITY;
@@ -470,14 +481,11 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     let shares = shares::<V>(opening, path, buffers);
     shocks::prepare(plan, step, path, |slot| buffers.share.get(slot));
     let ages = patch_ages::<V>(plan, step, row, path, ages);
-    let law = plan.flow_law(path);
     let inflow_tao = match &plan.extras {
-        None => {
-            let PathState { common, chain, behaviour, .. } = path;
-            model_kernel::flow_draws::<V>(law, draw, *common, chain, behaviour, flow, growth)
-        }
+        None => draw_flows::<V>(plan, draw, path, flow, growth),
         Some(extras) => {
-            let of_flow = Buffers { flow, extra, growth };
+            let (law, changed) = (plan.flow_law(path), plan.changed.as_ref());
+            let of_flow = Buffers { flow, extra, growth, changed };
             extras.draw_flows::<V>(law, draw, path, &buffers.share, &ages, of_flow);
             f64::INFINITY
         }
@@ -504,6 +512,24 @@ fn advance_slots<V: Vector, const EQUAL: bool>(
     path.root_stake_tao += sums.root_tao;
     path.free_tao += sums.sold_tao - sums.flow_tao;
     if is_sound { Ok(()) } else { Err(find_fault(plan, step, path)) }
+}
+
+/// The organic flow of every slot; more than it costs (TAO), as [`model_kernel::flow_draws`] says.
+#[inline(always)]
+pub(crate) fn draw_flows<V: Vector>(
+    plan: &Plan,
+    draw: Draw,
+    path: &mut PathState,
+    flow: &mut FlowBuffers,
+    growth: &mut SlotSingles,
+) -> f64 {
+    let law = plan.flow_law(path);
+    let PathState { common, chain, behaviour, occupants, draws, .. } = path;
+    model_kernel::draw_chance::<V>(law, draw, chain, behaviour, flow);
+    if let Some(changed) = &plan.changed {
+        changed.change_slots(draw, occupants, draws, flow);
+    }
+    model_kernel::flows::<V>(law, *common, chain, behaviour, flow, growth)
 }
 
 /// More than the organic flow can cost (TAO): all flows into pools, at reserves that the coinbase can have let grow by then.

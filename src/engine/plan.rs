@@ -1,5 +1,6 @@
 //! What all paths of a run share: rules, parameters, the start, and constants of one step.
 
+use crate::engine::changed::ChangedDraws;
 use crate::engine::drivers;
 use crate::engine::drivers::Driver;
 use crate::engine::drivers::Drivers;
@@ -85,6 +86,8 @@ pub struct Plan {
     pub extras: Option<Extras>,
     /// States of the market; `None`: it has but one.
     pub market: Option<MarketStep>,
+    /// Draws that are not what their addresses say; `None`: none are.
+    pub changed: Option<ChangedDraws>,
     pub(crate) chain: Vec<ChainChunk>,
     pub(crate) behaviour: Vec<BehaviourChunk>,
     pub(crate) flows: Vec<FlowChunk>,
@@ -142,6 +145,7 @@ impl Plan {
             revenue: input.model.revenue.iter().map(|params| revenue_plan(&input, params)).collect(),
             extras: Extras::new(&input),
             market: market_step(&input),
+            changed: None,
             flows: start_flows(&input, chunks),
             chain,
             behaviour,
@@ -150,7 +154,7 @@ impl Plan {
             start_volatility: start_volatility(&input),
             start_age_offset,
             start_pool_tao: input.start.subnets.iter().fold(0.0, |sum, subnet| sum + subnet.reserve_tao),
-            flow: FlowStep::coupled(&input.model.flow, blocks, input.draw_refinement),
+            flow: flow_step(&input),
             outside: outside_step(&input),
             sales: emission_sales(&input.model, blocks),
             growth_cap: 1.01 * math::exp_m1(input.model.flow.flow_cap),
@@ -218,6 +222,15 @@ fn revenue_plan(input: &PlanInput, params: &RevenueParams) -> RevenuePlan {
     }
 }
 
+fn flow_step(input: &PlanInput) -> FlowStep {
+    known_volatility(input, FlowStep::coupled(&input.model.flow, input.blocks_per_step, input.draw_refinement))
+}
+
+/// The flow, told where the volatility of a subnet at the start is known.
+fn known_volatility(input: &PlanInput, flow: FlowStep) -> FlowStep {
+    if start_volatility(input).is_empty() { flow } else { flow.with_known_volatility() }
+}
+
 /// What all subnets share; without that driver no flow has any of the common factor, with which TAO/USD goes on to be correlated.
 fn outside_step(input: &PlanInput) -> OutsideStep {
     let step = OutsideStep::coupled(&input.model, input.blocks_per_step, input.draw_refinement);
@@ -226,7 +239,9 @@ fn outside_step(input: &PlanInput) -> OutsideStep {
 
 fn market_step(input: &PlanInput) -> Option<MarketStep> {
     let market = input.model.market.as_ref()?;
-    Some(MarketStep::new(market, &input.model, input.blocks_per_step, input.draw_refinement))
+    let mut step = MarketStep::new(market, &input.model, input.blocks_per_step, input.draw_refinement);
+    step.flows = step.flows.into_iter().map(|flow| known_volatility(input, flow)).collect();
+    Some(step)
 }
 
 fn start_volatility(input: &PlanInput) -> Vec<(u16, [f64; 2])> {

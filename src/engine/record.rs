@@ -60,6 +60,17 @@ impl PathRow {
     };
 }
 
+/// The common factor of one path up to one report horizon.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FactorRow {
+    /// Path index.
+    pub path: u64,
+    /// Index of the horizon in the scenario's report horizons.
+    pub horizon: u16,
+    /// Sum of its normals, normed to a variance of 1.
+    pub common: f64,
+}
+
 /// Worth of one position of a book on one path at one report horizon; its P&L is a value and `earned_tao` less its opening mark
 /// value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -138,7 +138,7 @@ impl<R: Recorder> Worker<R> {
             paths: (0..batch_paths).map(|_| PathState::new(plan)).collect(),
             held: vec![SlotValues::splat(0.0); batch_paths],
             work: Workspace::default(),
-            ages: AgeRows(Vec::new()),
+            ages: AgeRows::default(),
             audit: Audit::default(),
             replicate: ReplicatePlan::default(),
             recorder,
@@ -146,18 +146,19 @@ impl<R: Recorder> Worker<R> {
     }
 }
 
-/// Age factors of incumbents by step: the same for every batch, whatever the parameters of its paths. The row of the first later step serves all later ones.
-struct AgeRows(Vec<[AgeChunk; MAX_CHUNKS]>);
+/// Age factors of incumbents by step: the same for every path, whatever its parameters. The row of the first later step serves all later ones.
+#[derive(Default)]
+pub(crate) struct AgeRows(Vec<[AgeChunk; MAX_CHUNKS]>);
 
 impl AgeRows {
-    /// The row of a step; a batch asks for its steps in order.
-    fn at(&mut self, backend: Backend, plan: &Plan, step: u32) -> &[AgeChunk; MAX_CHUNKS] {
+    /// The row of a step.
+    pub(crate) fn at(&mut self, backend: Backend, plan: &Plan, step: u32) -> &[AgeChunk; MAX_CHUNKS] {
         let index = step.min(AGE_ROWS_KEPT) as usize;
-        let is_new = index == self.0.len();
-        if is_new {
+        for missing in self.0.len()..=index {
             self.0.push([AgeChunk::frozen(); MAX_CHUNKS]);
+            step::fill_ages(backend, plan, missing as u32, &mut self.0[missing]);
         }
-        if is_new || step >= AGE_ROWS_KEPT {
+        if step >= AGE_ROWS_KEPT {
             step::fill_ages(backend, plan, step, &mut self.0[index]);
         }
         &self.0[index]

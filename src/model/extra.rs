@@ -1,12 +1,11 @@
 //! Flows beside the organic law: shocks that a few slots share, log moves before the cap, log moves after it.
 //!
-//! Three passes in place of one: [`open_flows`] puts the organic flow together up to the cap, whoever answers to it adds to
-//! [`ExtraFlows::drift`], and [`close_flows`] caps. Nothing of this runs where no extra flow is configured.
+//! Three passes in place of one, after the draws: [`open_flows`] puts the organic flow together up to the cap, whoever answers to it
+//! adds to [`ExtraFlows::drift`], and [`close_flows`] caps. Nothing of this runs where no extra flow is configured.
 
 use crate::model::kernel;
 use crate::model::kernel::BehaviourChunk;
 use crate::model::kernel::CommonFlow;
-use crate::model::kernel::Draw;
 use crate::model::kernel::FlowBuffers;
 use crate::model::kernel::FlowLaw;
 use crate::model::kernel::FlowStep;
@@ -55,20 +54,16 @@ impl ExtraFlows {
     }
 }
 
-/// Draws the step's organic flow of every slot, moves the volatilities on, and leaves the flow before the cap in `extra.organic`.
-///
-/// The draws are those of [`kernel::flow_draws`].
+/// Leaves the organic flow of every slot before the cap in `extra.organic`, from draws as [`kernel::draw_chance`] left them.
 #[inline(always)]
 pub fn open_flows<V: Vector>(
     step: &FlowStep,
-    draw: Draw,
     common: CommonFlow,
     chain: &[ChainChunk],
-    behaviour: &mut [BehaviourChunk],
-    buffers: &mut FlowBuffers,
+    behaviour: &[BehaviourChunk],
+    buffers: &FlowBuffers,
     extra: &mut ExtraFlows,
 ) {
-    kernel::draw_chance::<V>(step, draw, chain, behaviour, buffers);
     let law = FlowLaw::new(step, common);
     let rows = kernel::behaviour_groups(behaviour).iter().zip(extra.organic.0.as_chunks_mut::<2>().0);
     for (group, (chunks, [first, last])) in rows.take(kernel::groups_of(chain)).enumerate() {
@@ -98,6 +93,7 @@ pub fn close_flows<V: Vector>(step: &FlowStep, chain: &[ChainChunk], extra: &Ext
 mod tests {
     use super::*;
     use crate::model::entrants::Nature;
+    use crate::model::kernel::Draw;
     use crate::model::kernel::flow_draws;
     use crate::model::params::FlowParams;
     use crate::model::params::JumpParams;
@@ -154,7 +150,8 @@ mod tests {
             let mut buffers = FlowBuffers::default();
             let (mut growth, mut plain) = (SlotSingles::zero(), SlotSingles::zero());
             flow_draws::<V>(step, draw, common, &chain, &mut plain_behaviour, &mut buffers, &mut plain);
-            open_flows::<V>(step, draw, common, &chain, &mut behaviour, &mut buffers, extra);
+            kernel::draw_chance::<V>(step, draw, &chain, &mut behaviour, &mut buffers);
+            open_flows::<V>(step, common, &chain, &behaviour, &buffers, extra);
             close_flows::<V>(step, &chain, extra, &mut growth);
             [growth, plain]
         }

@@ -6,6 +6,8 @@
 use crate::model::entrants::Nature;
 use crate::model::jumps::SlotJumps;
 use crate::model::params::FlowParams;
+use crate::model::refined::RefinedBuffers;
+use crate::model::refined::Refinement;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::ChainChunk;
 use crate::protocol::slots::Lanes8;
@@ -23,7 +25,7 @@ use crate::simd::single;
 use crate::units::BLOCKS_PER_DAY;
 
 /// Chunks whose normals are drawn together.
-const GROUP_CHUNKS: usize = GROUP_SLOTS / CHUNK_SLOTS;
+pub(super) const GROUP_CHUNKS: usize = GROUP_SLOTS / CHUNK_SLOTS;
 /// Size of a pool that the flow scale refers to (TAO).
 pub const REFERENCE_RESERVE_TAO: f64 = 5_000.0;
 /// Age that the flow scale refers to (days).
@@ -96,10 +98,7 @@ pub struct FlowStep {
     jump_mean: f32,
     common_jump_mean: f64,
     jumps: SlotJumps,
-    /// Drawn steps that make up a step.
-    draws: u32,
-    /// Weight of each drawn step's normals: of the flow, of the fast and of the slow volatility.
-    draw_weights: Vec<[f32; SLOT_NORMALS]>,
+    refinement: Refinement,
 }
 
 impl FlowStep {
@@ -111,10 +110,10 @@ impl FlowStep {
     /// The same with the chance of `draws` steps of `blocks / draws` blocks each: the draw addresses are theirs.
     ///
     /// Exact in law, and the volatilities are those of the shorter steps at common times. A step's flow keeps the rule
-    /// of one step of `blocks` blocks: it moves by the volatility at its end throughout.
+    /// of one step of `blocks` blocks: it moves by one volatility throughout ([`crate::model::refined`]).
     ///
     /// ```text
-    /// Z = sum_j Z_j / sqrt(r)     h' = rho^r h + sqrt(1 - rho^2) xi sum_j rho^(r-1-j) z_j     J = sum_j J_j,   j = 0..r-1
+    /// Z = sum_j w_j Z_j     h' = rho^r h + sqrt(1 - rho^2) xi sum_j rho^(r-1-j) z_j     J = sum_j J_j,   j = 0..r-1
     /// ```
     ///
     /// `rho` is of the shorter step. Source: MODEL 4.1; Giles (2008), doi:10.1287/opre.1070.0496, section 4.
@@ -147,9 +146,13 @@ impl FlowStep {
             jump_mean: (params.jumps.mean_per_day() * days) as f32,
             common_jump_mean: params.common_jump.mean_per_day() * days,
             jumps: SlotJumps::new(&params.jumps, draw_days),
-            draws,
-            draw_weights: draw_weights(draws, persistence_over(draw_days), persistence),
+            refinement: Refinement::new(draws, |steps| persistence_over(f64::from(steps) * draw_days), innovation),
         }
+    }
+
+    /// The same for subnets whose volatility at the start is known.
+    pub fn with_known_volatility(self) -> Self {
+        Self { refinement: self.refinement.at_end(self.persistence, self.innovation), ..self }
     }
 
     /// The same with all volatility, capped as it is, multiplied by `scale`.
@@ -185,19 +188,6 @@ impl FlowStep {
     }
 }
 
-/// Weights under which standard normals of `draws` shorter steps sum to standard normals of one step: equal for the flow,
-/// fading with age for the parts of volatility. Persistences are over a shorter step and over the whole.
-fn draw_weights(draws: u32, shorter: [f64; 2], whole: [f64; 2]) -> Vec<[f32; SLOT_NORMALS]> {
-    let equal = 1.0 / f64::from(draws).sqrt();
-    let [fast, slow] = [0, 1].map(|i| ((1.0 - shorter[i] * shorter[i]) / (1.0 - whole[i] * whole[i])).sqrt());
-    let mut weights = vec![[equal, fast, slow]; draws as usize];
-    for number in (1..weights.len()).rev() {
-        let [_, fast, slow] = weights[number];
-        weights[number - 1] = [equal, shorter[0] * fast, shorter[1] * slow];
-    }
-    weights.into_iter().map(|of_draw| of_draw.map(|weight| weight as f32)).collect()
-}
-
 /// What all slots of a path share in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CommonFlow {
@@ -221,12 +211,12 @@ pub struct Draw {
 }
 
 /// Rows of draws: one for each normal of each group of 32 slots.
-const ROWS: usize = SLOT_NORMALS * MAX_CHUNKS / GROUP_CHUNKS;
+pub(super) const ROWS: usize = SLOT_NORMALS * MAX_CHUNKS / GROUP_CHUNKS;
 /// Rows that are computed together, operation by operation.
 const INTERLEAVED: usize = 4;
 
 /// Sixteen slots' single-precision values.
-type Row = [f32; 2 * CHUNK_SLOTS];
+pub(super) type Row = [f32; 2 * CHUNK_SLOTS];
 
 /// Buffers of the flow passes.
 #[derive(Clone, Debug)]
@@ -246,6 +236,7 @@ pub struct FlowBuffers {
     scale: SlotSingles,
     /// Age in blocks.
     age: SlotSingles,
+    refined: RefinedBuffers,
 }
 
 impl Default for FlowBuffers {
@@ -260,7 +251,22 @@ impl Default for FlowBuffers {
             reserve: zero.clone(),
             scale: zero.clone(),
             age: zero,
+            refined: RefinedBuffers::default(),
         }
+    }
+}
+
+impl FlowBuffers {
+    /// The own normal of the flow of `slot` in the step.
+    #[inline(always)]
+    pub fn own_normal(&mut self, slot: usize) -> &mut f32 {
+        &mut self.normals[SLOT_NORMALS * (slot / GROUP_SLOTS)].as_flattened_mut()[slot % GROUP_SLOTS]
+    }
+
+    /// The sum of its own jumps, in units of its scale.
+    #[inline(always)]
+    pub fn own_jump(&mut self, slot: usize) -> &mut f32 {
+        &mut self.jump.0.as_flattened_mut()[slot]
     }
 }
 
@@ -285,7 +291,7 @@ pub fn flow_draws<V: Vector>(
     growth: &mut SlotSingles,
 ) -> f64 {
     draw_chance::<V>(step, draw, chain, behaviour, buffers);
-    flows::<V>(step, common, groups_of(chain), behaviour, buffers, growth)
+    flows::<V>(step, common, chain, behaviour, buffers, growth)
 }
 
 /// Groups of slots that a path has.
@@ -294,9 +300,9 @@ pub(super) fn groups_of(chain: &[ChainChunk]) -> usize {
     chain.len().div_ceil(GROUP_CHUNKS)
 }
 
-/// All that the flows of a step are put together from: normals, jumps, volatilities moved on, scales.
+/// The first half of [`flow_draws`]: all that flows are put together from, normals, jumps, volatilities moved on, scales.
 #[inline(always)]
-pub(super) fn draw_chance<V: Vector>(
+pub fn draw_chance<V: Vector>(
     step: &FlowStep,
     draw: Draw,
     chain: &[ChainChunk],
@@ -305,18 +311,38 @@ pub(super) fn draw_chance<V: Vector>(
 ) {
     let groups = groups_of(chain);
     buffers.jump.0[..2 * groups].fill([0.0; 2 * CHUNK_SLOTS]);
-    for number in 0..step.draws {
-        let draw = Draw { step: draw.step * step.draws + number, ..draw };
-        draw_words::<V>(draw, groups, buffers);
-        step.jumps.add::<V>(draw.seed, draw.path, draw.step, groups, &mut buffers.jump);
-        if step.draws == 1 {
-            draw_normals::<V>(groups, buffers);
-        } else {
-            add_normals::<V>(&step.draw_weights[number as usize], number == 0, buffers);
-        }
+    if step.refinement.draws == 1 {
+        draw_step::<V>(step, draw, groups, buffers);
+    } else {
+        draw_refined::<V>(step, draw, &behaviour[..GROUP_CHUNKS * groups], buffers);
     }
     move_volatilities::<V>(step, draw.block, chain, behaviour, buffers);
+    if step.refinement.draws > 1 {
+        buffers.volatility.0[..2 * groups].copy_from_slice(&buffers.refined.volatility().0[..2 * groups]);
+    }
     scales::<V>(step, behaviour, buffers);
+}
+
+/// Jumps and normals of a drawn step.
+#[inline(always)]
+fn draw_step<V: Vector>(step: &FlowStep, draw: Draw, groups: usize, buffers: &mut FlowBuffers) {
+    draw_words::<V>(draw, groups, buffers);
+    step.jumps.add::<V>(draw.seed, draw.path, draw.step, groups, &mut buffers.jump);
+    draw_normals::<V>(groups, buffers);
+}
+
+/// Jumps and normals of a step of several drawn ones.
+#[inline(always)]
+fn draw_refined<V: Vector>(step: &FlowStep, draw: Draw, behaviour: &[BehaviourChunk], buffers: &mut FlowBuffers) {
+    let (refinement, groups) = (&step.refinement, behaviour.len() / GROUP_CHUNKS);
+    buffers.refined.clear(groups);
+    for number in 0..refinement.draws {
+        let draw = Draw { step: draw.step * refinement.draws + number, ..draw };
+        draw_step::<V>(step, draw, groups, buffers);
+        let FlowBuffers { refined, normals, .. } = buffers;
+        refined.add::<V>(refinement, number, normals, behaviour);
+    }
+    buffers.refined.close(groups, &mut buffers.normals);
 }
 
 /// Random words of every slot's normals.
@@ -355,22 +381,6 @@ fn draw_normals<V: Vector>(groups: usize, buffers: &mut FlowBuffers) {
     for ((radii, directions), rows) in rows.take((SLOT_NORMALS * groups).div_ceil(INTERLEAVED)) {
         for (row, normals) in rows.as_flattened_mut().iter_mut().zip(four_rows::<V>(radii, directions).as_flattened()) {
             V::store_singles(*normals, row);
-        }
-    }
-}
-
-/// The same, weighted and added to those of the drawn steps before, where this is not the `first`.
-#[inline(always)]
-fn add_normals<V: Vector>(weights: &[f32; SLOT_NORMALS], first: bool, buffers: &mut FlowBuffers) {
-    let words = buffers.radii.as_chunks().0.iter().zip(buffers.directions.as_chunks().0);
-    for (i, (radii, directions)) in words.enumerate() {
-        for (k, normals) in four_rows::<V>(radii, directions).into_iter().enumerate() {
-            let row = INTERLEAVED * i + k;
-            for (row_half, normals) in buffers.normals[row].iter_mut().zip(normals) {
-                let sum = if first { V::Singles::splat(0.0) } else { V::load_singles(row_half) };
-                let weight = V::Singles::splat(weights[row % SLOT_NORMALS]);
-                V::store_singles(weight.mul_add(normals, sum), row_half);
-            }
         }
     }
 }
@@ -510,12 +520,12 @@ pub(super) fn behaviour_groups(behaviour: &[BehaviourChunk]) -> &[[BehaviourChun
     behaviour.as_chunks().0
 }
 
-/// Each slot's flow from its draws, volatility and scale.
+/// The second half of [`flow_draws`]: each slot's flow from its draws, volatility and scale.
 #[inline(always)]
-fn flows<V: Vector>(
+pub fn flows<V: Vector>(
     step: &FlowStep,
     common: CommonFlow,
-    groups: usize,
+    chain: &[ChainChunk],
     behaviour: &[BehaviourChunk],
     buffers: &FlowBuffers,
     growth: &mut SlotSingles,
@@ -524,7 +534,7 @@ fn flows<V: Vector>(
     let mut inflow = single(0.0);
     let law = FlowLaw::new(step, common);
     let (low, high) = (single(-step.flow_cap), single(step.flow_cap));
-    let groups = behaviour_groups(behaviour).iter().take(groups);
+    let groups = behaviour_groups(behaviour).iter().take(groups_of(chain));
     for (group, (chunks, growth)) in groups.zip(growth.0.as_chunks_mut::<2>().0).enumerate() {
         let flow = high.min(low.max(law.flow::<V>(group, chunks, buffers, None)));
         let grown = single::exp_m1(flow);

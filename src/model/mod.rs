@@ -4,6 +4,7 @@
 //! subnets with one operator, [`market_states`], [`revenue`] of subnets, the own flow of [`root_stake`]; and [`shocks`],
 //! which a scenario sets. [`facts`] compares what is modelled with the data; [`card`] says what is estimated, what is assumed, and where it is wrong.
 
+pub mod bridge;
 pub mod clusters;
 pub mod dividends;
 pub mod entrants;
@@ -16,12 +17,14 @@ pub mod outside;
 pub mod parameters;
 pub mod params;
 pub mod path_lanes;
+pub mod refined;
 pub mod registration;
 pub mod revenue;
 pub mod root_stake;
 pub mod sectors;
 pub mod shocks;
 pub mod switches;
+pub mod tilt;
 pub mod uncertainty;
 pub mod validators;
 

@@ -1,12 +1,15 @@
 //! What all subnets of a path share: the common flow factor, TAO/USD, the willingness to pay for a slot.
 
+use crate::model::bridge::NormalLaw;
 use crate::model::jumps::kou_jump;
 use crate::model::jumps::poisson_thresholds;
 use crate::model::kernel::CommonFlow;
 use crate::model::kernel::Draw;
 use crate::model::params::JumpParams;
 use crate::model::params::ModelParams;
+use crate::model::params::TaoUsdParams;
 use crate::model::path_lanes::PathLanes;
+use crate::model::tilt::NormalJumps;
 use crate::rng;
 use crate::rng::Purpose;
 use crate::simd::Lanes;
@@ -37,6 +40,19 @@ pub struct LaneDraw<L: Lanes> {
     pub paths: L::Words,
     /// Step, counted from 0.
     pub step: u32,
+}
+
+/// What was drawn for a step.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedDraws<L> {
+    /// Sum of the normals of the common factor, one for each drawn step.
+    pub common: L,
+    /// Sum of TAO/USD's own normals, likewise.
+    pub tao_usd: L,
+    /// Sum of the common jumps, in units of the scale.
+    pub common_jump: L,
+    /// Sum of the log jumps of TAO/USD.
+    pub tao_usd_jump: L,
 }
 
 /// Constants of the shared processes over one step length.
@@ -101,39 +117,77 @@ impl OutsideStep {
         Self { inverse_root_draws: 0.0, ..self }
     }
 
+    /// The same with other laws of the jumps that are drawn, over steps of `days` days; drifts go on to answer to those of before.
+    #[must_use]
+    pub fn with_drawn_jumps(self, common: JumpParams, tao_usd: &NormalJumps, days: f64) -> Self {
+        let days = days / f64::from(self.draws);
+        Self {
+            common,
+            common_jumps: poisson_thresholds(common.rate_per_day * days),
+            tao_usd_jumps: poisson_thresholds(tao_usd.rate_per_day * days),
+            jump_mean: tao_usd.mean,
+            jump_sd: tao_usd.sd,
+            ..self
+        }
+    }
+
     /// Moves the shared processes of a path one step on and returns what its flows share.
     #[inline(always)]
     pub fn advance(&self, draw: Draw, outside: &mut Outside) -> CommonFlow {
         let Draw { seed, path, step, .. } = draw;
         let paths = Words::splat(u64::from(path));
-        let [factor, jump] = self.advance_lanes::<f64>(LaneDraw { seed, paths, step }, outside);
-        CommonFlow { factor, jump }
+        let draws = self.advance_lanes::<f64>(LaneDraw { seed, paths, step }, outside, None);
+        CommonFlow { factor: self.factor(&draws), jump: draws.common_jump }
     }
 
-    /// The same of a path in each lane: factors and jumps.
+    /// The same of a path in each lane, and what was drawn. `laws`: of each normal of the common factor, and of
+    /// TAO/USD's own, where they are not standard.
     #[inline(always)]
-    pub fn advance_lanes<L: PathLanes>(&self, draw: LaneDraw<L>, outside: &mut Outside<L>) -> [L; 2] {
+    pub fn advance_lanes<L: PathLanes>(
+        &self,
+        draw: LaneDraw<L>,
+        outside: &mut Outside<L>,
+        laws: Option<[NormalLaw; 2]>,
+    ) -> SharedDraws<L> {
         let first = draw.step * self.draws;
-        let [mut factor, mut jump] = self.advance_once(LaneDraw { step: first, ..draw }, outside);
+        let mut draws = self.advance_once(LaneDraw { step: first, ..draw }, outside, laws);
         for step in first + 1..first + self.draws {
-            let [more_factor, more_jump] = self.advance_once(LaneDraw { step, ..draw }, outside);
-            (factor, jump) = (factor + more_factor, jump + more_jump);
+            let more = self.advance_once(LaneDraw { step, ..draw }, outside, laws);
+            draws.common = draws.common + more.common;
+            draws.tao_usd = draws.tao_usd + more.tao_usd;
+            draws.common_jump = draws.common_jump + more.common_jump;
+            draws.tao_usd_jump = draws.tao_usd_jump + more.tao_usd_jump;
         }
-        [L::splat(self.inverse_root_draws) * factor, jump]
+        draws
+    }
+
+    /// The common factor that flows share.
+    #[inline(always)]
+    pub fn factor<L: Lanes>(&self, draws: &SharedDraws<L>) -> L {
+        L::splat(self.inverse_root_draws) * draws.common
     }
 
     /// One drawn step.
     #[inline(always)]
-    fn advance_once<L: PathLanes>(&self, draw: LaneDraw<L>, outside: &mut Outside<L>) -> [L; 2] {
-        let [common, own, willingness] = L::normals(global_words(draw, Purpose::GlobalNormals, 0));
+    fn advance_once<L: PathLanes>(
+        &self,
+        draw: LaneDraw<L>,
+        outside: &mut Outside<L>,
+        laws: Option<[NormalLaw; 2]>,
+    ) -> SharedDraws<L> {
+        let [mut common, mut own, willingness] = L::normals(global_words(draw, Purpose::GlobalNormals, 0));
+        if let Some([of_common, of_own]) = laws {
+            (common, own) = (of_common.of(common), of_own.of(own));
+        }
         let [common_count, tao_usd_count, ..] = global_words(draw, Purpose::GlobalJumps, COUNT_INDEX);
         let shock = L::splat(self.correlation) * common + L::splat(self.own_correlation) * own;
-        let tao_usd_jumps = self.sum_tao_usd_jumps(draw, rng::open_unit_lanes(tao_usd_count));
-        let move_log = L::splat(self.tao_usd_drift) + L::splat(self.tao_usd_volatility) * shock + tao_usd_jumps;
+        let tao_usd_jump = self.sum_tao_usd_jumps(draw, rng::open_unit_lanes(tao_usd_count));
+        let move_log = L::splat(self.tao_usd_drift) + L::splat(self.tao_usd_volatility) * shock + tao_usd_jump;
         outside.tao_usd = outside.tao_usd * math::exp(move_log);
         outside.log_willingness =
             L::splat(self.persistence) * outside.log_willingness + L::splat(self.innovation) * willingness;
-        [common, self.sum_common_jumps(draw, rng::open_unit_lanes(common_count))]
+        let common_jump = self.sum_common_jumps(draw, rng::open_unit_lanes(common_count));
+        SharedDraws { common, tao_usd: own, common_jump, tao_usd_jump }
     }
 
     /// Willingness to pay (TAO).
@@ -166,6 +220,41 @@ impl OutsideStep {
             index += 1;
         }
         sum
+    }
+}
+
+/// What is known without simulation of TAO/USD after some days, where neither the market has states nor shocks strike.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateMoments {
+    /// Mean of the log of the rate over that of the start.
+    pub log_mean: f64,
+    /// Its variance.
+    pub log_variance: f64,
+    /// Mean of the rate over that of the start.
+    pub growth: f64,
+    /// Covariance of the log with the normed sum of the common factor's normals.
+    pub factor_covariance: f64,
+}
+
+impl RateMoments {
+    /// Of a jump diffusion in logs with compensated jumps:
+    ///
+    /// ```text
+    /// E ln = (drift - vol^2/2 - rate (E e^J - 1) + rate E J) t    Var ln = (vol^2 + rate E J^2) t    E e^ln = e^(drift t)
+    /// ```
+    ///
+    /// Means of what is drawn from 32-bit words are so up to 2^-24.
+    pub fn new(params: &TaoUsdParams, days: f64) -> Self {
+        let (variance, rate) =
+            (params.volatility_per_sqrt_day * params.volatility_per_sqrt_day, params.jump_rate_per_day);
+        let (jump_mean, jump_variance) = (params.jump_mean, params.jump_sd * params.jump_sd);
+        let compensator = rate * math::exp_m1(jump_mean + 0.5 * jump_variance);
+        Self {
+            log_mean: (params.drift_per_day - 0.5 * variance - compensator + rate * jump_mean) * days,
+            log_variance: (variance + rate * (jump_mean * jump_mean + jump_variance)) * days,
+            growth: math::exp(params.drift_per_day * days),
+            factor_covariance: params.volatility_per_sqrt_day * params.correlation_with_flow * days.sqrt(),
+        }
     }
 }
 

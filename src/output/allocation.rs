@@ -1,19 +1,40 @@
 //! The table of an allocation as CSV, Parquet or JSON.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use arrow::array::ArrayRef;
-use arrow::array::Float64Array;
-use arrow::array::StringArray;
-use arrow::array::UInt64Array;
-use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
-use crate::output::error::OutputError;
+use crate::output::parquet::Columns;
 use crate::output::parquet::Identity;
+use crate::output::parquet::Row;
+use crate::output::schema::FileSchema;
+use crate::output::schema::Kind;
+use crate::output::schema::column;
+use crate::output::schema::number;
 use crate::output::table_file;
-use crate::output::table_file::TableFormat;
+use crate::output::table_file::TableRow;
+
+/// The table of `taorisk allocate`; no part of a run directory.
+pub static ALLOCATION: FileSchema = FileSchema {
+    file: "allocation",
+    rows: "number of a portfolio; the present book first, then points of the frontier",
+    columns: &[
+        column("portfolio", Kind::Text, "present, capacity_aware or size_blind"),
+        column("point", Kind::U64, "point of the frontier, from 1; 0 for the present book"),
+        column(
+            "paths",
+            Kind::Text,
+            "chosen_on (paths that the weights were chosen on, less the exit cost at the start), fresh (paths that they do \
+                not know, sold through their pools) or start (of the weights alone)",
+        ),
+        column(
+            "measure",
+            Kind::Text,
+            "mean_pnl, expected_shortfall, exit_cost (all in the currency), effective_holdings or weight",
+        ),
+        column("netuid", Kind::U64, "subnet of a weight").null("for other measures"),
+        number("value", "the number"),
+        number("standard_error", "its standard error").null("for what no chance decides"),
+    ],
+};
 
 /// One number of one portfolio.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,51 +56,36 @@ pub struct AllocationRow {
     pub standard_error: Option<f64>,
 }
 
-/// Writes the table to `path`, which appears whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(path: &Path, format: TableFormat, rows: &[AllocationRow]) -> Result<(), OutputError> {
-    table_file::write(path, format, &table(rows), |_| Ok(()))
+impl Row for AllocationRow {
+    fn append(&self, columns: &mut Columns) {
+        columns.text(self.portfolio);
+        columns.u64(self.point);
+        columns.text(self.paths);
+        columns.text(self.measure);
+        columns.optional_u64(self.netuid);
+        columns.f64(self.value);
+        columns.optional_f64(self.standard_error);
+    }
 }
 
-fn table(rows: &[AllocationRow]) -> RecordBatch {
-    let text = |of: fn(&AllocationRow) -> &'static str| -> ArrayRef {
-        Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>())
-    };
-    let number =
-        |of: fn(&AllocationRow) -> Option<f64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Float64Array>()) };
-    let count =
-        |of: fn(&AllocationRow) -> Option<u64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<UInt64Array>()) };
-    RecordBatch::try_from_iter_with_nullable([
-        ("portfolio", text(|row| row.portfolio), false),
-        ("point", count(|row| Some(row.point)), false),
-        ("paths", text(|row| row.paths), false),
-        ("measure", text(|row| row.measure), false),
-        ("netuid", count(|row| row.netuid), true),
-        ("value", number(|row| Some(row.value)), false),
-        ("standard_error", number(|row| row.standard_error), true),
-    ])
-    .expect("columns of one length")
+impl TableRow for AllocationRow {
+    const SCHEMA: &'static FileSchema = &ALLOCATION;
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    scenario_hash: &'a str,
-    seed: u64,
+struct Beside<'a> {
     currency: &'a str,
-    rows: &'a [AllocationRow],
 }
 
 /// The table as indented JSON.
 pub fn json(identity: &Identity, currency: &str, rows: &[AllocationRow]) -> String {
-    let document = Document { scenario_hash: &identity.scenario_hash, seed: identity.seed, currency, rows };
-    serde_json::to_string_pretty(&document).expect("names are text and numbers are numbers") + "\n"
+    table_file::json_with(identity, Beside { currency }, rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::table_file::TableFormat;
     use std::fs;
 
     #[test]
@@ -102,14 +108,14 @@ mod tests {
         };
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.csv");
-        write(&path, TableFormat::Csv, &[weight.clone(), mean]).unwrap();
+        let identity = Identity { scenario_hash: "ab".to_owned(), seed: 7 };
+        table_file::write_rows(&path, TableFormat::Csv, &identity, &[weight.clone(), mean]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
             "portfolio,point,paths,measure,netuid,value,standard_error\n\
              capacity_aware,2,start,weight,64,0.125,\ncapacity_aware,2,fresh,mean_pnl,,0.125,1.5\n"
         );
-        let identity = Identity { scenario_hash: "ab".to_owned(), seed: 7 };
         let json: serde_json::Value = serde_json::from_str(&json(&identity, "TAO", &[weight])).unwrap();
         assert!(json["rows"][0]["standard_error"].is_null() && json["rows"][0]["netuid"] == 64);
     }

@@ -248,3 +248,35 @@ pub fn json(calibration: &Calibration, provenance: &Provenance) -> String {
     let document = Document { parameters, correlation: &calibration.law.correlation, provenance };
     serde_json::to_string_pretty(&document).expect("texts and numbers") + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::schema::documents::check::assert_documented;
+
+    #[test]
+    fn the_document_has_the_keys_of_the_list() {
+        let provenance = Provenance {
+            program_version: String::new(),
+            inputs: Vec::new(),
+            flows: [String::new(), String::new()],
+            rows: 1,
+            days: 1,
+            subnets: 1,
+            seed: 1,
+            simulations: 1,
+            notes: Vec::new(),
+        };
+        let parameter = ParameterDocument {
+            key: "sales.miner",
+            estimate: 0.13,
+            standard_error: 0.11,
+            default: 0.2,
+            z_to_default: -0.64,
+            method: "regression",
+            used: true,
+        };
+        let document = Document { parameters: vec![parameter], correlation: &[], provenance: &provenance };
+        assert_documented("taorisk calibrate --json", &serde_json::to_string(&document).unwrap());
+    }
+}

@@ -6,6 +6,7 @@
 use crate::engine::record::DeregistrationRow;
 use crate::engine::record::EventKind;
 use crate::engine::record::EventRow;
+use crate::engine::record::FactorRow;
 use crate::engine::record::PathRow;
 use crate::engine::record::PositionValue;
 use crate::engine::record::RevenueRow;
@@ -112,6 +113,7 @@ record!(RevenueFigures { revenue_usd: f64, buyback_tao: f64, miner_tao: f64, wit
 record!(CellCount { cell: u32, count: u32 });
 record!(PositionValue { mark_tao: f64, liquidation_tao: f64, earned_tao: f64 });
 record!(RevenueRow { path: u64, subnet: u16, horizon: u16, total: RevenueFigures });
+record!(FactorRow { path: u64, horizon: u16, common: f64 });
 record!(DeregistrationRow {
     path: u64,
     slot: u16,

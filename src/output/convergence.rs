@@ -1,16 +1,12 @@
 //! The table of a convergence study as CSV, Parquet or JSON.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use crate::output::error::OutputError;
 use crate::output::parquet::Columns;
-use crate::output::parquet::Identity;
 use crate::output::parquet::Row;
 use crate::output::schema::CONVERGENCE;
-use crate::output::table_file;
-use crate::output::table_file::TableFormat;
+use crate::output::schema::FileSchema;
+use crate::output::table_file::TableRow;
 
 /// A measure on two levels: the columns of [`CONVERGENCE`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,39 +57,21 @@ impl Row for ConvergenceRow {
     }
 }
 
-/// Writes the table to `path`: beside it first, then renamed, so that it appears whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(
-    path: &Path,
-    format: TableFormat,
-    identity: &Identity,
-    rows: &[ConvergenceRow],
-) -> Result<(), OutputError> {
-    table_file::write_rows(path, format, &CONVERGENCE, identity, rows)
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    scenario_hash: &'a str,
-    seed: u64,
-    rows: &'a [ConvergenceRow],
-}
-
-/// The table as indented JSON; what is infinite is null, since JSON has no infinity.
-pub fn json(identity: &Identity, rows: &[ConvergenceRow]) -> String {
-    let document = Document { scenario_hash: &identity.scenario_hash, seed: identity.seed, rows };
-    serde_json::to_string_pretty(&document).expect("names are text and numbers are numbers") + "\n"
+impl TableRow for ConvergenceRow {
+    const SCHEMA: &'static FileSchema = &CONVERGENCE;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::parquet::Identity;
+    use crate::output::table_file;
+    use crate::output::table_file::TableFormat;
     use arrow::array::AsArray;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use std::fs;
     use std::fs::File;
+    use std::path::Path;
 
     fn rows() -> Vec<ConvergenceRow> {
         let row = ConvergenceRow {
@@ -123,13 +101,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let names: Vec<&str> = CONVERGENCE.columns.iter().map(|column| column.name).collect();
         let path = directory.path().join("table.csv");
-        write(&path, TableFormat::of(&path).unwrap(), &identity(), &rows()).unwrap();
+        table_file::write_rows(&path, TableFormat::of(&path).unwrap(), &identity(), &rows()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], names.join(","));
         assert_eq!(lines[1], "pair,7200,360,40,90.0,value_at_risk,\"desk, \"\"A\"\"\",0,0.95,-0.125,0.5,inf,open");
         let path = directory.path().join("table.parquet");
-        write(&path, TableFormat::of(&path).unwrap(), &identity(), &rows()).unwrap();
+        table_file::write_rows(&path, TableFormat::of(&path).unwrap(), &identity(), &rows()).unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap().build().unwrap();
         let batch = reader.last().unwrap().unwrap();
         assert_eq!(batch.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), names);
@@ -140,13 +118,14 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_written_is_named() {
-        let error = write(Path::new("/dev/null/x.csv"), TableFormat::Csv, &identity(), &rows()).unwrap_err();
+        let error =
+            table_file::write_rows(Path::new("/dev/null/x.csv"), TableFormat::Csv, &identity(), &rows()).unwrap_err();
         assert!(error.to_string().contains("/dev/null/x.csv"), "{error}");
     }
 
     #[test]
     fn json_has_the_same_keys() {
-        let json: serde_json::Value = serde_json::from_str(&json(&identity(), &rows())).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&table_file::json(&identity(), &rows())).unwrap();
         let record = json["rows"][0].as_object().unwrap();
         let keys: Vec<&str> = record.keys().map(String::as_str).collect();
         assert_eq!(keys, CONVERGENCE.columns.iter().map(|column| column.name).collect::<Vec<_>>());

@@ -1,16 +1,14 @@
 //! The table of an attribution by driver as CSV, Parquet or JSON.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use crate::output::error::OutputError;
 use crate::output::parquet::Columns;
 use crate::output::parquet::Identity;
 use crate::output::parquet::Row;
 use crate::output::schema::DRIVERS;
+use crate::output::schema::FileSchema;
 use crate::output::table_file;
-use crate::output::table_file::TableFormat;
+use crate::output::table_file::TableRow;
 
 /// What a driver has in a measure: the columns of [`DRIVERS`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,32 +62,25 @@ impl Row for DriverRow {
     }
 }
 
-/// Writes the table to `path`: beside it first, then renamed, so that it appears whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(path: &Path, format: TableFormat, identity: &Identity, rows: &[DriverRow]) -> Result<(), OutputError> {
-    table_file::write_rows(path, format, &DRIVERS, identity, rows)
+impl TableRow for DriverRow {
+    const SCHEMA: &'static FileSchema = &DRIVERS;
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    scenario_hash: &'a str,
-    seed: u64,
+struct Beside<'a> {
     /// Drivers that the scenario gives nothing to do.
     absent: &'a [&'static str],
-    rows: &'a [DriverRow],
 }
 
 /// The table as indented JSON, with the names of drivers that are `absent`.
 pub fn json(identity: &Identity, absent: &[&'static str], rows: &[DriverRow]) -> String {
-    let document = Document { scenario_hash: &identity.scenario_hash, seed: identity.seed, absent, rows };
-    serde_json::to_string_pretty(&document).expect("names are text and numbers are numbers") + "\n"
+    table_file::json_with(identity, Beside { absent }, rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::table_file::TableFormat;
     use arrow::array::Array;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use std::fs;
@@ -123,13 +114,13 @@ mod tests {
         let identity = Identity { scenario_hash: "ab".to_owned(), seed: 7 };
         let names: Vec<&str> = DRIVERS.columns.iter().map(|column| column.name).collect();
         let path = directory.path().join("table.csv");
-        write(&path, TableFormat::Csv, &identity, &rows()).unwrap();
+        table_file::write_rows(&path, TableFormat::Csv, &identity, &rows()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], names.join(","));
         assert_eq!(lines[2], "desk,90.0,USD,liquidation,1000,value_at_risk,,total,12.5,0.5,,,,");
         let path = directory.path().join("table.parquet");
-        write(&path, TableFormat::Parquet, &identity, &rows()).unwrap();
+        table_file::write_rows(&path, TableFormat::Parquet, &identity, &rows()).unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap().build().unwrap();
         let batch = reader.last().unwrap().unwrap();
         assert_eq!(batch.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), names);

@@ -307,7 +307,17 @@ fn read_frame(file: &mut impl Read, check_before: u32, left: u64) -> io::Result<
 
 fn put_block(block: &PathBlock, bytes: &mut Vec<u8>) {
     let BatchRecord {
-        first_path, count, paths, positions, deregistrations, settlements, events, revenue, samples, ..
+        first_path,
+        count,
+        paths,
+        positions,
+        deregistrations,
+        settlements,
+        events,
+        revenue,
+        factors,
+        samples,
+        ..
     } = &block.record;
     first_path.put(bytes);
     (*count as u64).put(bytes);
@@ -317,6 +327,7 @@ fn put_block(block: &PathBlock, bytes: &mut Vec<u8>) {
     codec::put_list(settlements, bytes);
     codec::put_list(events, bytes);
     codec::put_list(revenue, bytes);
+    codec::put_list(factors, bytes);
     codec::put_list(samples, bytes);
     codec::put_list(&block.counts, bytes);
 }
@@ -332,6 +343,7 @@ fn take_block(mut bytes: &[u8]) -> Option<PathBlock> {
         settlements: codec::take_list(bytes)?,
         events: codec::take_list(bytes)?,
         revenue: codec::take_list(bytes)?,
+        factors: codec::take_list(bytes)?,
         samples: codec::take_list(bytes)?,
         ..BatchRecord::default()
     };

@@ -1,16 +1,14 @@
 //! The table of what leaving costs as CSV, Parquet or JSON.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use crate::output::error::OutputError;
 use crate::output::parquet::Columns;
 use crate::output::parquet::Identity;
 use crate::output::parquet::Row;
+use crate::output::schema::FileSchema;
 use crate::output::schema::LIQUIDITY;
 use crate::output::table_file;
-use crate::output::table_file::TableFormat;
+use crate::output::table_file::TableRow;
 
 /// What leaving costs at one size over so many days: the columns of [`LIQUIDITY`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -67,12 +65,8 @@ impl Row for LiquidityRow {
     }
 }
 
-/// Writes the table to `path`: beside it first, then renamed, so that it appears whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(path: &Path, format: TableFormat, identity: &Identity, rows: &[LiquidityRow]) -> Result<(), OutputError> {
-    table_file::write_rows(path, format, &LIQUIDITY, identity, rows)
+impl TableRow for LiquidityRow {
+    const SCHEMA: &'static FileSchema = &LIQUIDITY;
 }
 
 /// Largest multiple of the book that leaves within so many days at a cost of at most a limit.
@@ -95,15 +89,11 @@ pub struct CapacityRow {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    scenario_hash: &'a str,
-    seed: u64,
+struct Beside<'a> {
     capacity: &'a [CapacityRow],
-    rows: &'a [LiquidityRow],
 }
 
 /// Both tables as indented JSON.
 pub fn json(identity: &Identity, capacity: &[CapacityRow], rows: &[LiquidityRow]) -> String {
-    let document = Document { scenario_hash: &identity.scenario_hash, seed: identity.seed, capacity, rows };
-    serde_json::to_string_pretty(&document).expect("names are text and numbers are numbers") + "\n"
+    table_file::json_with(identity, Beside { capacity }, rows)
 }

@@ -13,6 +13,7 @@ use crate::output::error::OutputError;
 use crate::output::hash::ResultHash;
 use crate::output::parquet::Identity;
 use crate::output::schema::SCHEMA_VERSION;
+use crate::risk::measure::SummaryRow;
 
 /// File of the [`Manifest`]; it exists only for a finished run.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -106,6 +107,64 @@ pub struct Runtime {
     pub peak_memory_bytes: Option<u64>,
     /// Paths over `simulation_seconds`.
     pub paths_per_second: f64,
+    /// What ended the run, where it ran until measures were known well enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetReached>,
+    /// Of each measure of the books at the last report day that has an error.
+    #[serde(default)]
+    pub figures_of_merit: Vec<FigureOfMerit>,
+}
+
+/// What a method is worth for a measure: the inverse of its variance times the time that it took. Twice the figure is the same error in
+/// half the time, whatever the number of paths; machines and methods are compared by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FigureOfMerit {
+    /// Name of the book.
+    pub book: String,
+    /// What is measured, valued how and in which money.
+    pub measure: String,
+    /// See `measure`.
+    pub basis: String,
+    /// See `measure`.
+    pub currency: String,
+    /// Its level, if it has one.
+    pub level: Option<f64>,
+    /// Days from the start.
+    pub horizon_days: f64,
+    /// 1 / (squared standard error x seconds of simulation), in the unit of the measure.
+    pub figure_of_merit: f64,
+}
+
+impl FigureOfMerit {
+    /// That of a measure which took so many seconds; `None` without an error, or without time.
+    pub fn new(row: &SummaryRow, seconds: f64) -> Option<Self> {
+        let error = row.estimate.standard_error;
+        let figure_of_merit: f64 = 1.0 / (error * error * seconds);
+        (figure_of_merit > 0.0 && figure_of_merit.is_finite()).then(|| Self {
+            book: row.book.clone(),
+            measure: row.measure.name().to_owned(),
+            basis: row.basis.name().to_owned(),
+            currency: row.currency.name().to_owned(),
+            level: row.level,
+            horizon_days: row.horizon_days,
+            figure_of_merit,
+        })
+    }
+}
+
+/// An error that was asked for, and what was reached ([`crate::risk::stopping`]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetReached {
+    /// Measure and error as asked, such as `es99=1%`.
+    pub target: String,
+    /// The measure's value where the run ended; `None` if not a number.
+    pub value: Option<f64>,
+    /// Lower end of the 95 % interval that holds at all looks; `None` if infinite.
+    pub ci_low: Option<f64>,
+    /// Upper end.
+    pub ci_high: Option<f64>,
+    /// Whether it is as narrow as asked.
+    pub is_met: bool,
 }
 
 impl Runtime {

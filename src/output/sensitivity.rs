@@ -1,20 +1,15 @@
 //! The table of `taorisk sensitivity` as CSV, Parquet or JSON.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use crate::output::error::OutputError;
 use crate::output::parquet::Columns;
-use crate::output::parquet::Identity;
 use crate::output::parquet::Row;
 use crate::output::schema::FileSchema;
 use crate::output::schema::HORIZON_DAYS;
 use crate::output::schema::Kind;
 use crate::output::schema::column;
 use crate::output::schema::number;
-use crate::output::table_file;
-use crate::output::table_file::TableFormat;
+use crate::output::table_file::TableRow;
 
 /// The table of `taorisk sensitivity`, as CSV or Parquet where `--out` says; no part of a run directory.
 pub static SENSITIVITY: FileSchema = FileSchema {
@@ -144,35 +139,16 @@ impl Row for SensitivityRow {
     }
 }
 
-/// Writes the table to `path`: beside it first, then renamed, so that it appears whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(
-    path: &Path,
-    format: TableFormat,
-    identity: &Identity,
-    rows: &[SensitivityRow],
-) -> Result<(), OutputError> {
-    table_file::write_rows(path, format, &SENSITIVITY, identity, rows)
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    scenario_hash: &'a str,
-    seed: u64,
-    rows: &'a [SensitivityRow],
-}
-
-/// The table as indented JSON.
-pub fn json(identity: &Identity, rows: &[SensitivityRow]) -> String {
-    let document = Document { scenario_hash: &identity.scenario_hash, seed: identity.seed, rows };
-    serde_json::to_string_pretty(&document).expect("names are text and numbers are numbers") + "\n"
+impl TableRow for SensitivityRow {
+    const SCHEMA: &'static FileSchema = &SENSITIVITY;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::parquet::Identity;
+    use crate::output::table_file;
+    use crate::output::table_file::TableFormat;
     use arrow::array::Array;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use std::fs;
@@ -212,20 +188,20 @@ mod tests {
         let identity = Identity { scenario_hash: "ab".to_owned(), seed: 7 };
         let names: Vec<&str> = SENSITIVITY.columns.iter().map(|column| column.name).collect();
         let path = directory.path().join("table.csv");
-        write(&path, TableFormat::Csv, &identity, &rows()).unwrap();
+        table_file::write_rows(&path, TableFormat::Csv, &identity, &rows()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], names.join(","));
         let tail = ",parameter,sales.miner,,0.2,,,per_standard_error,12.5,0.5,11.5,13.5,1000";
         assert!(lines[2].ends_with(tail), "{}", lines[2]);
         let path = directory.path().join("table.parquet");
-        write(&path, TableFormat::Parquet, &identity, &rows()).unwrap();
+        table_file::write_rows(&path, TableFormat::Parquet, &identity, &rows()).unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap().build().unwrap();
         let batch = reader.last().unwrap().unwrap();
         assert_eq!(batch.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), names);
         let error = &batch["input_standard_error"];
         assert!(error.is_valid(0) && error.is_null(1));
-        let json: serde_json::Value = serde_json::from_str(&json(&identity, &rows())).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&table_file::json(&identity, &rows())).unwrap();
         let record = json["rows"][1].as_object().unwrap();
         assert_eq!(record.keys().map(String::as_str).collect::<Vec<_>>(), names);
         assert!(record["level"].is_null());

@@ -1,10 +1,7 @@
 //! The table of stress scenarios against their base as CSV, Parquet or JSON.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use crate::output::error::OutputError;
 use crate::output::parquet::Columns;
 use crate::output::parquet::Identity;
 use crate::output::parquet::Row;
@@ -13,7 +10,7 @@ use crate::output::schema::Kind;
 use crate::output::schema::column;
 use crate::output::schema::number;
 use crate::output::table_file;
-use crate::output::table_file::TableFormat;
+use crate::output::table_file::TableRow;
 
 const NO_POSITION: &str = "unless `part` is position, and for cash with what a policy bought";
 const A_PART: &str = "if `part` is position";
@@ -119,12 +116,8 @@ impl Row for StressRow {
     }
 }
 
-/// Writes the table to `path`: beside it first, then renamed, so that it appears whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(path: &Path, format: TableFormat, identity: &Identity, rows: &[StressRow]) -> Result<(), OutputError> {
-    table_file::write_rows(path, format, &STRESS, identity, rows)
+impl TableRow for StressRow {
+    const SCHEMA: &'static FileSchema = &STRESS;
 }
 
 /// A scenario that was run.
@@ -150,25 +143,22 @@ pub struct LeftOut {
 }
 
 /// All that JSON says.
+
 #[derive(Serialize)]
-struct Document<'a> {
-    scenario_hash: &'a str,
-    seed: u64,
+struct Beside<'a> {
     scenarios: &'a [StressScenario],
     left_out: &'a [LeftOut],
-    rows: &'a [StressRow],
 }
 
 /// The table as indented JSON, with what was run and what was not.
 pub fn json(identity: &Identity, scenarios: &[StressScenario], left_out: &[LeftOut], rows: &[StressRow]) -> String {
-    let Identity { scenario_hash, seed } = identity;
-    let document = Document { scenario_hash, seed: *seed, scenarios, left_out, rows };
-    serde_json::to_string_pretty(&document).expect("names are text and numbers are numbers") + "\n"
+    table_file::json_with(identity, Beside { scenarios, left_out }, rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::table_file::TableFormat;
     use arrow::array::Array;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use std::fs;
@@ -217,7 +207,7 @@ mod tests {
         let identity = Identity { scenario_hash: "ab".to_owned(), seed: 7 };
         let names: Vec<&str> = STRESS.columns.iter().map(|column| column.name).collect();
         let path = directory.path().join("table.csv");
-        write(&path, TableFormat::Csv, &identity, &rows()).unwrap();
+        table_file::write_rows(&path, TableFormat::Csv, &identity, &rows()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], names.join(","));
@@ -226,7 +216,7 @@ mod tests {
             "hill-gate,desk,90.0,USD,liquidation,1000,position,64,4531295,Chutes,mean_loss,,,,,,2.0,0.25"
         );
         let path = directory.path().join("table.parquet");
-        write(&path, TableFormat::Parquet, &identity, &rows()).unwrap();
+        table_file::write_rows(&path, TableFormat::Parquet, &identity, &rows()).unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap().build().unwrap();
         let batch = reader.last().unwrap().unwrap();
         assert_eq!(batch.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), names);

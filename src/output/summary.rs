@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::output::parquet::Identity;
 use crate::output::schema::SCHEMA_VERSION;
-use crate::risk::book::SummaryRow;
+use crate::risk::measure::SummaryRow;
 
 /// File of the summary as JSON.
 pub const SUMMARY_JSON_FILE: &str = "summary.json";
@@ -68,10 +68,10 @@ pub fn summary_json(identity: &Identity, rows: &[SummaryRow]) -> String {
 mod tests {
     use super::*;
     use crate::output::schema::SUMMARY;
-    use crate::risk::book::Basis;
-    use crate::risk::book::Currency;
-    use crate::risk::book::Measure;
     use crate::risk::estimate::Estimate;
+    use crate::risk::measure::Basis;
+    use crate::risk::measure::Currency;
+    use crate::risk::measure::Measure;
 
     #[test]
     fn the_keys_are_the_columns() {

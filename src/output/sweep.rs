@@ -1,12 +1,8 @@
 //! The table of a sweep over keys of a scenario as CSV, Parquet or JSON.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use crate::output::error::OutputError;
 use crate::output::parquet::Columns;
-use crate::output::parquet::Identity;
 use crate::output::parquet::Row;
 use crate::output::schema::BOOK;
 use crate::output::schema::FileSchema;
@@ -14,8 +10,7 @@ use crate::output::schema::HORIZON_DAYS;
 use crate::output::schema::Kind;
 use crate::output::schema::column;
 use crate::output::schema::number;
-use crate::output::table_file;
-use crate::output::table_file::TableFormat;
+use crate::output::table_file::TableRow;
 
 const NO_NUMBER: &str = "where that is no number";
 const NO_LEVEL: &str = "for measures without a level";
@@ -135,23 +130,6 @@ impl Row for SweepRow {
     }
 }
 
-/// Writes the table to `path`: beside it first, then renamed, so that it appears whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(path: &Path, format: TableFormat, identity: &Identity, rows: &[SweepRow]) -> Result<(), OutputError> {
-    table_file::write_rows(path, format, &SWEEP, identity, rows)
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    scenario_hash: &'a str,
-    seed: u64,
-    rows: &'a [SweepRow],
-}
-
-/// The table as indented JSON, under the hash and seed of the scenario itself; what is infinite is null.
-pub fn json(identity: &Identity, rows: &[SweepRow]) -> String {
-    let document = Document { scenario_hash: &identity.scenario_hash, seed: identity.seed, rows };
-    serde_json::to_string_pretty(&document).expect("names are text and numbers are numbers") + "\n"
+impl TableRow for SweepRow {
+    const SCHEMA: &'static FileSchema = &SWEEP;
 }

@@ -59,25 +59,51 @@ pub(super) fn place<E: From<OutputError>>(path: &Path, write: impl FnOnce(&Path)
     })
 }
 
-/// Writes rows of a schema to `path`, CSV with their keys or Parquet with the schema's columns.
+/// A row of a command's table.
+pub trait TableRow: Row + Serialize {
+    /// Its columns, which are its keys.
+    const SCHEMA: &'static FileSchema;
+}
+
+/// Writes rows to `path`, CSV with their keys or Parquet with their schema's columns: beside it first, then renamed, so that the file
+/// appears whole or not at all.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(super) fn write_rows<R: Row + Serialize>(
+pub fn write_rows<R: TableRow>(
     path: &Path,
     format: TableFormat,
-    schema: &'static FileSchema,
     identity: &Identity,
     rows: &[R],
 ) -> Result<(), OutputError> {
     place(path, |partial| match format {
         TableFormat::Csv => fs::write(partial, csv_rows(rows)).map_err(OutputError::io("write", path)),
         TableFormat::Parquet => {
-            let mut writer = TableWriter::create(partial.to_owned(), schema, identity)?;
+            let mut writer = TableWriter::create(partial.to_owned(), R::SCHEMA, identity)?;
             writer.append_all(rows)?;
             writer.finish().map(|_| ())
         }
     })
+}
+
+#[derive(Serialize)]
+struct Document<'a, B, R> {
+    scenario_hash: &'a str,
+    seed: u64,
+    #[serde(flatten)]
+    beside: B,
+    rows: &'a [R],
+}
+
+/// Rows as indented JSON under the hash and seed of their scenario, with the keys of `beside`; what is infinite is null.
+pub fn json_with<B: Serialize, R: TableRow>(identity: &Identity, beside: B, rows: &[R]) -> String {
+    let document = Document { scenario_hash: &identity.scenario_hash, seed: identity.seed, beside, rows };
+    serde_json::to_string_pretty(&document).expect("names are text and numbers are numbers") + "\n"
+}
+
+/// [`json_with`] nothing beside the rows.
+pub fn json<R: TableRow>(identity: &Identity, rows: &[R]) -> String {
+    json_with(identity, (), rows)
 }
 
 fn csv_rows<R: Serialize>(rows: &[R]) -> Vec<u8> {

@@ -9,10 +9,14 @@
 //! what flows do of themselves.
 
 use crate::engine::policy::Market;
+use crate::portfolio::board::Board;
 use crate::portfolio::dealer::Dealer;
+use crate::portfolio::passes::AdvanceBook;
 use crate::portfolio::state::BookState;
 use crate::portfolio::state::Desk;
-use crate::portfolio::state::Quote;
+use crate::portfolio::state::Pass;
+use crate::simd;
+use crate::simd::Backend;
 
 /// How books leave.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,28 +43,27 @@ impl Exit {
         self.cash_usd = self.state.cash_tao * tao_usd;
     }
 
-    /// Lets what a step brought come in.
-    pub(crate) fn advance(&mut self, desk: &Desk, quotes: &mut [Quote], market: &Market<'_>) {
+    /// Lets what a step brought come in, which `board` has noted. `worth` is scratch.
+    pub(crate) fn advance(
+        &mut self,
+        backend: Backend,
+        desk: &Desk,
+        board: &Board,
+        market: &Market<'_>,
+        worth: &mut [f64],
+    ) {
         let (view, cash_tao) = (market.view(), self.state.cash_tao);
-        self.state.quote_roaming(desk, &view, quotes);
-        self.state.accrue(desk, quotes);
-        view.events.iter().for_each(|event| self.state.settle(desk, event));
-        self.state.dilute(desk, view.path, |slot| market.growth(slot));
+        let pass = Pass { accrues: true, dilutes: true };
+        simd::dispatch(backend, AdvanceBook { board, desk, state: &mut self.state, worth, pass });
+        view.events.iter().for_each(|event| self.state.settle(desk, event, worth));
         self.count_usd(cash_tao, view.path.outside.tao_usd);
     }
 
     /// Sells what the plan allows after a step, in copies; everything at the `last`.
-    pub(crate) fn sell(
-        &mut self,
-        desk: &Desk,
-        quotes: &mut [Quote],
-        market: &mut Market<'_>,
-        plan: ExitPlan,
-        is_last: bool,
-    ) {
+    pub(crate) fn sell(&mut self, desk: &Desk, market: &mut Market<'_>, plan: ExitPlan, is_last: bool) {
         let cash_tao = self.state.cash_tao;
         let mut dealer =
-            Dealer { market, in_path: false, may_buy: false, slippage_max: None, desk, state: &mut self.state, quotes };
+            Dealer { market, in_path: false, may_buy: false, slippage_max: None, desk, state: &mut self.state };
         for holding in 0..desk.holdings.len() {
             let held = dealer.state.alpha[holding];
             if held > 0.0 {
@@ -68,9 +71,7 @@ impl Exit {
                 dealer.sell(holding, alpha);
             }
         }
-        let view = market.view();
-        self.state.close_step(desk, view.path);
-        self.count_usd(cash_tao, view.path.outside.tao_usd);
+        self.count_usd(cash_tao, market.view().path.outside.tao_usd);
     }
 
     /// Counts cash that came in since there was `cash_tao` at the rate of now.

@@ -1,8 +1,11 @@
 //! Books of positions: what they are worth, and what they do.
 
+mod board;
+mod bulk;
 mod dealer;
 mod decision;
 pub mod exit;
+mod passes;
 pub mod policy;
 pub mod pool_copy;
 pub mod position;

@@ -32,11 +32,16 @@
 use crate::protocol::fixed::Rounding;
 use crate::protocol::params::ProtocolParams;
 use crate::protocol::pool::Pool;
+use crate::protocol::slots::CHUNK_SLOTS;
+use crate::protocol::slots::Lanes8;
 use crate::protocol::state::SubnetState;
 use crate::protocol::trade;
 use crate::protocol::trade::Order;
 use crate::protocol::trade::OrderError;
 use crate::protocol::trade::Trade;
+use crate::simd::Lanes;
+use crate::simd::Vector;
+use crate::simd::math;
 
 /// Bounds within which eight terms of a binomial series are exact to a rounding: the ninth is below `0.02^9 / 9 = 6e-17`.
 const SERIES_EXCESS_MAX: f64 = 0.02;
@@ -50,15 +55,13 @@ pub struct PoolCopy {
     excess: f64,
     /// Alpha that the book staked here, less what it sold.
     staked_alpha: f64,
-    /// TAO in the path's pool when the last step closed.
-    reserve_tao: f64,
     /// The copy's price over the path's.
     price_factor: f64,
 }
 
 impl PoolCopy {
     /// The path's pool.
-    pub const UNTOUCHED: Self = Self { excess: 0.0, staked_alpha: 0.0, reserve_tao: 0.0, price_factor: 1.0 };
+    pub const UNTOUCHED: Self = Self { excess: 0.0, staked_alpha: 0.0, price_factor: 1.0 };
 
     /// Whether it was traded in, and is not the path's pool again.
     #[inline]
@@ -83,23 +86,16 @@ impl PoolCopy {
         if !self.is_touched() {
             return pool;
         }
-        let reserve_alpha = pool.reserve_alpha * power(self.excess, -pool.weight_tao / pool.weight_alpha());
+        let exponent = -pool.weight_tao / pool.weight_alpha();
+        let part = if exponent == -1.0 { 1.0 / (1.0 + self.excess) } else { power(self.excess, exponent) };
+        let reserve_alpha = pool.reserve_alpha * part;
         Pool { reserve_tao: pool.reserve_tao + self.excess * pool.reserve_tao, reserve_alpha, ..pool }
     }
 
-    /// Lets a step's liquidity dilute the difference to `pool`, the path's after it. `growth`: `e^f - 1` of its organic flow.
-    #[inline]
-    pub fn dilute(&mut self, pool: Pool, growth: f64) {
-        let kept = self.reserve_tao * (1.0 + growth) / pool.reserve_tao;
-        // Where the flow as drawn was cut, or sales took TAO out: no difference grows by itself.
-        self.excess *= if kept < 1.0 { kept } else { 1.0 };
-        self.price_factor = price_power(self.excess, pool.weight_alpha());
-    }
-
-    /// Notes what is in the path's pool when a step closes.
-    #[inline]
-    pub fn close_step(&mut self, reserve_tao: f64) {
-        self.reserve_tao = reserve_tao;
+    /// Lets a step's liquidity dilute the difference to the path's pool to the part [`kept_part`] of it.
+    pub fn dilute(&mut self, kept: f64, weight_alpha: f64) {
+        self.excess *= kept;
+        self.price_factor = price_power(self.excess, 1.0 / weight_alpha);
     }
 
     /// Executes an order in the copy of `subnet`.
@@ -120,27 +116,133 @@ impl PoolCopy {
         let trade = trade::execute_in(params, Rounding::Continuous, &mut subnet, order)?;
         self.excess = (subnet.reserve_tao - of_path.reserve_tao) / of_path.reserve_tao;
         self.staked_alpha = subnet.staked_alpha - staked_alpha;
-        self.price_factor = price_power(self.excess, of_path.weight_alpha());
+        self.price_factor = price_power(self.excess, 1.0 / of_path.weight_alpha());
         Ok(trade)
     }
 }
 
-/// `(1 + excess)^(1 / weight_alpha)`. Near equal weights the exponent is 2 and a small rest, whose power is a short series.
-#[inline]
-fn price_power(excess: f64, weight_alpha: f64) -> f64 {
-    let rest = 1.0 / weight_alpha - 2.0;
-    if !(excess.abs() < SERIES_EXCESS_MAX && rest.abs() < SERIES_REST_MAX) {
-        return power(excess, 1.0 / weight_alpha);
+/// Copies of the pools of holdings, fields side by side in whole chunks of eight.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PoolCopies {
+    excess: Vec<f64>,
+    staked_alpha: Vec<f64>,
+    price_factor: Vec<f64>,
+}
+
+impl PoolCopies {
+    /// So many of the path's pools.
+    pub fn reset(&mut self, count: usize) {
+        let PoolCopies { excess, staked_alpha, price_factor } = self;
+        for (values, value) in [(excess, 0.0), (staked_alpha, 0.0), (price_factor, 1.0)] {
+            values.clear();
+            values.resize(count, value);
+        }
     }
-    let term = |sum: f64, k: f64| 1.0 + sum * (excess * (rest - (k - 1.0)) * (1.0 / k));
-    let rest_power = [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0].into_iter().fold(1.0, term);
-    (1.0 + excess) * (1.0 + excess) * rest_power
+
+    pub fn get(&self, index: usize) -> PoolCopy {
+        let price_factor = self.price_factor[index];
+        PoolCopy { excess: self.excess[index], staked_alpha: self.staked_alpha[index], price_factor }
+    }
+
+    pub fn set(&mut self, index: usize, copy: PoolCopy) {
+        self.excess[index] = copy.excess;
+        self.staked_alpha[index] = copy.staked_alpha;
+        self.price_factor[index] = copy.price_factor;
+    }
+
+    /// Takes over what sets eight copies apart, what the book staked and their price factors, where `is_new`.
+    #[inline(always)]
+    pub fn take_over<V: Vector>(&mut self, chunk: usize, is_new: V::Mask, new: [&Lanes8; 3]) {
+        let old = [&mut self.excess, &mut self.staked_alpha, &mut self.price_factor];
+        for (old, new) in old.into_iter().zip(new) {
+            let lanes = &mut old.as_chunks_mut().0[chunk];
+            V::select(is_new, V::load(new), V::load(lanes)).store(lanes);
+        }
+    }
+
+    /// Makes those of eight copies the path's pools that are at their `end`.
+    #[inline(always)]
+    pub fn end<V: Vector>(&mut self, chunk: usize, end: V::Mask) {
+        const NONE: [&Lanes8; 3] = [&[0.0; CHUNK_SLOTS], &[0.0; CHUNK_SLOTS], &[1.0; CHUNK_SLOTS]];
+        self.take_over::<V>(chunk, end, NONE);
+    }
+
+    /// What sets eight copies apart.
+    #[inline(always)]
+    pub fn excess<V: Vector>(&self, chunk: usize) -> V {
+        V::load(&self.excess.as_chunks().0[chunk])
+    }
+
+    /// Alpha that the book staked in eight holdings.
+    #[inline(always)]
+    pub fn staked_alpha<V: Vector>(&self, chunk: usize) -> V {
+        V::load(&self.staked_alpha.as_chunks().0[chunk])
+    }
+
+    /// Prices over the path's of eight holdings.
+    #[inline(always)]
+    pub fn price_factor<V: Vector>(&self, chunk: usize) -> V {
+        V::load(&self.price_factor.as_chunks().0[chunk])
+    }
+
+    /// [`PoolCopy::dilute`] of eight holdings. Returns whether any is not the path's pool.
+    #[inline(always)]
+    pub fn dilute<V: Vector>(&mut self, chunk: usize, kept: V, exponent: V) -> bool {
+        let lanes = &mut self.excess.as_chunks_mut().0[chunk];
+        let excess = V::load(lanes) * kept;
+        excess.store(lanes);
+        price_powers(excess, exponent).store(&mut self.price_factor.as_chunks_mut().0[chunk]);
+        V::bitmask(excess.abs().gt(V::splat(0.0))) != 0
+    }
+}
+
+/// Part of what sets copies apart that a step leaves: with TAO `before` and `after` it in the path's pools, and `growth`,
+/// `e^f - 1`, of organic flow. 1 where the flow as drawn was cut, or sales took TAO out: no difference grows by itself.
+#[inline(always)]
+pub fn kept_part<L: Lanes>(before: L, growth: L, after: L) -> L {
+    let kept = before * (L::splat(1.0) + growth) / after;
+    L::select(kept.lt(L::splat(1.0)), kept, L::splat(1.0))
 }
 
 /// `(1 + excess)^exponent`.
-#[inline]
+fn price_power(excess: f64, exponent: f64) -> f64 {
+    if is_in_series(excess, exponent) { series(excess, exponent) } else { power(excess, exponent) }
+}
+
+/// [`price_power`] of eight, in the last bit another far from equal weights.
+#[inline(always)]
+pub(crate) fn price_powers<V: Vector>(excess: V, exponent: V) -> V {
+    let (inside, near) = (is_in_series(excess, exponent), series(excess, exponent));
+    if V::bitmask(inside) == 0xff {
+        return near;
+    }
+    V::select(inside, near, math::exp(exponent * math::ln_1p(excess)))
+}
+
+#[inline(always)]
+fn is_in_series<L: Lanes>(excess: L, exponent: L) -> L::Mask {
+    let rest = (exponent - L::splat(2.0)).abs();
+    let is_small = excess.abs().lt(L::splat(SERIES_EXCESS_MAX)) & rest.lt(L::splat(SERIES_REST_MAX));
+    // At equal weights it is a square.
+    is_small | rest.le(L::splat(0.0))
+}
+
+/// `(1 + excess)^exponent` near equal weights, where the exponent is 2 and a small rest, whose power is a short series.
+#[inline(always)]
+fn series<L: Lanes>(excess: L, exponent: L) -> L {
+    let (one, rest) = (L::splat(1.0), exponent - L::splat(2.0));
+    let mut sum = one;
+    let mut k = 8.0;
+    while k > 0.0 {
+        sum = one + sum * (excess * (rest - L::splat(k - 1.0)) * L::splat(1.0 / k));
+        k -= 1.0;
+    }
+    (one + excess) * (one + excess) * sum
+}
+
+/// `(1 + excess)^exponent`. Of one lane the standard library's functions are faster than [`math`]'s, which fuse.
 fn power(excess: f64, exponent: f64) -> f64 {
-    if exponent == -1.0 { 1.0 / (1.0 + excess) } else { (exponent * excess.ln_1p()).exp() }
+    (exponent * excess.ln_1p()).exp()
 }
 
 #[cfg(test)]
@@ -152,10 +254,10 @@ mod tests {
         for excess in [-0.0199, -1e-3, 1e-9, 4e-3, 0.0199, 0.3] {
             for weight_alpha in [0.42, 0.4999, 0.5, 0.55, 0.9_f64] {
                 let expected = (1.0_f64 + excess).powf(1.0 / weight_alpha);
-                let found = price_power(excess, weight_alpha);
+                let found = price_power(excess, 1.0 / weight_alpha);
                 assert!((found / expected - 1.0).abs() < 1e-15, "{excess} {weight_alpha}: {found}, {expected}");
             }
         }
-        assert_eq!(price_power(0.0, 0.47), 1.0);
+        assert_eq!(price_power(0.0, 1.0 / 0.47), 1.0);
     }
 }

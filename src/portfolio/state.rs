@@ -6,13 +6,18 @@ use crate::engine::record::EventKind;
 use crate::engine::record::PathRow;
 use crate::engine::record::PositionValue;
 use crate::engine::recorder::StepView;
+use crate::portfolio::board::Board;
+use crate::portfolio::board::BoardChunk;
 use crate::portfolio::policy::BookPolicy;
 use crate::portfolio::policy::Policy;
+use crate::portfolio::pool_copy::PoolCopies;
 use crate::portfolio::pool_copy::PoolCopy;
 use crate::portfolio::position::Book;
 use crate::portfolio::position::Position;
 use crate::portfolio::valuation;
+use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::SlotValues;
+use crate::simd::Vector;
 use crate::units::BLOCKS_PER_DAY;
 use crate::units::NetUid;
 use crate::units::SLOT_CAPACITY;
@@ -30,6 +35,14 @@ pub(crate) struct Desk {
     pub cash_tao: f64,
     /// Whether any holding roams.
     pub roams: bool,
+    /// Part of the dividend that the validator's take leaves, by holding in whole chunks.
+    kept: Vec<f64>,
+    /// 1 in the slots of its holdings, else 0.
+    pub reach: SlotValues,
+    /// Number of its board.
+    pub board: usize,
+    /// Whether its book starts as one that only holds, the first of all.
+    pub follows: bool,
 }
 
 /// What a step needs to know of something that a book may hold.
@@ -63,12 +76,31 @@ impl Desk {
         }
         let cash_tao = policy.as_ref().map_or(0.0, |of| of.cash_tao);
         let roams = holdings.iter().any(|holding| holding.is_roaming);
-        Self { holdings, positions: book.positions.len(), policy, cash_tao, roams }
+        let mut kept: Vec<f64> = holdings.iter().map(|holding| holding.kept).collect();
+        kept.resize(padded(holdings.len()), 0.0);
+        let mut reach = SlotValues::splat(0.0);
+        holdings.iter().for_each(|holding| reach.set(holding.slot, 1.0));
+        Self {
+            holdings,
+            positions: book.positions.len(),
+            policy,
+            cash_tao,
+            roams,
+            kept,
+            reach,
+            board: 0,
+            follows: false,
+        }
     }
 
     /// Values at a horizon: one for each position, and one for cash and all else where there may be any.
     pub(crate) fn values(&self) -> usize {
         self.positions + usize::from(self.cash_tao > 0.0 || self.holdings.len() > self.positions)
+    }
+
+    /// Where its holdings are, in their order.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = usize> + '_ {
+        self.holdings.iter().map(|holding| holding.slot)
     }
 
     /// Whether it may buy.
@@ -83,28 +115,9 @@ impl Desk {
     }
 }
 
-/// What a step says of a slot, for all books.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Quote {
-    /// Spot price (TAO per alpha).
-    pub price: f64,
-    /// Staked alpha at the step's opening.
-    pub staked_alpha: f64,
-    /// Alpha paid to validators and their stakers.
-    pub validator_alpha: f64,
-    /// Factor on the dividend of a holder's validator.
-    pub factor: f64,
-}
-
-impl Quote {
-    /// Nothing is known.
-    pub(crate) const NONE: Self = Self { price: 0.0, staked_alpha: 0.0, validator_alpha: 0.0, factor: 1.0 };
-
-    pub(crate) fn update(&mut self, slot: usize, view: &StepView<'_>) {
-        self.price = view.path.price(slot);
-        self.staked_alpha = view.buffers.staked_open.get(slot);
-        self.validator_alpha = view.buffers.validator_alpha.get(slot);
-    }
+/// Lanes of so many holdings in whole chunks.
+fn padded(holdings: usize) -> usize {
+    holdings.next_multiple_of(CHUNK_SLOTS)
 }
 
 /// A holding that a deregistration turned into TAO.
@@ -120,21 +133,25 @@ pub struct Settlement {
     pub paid_tao: f64,
 }
 
-/// One book on one path. Vectors are parallel to the holdings of its desk.
+/// One book on one path. Vectors are parallel to the holdings of its desk; those of numbers end in zeros that fill a chunk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BookState {
+    /// Whether it has all in common with the first book up to now, which is then followed in its place.
+    pub follows: bool,
     /// Alpha held.
     pub alpha: Vec<f64>,
     /// TAO that it has brought, less what was paid for more of it.
     pub earned_tao: Vec<f64>,
     /// The pools as the book's own trades leave them; those of the market's book are the path's.
-    pub copies: Vec<PoolCopy>,
-    /// Whether any copy is not the path's pool.
+    pub copies: PoolCopies,
+    /// Whether any copy may not be the path's pool.
     pub has_copies: bool,
     /// Value at the start (TAO).
     pub opening_values: Vec<f64>,
-    /// Whether some was sold.
-    pub was_sold: Vec<bool>,
+    /// Whether some was sold, a bit for each holding of a chunk.
+    pub was_sold: Vec<u8>,
+    /// Whether some was sold of what is still held.
+    pub sold_in_part: bool,
     /// Whether the subnet of the start is no more.
     pub is_gone: Vec<bool>,
     /// Deregistrations so far.
@@ -167,30 +184,75 @@ fn payout_tao(alpha: f64, event: &LifecycleEvent) -> f64 {
     event.pot_tao * (alpha / (weights + missing_alpha))
 }
 
-fn refill<T: Clone>(values: &mut Vec<T>, value: T, count: usize) {
+/// What a book has and what that is worth, in the path's own pools.
+pub(crate) struct Valued<'a> {
+    pub alpha: &'a [f64],
+    /// Of its positions.
+    pub values: &'a [PositionValue],
+}
+
+impl Valued<'_> {
+    /// The value of `alpha` of the holding number `index`, if it is as much as that book has.
+    fn of(&self, index: usize, alpha: f64) -> Option<PositionValue> {
+        self.values.get(index).copied().filter(|_| self.alpha[index] == alpha)
+    }
+}
+
+/// What a pass over the holdings of a book does besides valuing them.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass {
+    /// Dividends come in.
+    pub accrues: bool,
+    /// What sets copies apart is diluted.
+    pub dilutes: bool,
+}
+
+/// Alpha of eight holdings with their dividends: validator part x (1 - take) x position / staked x the factor of its validator
+/// (MODEL 9, 5), which compound as alpha. `bought`: what the book has staked in copies.
+#[inline(always)]
+fn accrued<V: Vector>(alpha: V, kept: V, bought: V, of_step: &BoardChunk) -> V {
+    // On the path others may have sold what a book that does not move it holds: it is then the only staker.
+    let staked_alpha = (V::load(&of_step.staked_alpha) + bought).max(alpha);
+    let average = kept * V::load(&of_step.validator_alpha) * (alpha / staked_alpha);
+    // Where nothing is held, nothing may be staked.
+    V::select(alpha.gt(V::splat(0.0)), alpha + average * V::load(&of_step.factor), alpha)
+}
+
+/// So many times `value`.
+pub(crate) fn refill<T: Clone>(values: &mut Vec<T>, value: T, count: usize) {
     values.clear();
     values.resize(count, value);
 }
 
 impl BookState {
-    pub(crate) fn open(&mut self, book: &Book, desk: &Desk, quotes: &[Quote]) {
-        let count = desk.holdings.len();
+    /// Goes its own way from now on, from what the first book has.
+    pub(crate) fn part_from(&mut self, first: &Self) {
+        self.clone_from(first);
+        self.follows = false;
+    }
+
+    /// Opens it on `board`, which knows the prices; `worth` is scratch.
+    pub(crate) fn open(&mut self, book: &Book, desk: &Desk, board: &Board, worth: &mut Vec<f64>) {
+        let count = padded(desk.holdings.len());
+        self.follows = desk.follows;
         self.alpha.clear();
         self.alpha.extend(book.positions.iter().map(|position| position.alpha));
         self.alpha.resize(count, 0.0);
         refill(&mut self.earned_tao, 0.0, count);
-        refill(&mut self.copies, PoolCopy::UNTOUCHED, count);
+        self.copies.reset(count);
         self.has_copies = false;
-        refill(&mut self.was_sold, false, count);
+        refill(&mut self.was_sold, 0, count / CHUNK_SLOTS);
+        self.sold_in_part = false;
         refill(&mut self.is_gone, false, count);
+        let prices = board.chunks.iter().flat_map(|chunk| chunk.price);
         self.opening_values.clear();
-        let values = self.alpha.iter().zip(&desk.holdings).map(|(alpha, holding)| alpha * quotes[holding.slot].price);
-        self.opening_values.extend(values);
+        self.opening_values.extend(self.alpha.iter().zip(prices).map(|(alpha, price)| alpha * price));
         self.settlements.clear();
         (self.cash_tao, self.deregistered, self.refused_orders) = (desk.cash_tao, 0, 0);
         (self.peak_tao, self.lowest_tao, self.max_drawdown) = (f64::NEG_INFINITY, f64::INFINITY, 0.0);
         (self.under_water_steps, self.longest_under_water_steps) = (0, 0);
-        self.mark(desk, quotes);
+        worth.clone_from(&self.opening_values);
+        self.mark(self.sum(worth));
         self.opening_tao = self.mark_tao;
     }
 
@@ -200,45 +262,48 @@ impl BookState {
         self.copies.clone_from(&other.copies);
         self.has_copies = other.has_copies;
         refill(&mut self.earned_tao, 0.0, other.alpha.len());
-        refill(&mut self.was_sold, false, other.alpha.len());
+        refill(&mut self.was_sold, 0, other.alpha.len() / CHUNK_SLOTS);
         refill(&mut self.is_gone, false, other.alpha.len());
         self.settlements.clear();
         self.cash_tao = other.cash_tao;
     }
 
-    /// Quotes what is held in slots that are not quoted for all.
-    pub(crate) fn quote_roaming(&self, desk: &Desk, view: &StepView<'_>, quotes: &mut [Quote]) {
-        if !desk.roams {
-            return;
-        }
-        let roaming = desk.holdings.iter().zip(&self.alpha).rev().take_while(|(holding, _)| holding.is_roaming);
-        for (holding, _) in roaming.filter(|(_, alpha)| **alpha > 0.0) {
-            quotes[holding.slot].update(holding.slot, view);
-        }
-    }
-
-    /// A holder's dividend is validator part x (1 - take) x position / staked x the factor of its validator (MODEL 9, 5), and
-    /// compounds as alpha.
-    pub(crate) fn accrue(&mut self, desk: &Desk, quotes: &[Quote]) {
-        for ((alpha, holding), copy) in self.alpha.iter_mut().zip(&desk.holdings).zip(&self.copies) {
-            if *alpha > 0.0 {
-                let quote = &quotes[holding.slot];
-                // On the path others may have sold what a book that does not move it holds: it is then the only staker.
-                let staked_alpha = (quote.staked_alpha + copy.staked_alpha()).max(*alpha);
-                if staked_alpha > 0.0 {
-                    let average = holding.kept * quote.validator_alpha * (*alpha / staked_alpha);
-                    *alpha += average * quote.factor;
-                }
+    /// Lets what `board` says of a step come in, and leaves in `worth` what each holding is worth at spot (TAO).
+    #[inline(always)]
+    pub(crate) fn advance<V: Vector>(&mut self, desk: &Desk, board: &Board, pass: Pass, worth: &mut [f64]) {
+        let (alphas, worths) = (self.alpha.as_chunks_mut().0, worth.as_chunks_mut().0);
+        let is_diluted = self.has_copies && pass.dilutes;
+        let mut has_copies = false;
+        for (index, (lanes, worth)) in alphas.iter_mut().zip(worths).enumerate() {
+            let of_step = &board.chunks[index];
+            if pass.accrues {
+                let kept = V::load(&desk.kept.as_chunks().0[index]);
+                let bought = if self.has_copies { self.copies.staked_alpha(index) } else { V::splat(0.0) };
+                accrued(V::load(lanes), kept, bought, of_step).store(lanes);
             }
+            if is_diluted {
+                let (kept, exponent) = (V::load(&of_step.kept), V::load(&of_step.exponent));
+                has_copies |= self.copies.dilute(index, kept, exponent);
+            }
+            let mut price = V::load(&of_step.price);
+            if self.has_copies {
+                price = price * self.copies.price_factor(index);
+            }
+            (V::load(lanes) * price).store(worth);
+        }
+        if is_diluted {
+            self.has_copies = has_copies;
         }
     }
 
-    pub(crate) fn settle(&mut self, desk: &Desk, event: &LifecycleEvent) {
+    /// Pays out what a deregistration ends.
+    pub(crate) fn settle(&mut self, desk: &Desk, event: &LifecycleEvent, worth: &mut [f64]) {
         if event.kind != EventKind::Deregistered {
             return;
         }
         for (index, holding) in desk.holdings.iter().enumerate().filter(|(_, holding)| holding.slot == event.slot) {
-            self.copies[index] = PoolCopy::UNTOUCHED;
+            self.copies.set(index, PoolCopy::UNTOUCHED);
+            worth[index] = 0.0;
             self.is_gone[index] = !holding.is_roaming;
             let alpha = std::mem::take(&mut self.alpha[index]);
             if alpha > 0.0 {
@@ -252,55 +317,21 @@ impl BookState {
         }
     }
 
-    /// Lets liquidity that a step brought into the path's pools dilute what sets the copies apart.
-    pub(crate) fn dilute(&mut self, desk: &Desk, path: &PathState, growth: impl Fn(usize) -> f64) {
-        if !self.has_copies {
-            return;
-        }
-        self.has_copies = false;
-        for (copy, holding) in self.copies.iter_mut().zip(&desk.holdings).filter(|(copy, _)| copy.is_touched()) {
-            self.has_copies = true;
-            copy.dilute(valuation::pool_of(path, holding.slot), growth(holding.slot));
-        }
+    /// Value (TAO) at spot of the whole. `worth`: what its holdings are worth.
+    pub(crate) fn sum(&self, worth: &[f64]) -> f64 {
+        worth.iter().fold(self.cash_tao, |sum, worth| sum + worth)
     }
 
-    /// Notes what is in the path's pools when a step closes.
-    pub(crate) fn close_step(&mut self, desk: &Desk, path: &PathState) {
-        if !self.has_copies {
-            return;
-        }
-        for (copy, holding) in self.copies.iter_mut().zip(&desk.holdings).filter(|(copy, _)| copy.is_touched()) {
-            copy.close_step(valuation::pool_of(path, holding.slot).reserve_tao);
-        }
-    }
-
-    /// Value (TAO) at spot of what is held of `holding`, the holding number `index`.
-    #[inline]
-    pub(crate) fn value_of(&self, index: usize, holding: &Holding, quotes: &[Quote]) -> f64 {
-        self.alpha[index] * (quotes[holding.slot].price * self.copies[index].price_factor())
-    }
-
-    /// Values the book at spot, in every step: the drawdown needs its peak.
-    pub(crate) fn mark(&mut self, desk: &Desk, quotes: &[Quote]) {
-        let holdings = self.alpha.iter().zip(&desk.holdings).zip(&self.copies);
-        let value = holdings.fold(self.cash_tao, |sum, ((alpha, holding), copy)| {
-            sum + alpha * (quotes[holding.slot].price * copy.price_factor())
-        });
+    /// Notes the `value` at spot, in every step: the drawdown needs its peak.
+    pub(crate) fn mark(&mut self, value: f64) {
         self.mark_tao = value;
-        if value < self.lowest_tao {
-            self.lowest_tao = value;
-        }
-        if value >= self.peak_tao {
-            self.peak_tao = value;
-            self.under_water_steps = 0;
-        } else {
-            self.under_water_steps += 1;
-            self.longest_under_water_steps = self.longest_under_water_steps.max(self.under_water_steps);
-        }
+        self.lowest_tao = if value < self.lowest_tao { value } else { self.lowest_tao };
+        let is_peak = value >= self.peak_tao;
+        self.peak_tao = if is_peak { value } else { self.peak_tao };
+        self.under_water_steps = if is_peak { 0 } else { self.under_water_steps + 1 };
+        self.longest_under_water_steps = self.longest_under_water_steps.max(self.under_water_steps);
         let drawdown = if self.peak_tao > 0.0 { 1.0 - value / self.peak_tao } else { 0.0 };
-        if drawdown > self.max_drawdown {
-            self.max_drawdown = drawdown;
-        }
+        self.max_drawdown = if drawdown > self.max_drawdown { drawdown } else { self.max_drawdown };
     }
 
     /// Writes what is held into `held`.
@@ -316,19 +347,30 @@ impl BookState {
     }
 
     /// Values the positions, at spot and sold now, each with the TAO that it has brought; cash of the start and all else last,
-    /// where `values` has a place for it.
-    pub(crate) fn value(&self, desk: &Desk, path: &PathState, fee_rate: f64, values: &mut [PositionValue]) {
-        let value = |(index, holding): (usize, &Holding)| match self.alpha[index] {
-            0.0 => PositionValue { earned_tao: self.earned_tao[index], ..PositionValue::default() },
-            alpha => PositionValue {
-                mark_tao: alpha * (path.price(holding.slot) * self.copies[index].price_factor()),
-                liquidation_tao: valuation::sale_proceeds(
-                    &self.copies[index].pool(valuation::pool_of(path, holding.slot)),
-                    alpha,
-                    fee_rate,
-                ),
-                earned_tao: self.earned_tao[index],
-            },
+    /// where `values` has a place for it. `valued`: another book of the same holdings that was valued just now, if any.
+    pub(crate) fn value(
+        &self,
+        desk: &Desk,
+        path: &PathState,
+        fee_rate: f64,
+        valued: Option<&Valued<'_>>,
+        values: &mut [PositionValue],
+    ) {
+        let value = |(index, holding): (usize, &Holding)| {
+            let (alpha, earned_tao) = (self.alpha[index], self.earned_tao[index]);
+            if alpha == 0.0 {
+                return PositionValue { earned_tao, ..PositionValue::default() };
+            }
+            let copy = self.copies.get(index);
+            if let Some(value) = valued.filter(|_| !copy.is_touched()).and_then(|valued| valued.of(index, alpha)) {
+                return PositionValue { earned_tao, ..value };
+            }
+            let pool = valuation::pool_of(path, holding.slot);
+            PositionValue {
+                mark_tao: alpha * (path.price(holding.slot) * copy.price_factor()),
+                liquidation_tao: valuation::sale_proceeds(&copy.pool(pool), alpha, fee_rate),
+                earned_tao,
+            }
         };
         let mut all = desk.holdings.iter().enumerate().map(value);
         let (positions, other) = values.split_at_mut(desk.positions);
@@ -360,6 +402,7 @@ impl BookState {
             longest_under_water_days: f64::from(self.longest_under_water_steps) * days_per_step,
             lowest_pnl_tao: self.lowest_tao - self.opening_tao,
             deregistered_holdings: self.deregistered,
+            weight: view.plan.weight(view.path),
             ..PathRow::EMPTY
         }
     }
@@ -368,6 +411,9 @@ impl BookState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::portfolio::passes::AdvanceBook;
+    use crate::simd;
+    use crate::simd::Backend;
 
     fn dissolved(paid_tao: f64, staked_alpha: f64) -> LifecycleEvent {
         LifecycleEvent {
@@ -390,15 +436,22 @@ mod tests {
         let position = Position { netuid: NetUid(4), alpha: 50.0, take: 0.1, cost_tao: None };
         let book = Book { name: "main".to_owned(), positions: vec![position] };
         let desk = Desk::new(&book, None);
-        let mut quotes = vec![Quote::NONE; SLOT_CAPACITY];
-        quotes[3] = Quote { price: 0.1, staked_alpha: 1.0, validator_alpha: 200.0, factor: 1.0 };
+        let mut board = Board::new(desk.slots().collect());
         let mut state = BookState::default();
-        state.open(&book, &desk, &quotes);
-        state.accrue(&desk, &quotes);
-        assert!((state.alpha[0] - (50.0 + 0.9 * 200.0)).abs() < 1e-12, "{:?}", state.alpha);
-        quotes[3].staked_alpha = 1_000.0;
-        state.accrue(&desk, &quotes);
-        assert!((state.alpha[0] - 230.0 * (1.0 + 0.9 * 200.0 / 1_000.0)).abs() < 1e-12, "{:?}", state.alpha);
+        let mut worth = Vec::new();
+        state.open(&book, &desk, &board, &mut worth);
+        let mut accrue = |staked_alpha| {
+            let of_step = &mut board.chunks[0];
+            (of_step.staked_alpha[0], of_step.validator_alpha[0]) = (staked_alpha, 200.0);
+            let (pass, worth) = (Pass { accrues: true, dilutes: false }, &mut worth[..]);
+            let state = &mut state;
+            simd::dispatch(Backend::detect(), AdvanceBook { board: &board, desk: &desk, state, worth, pass });
+            state.alpha[0]
+        };
+        let alpha = accrue(1.0);
+        assert!((alpha - (50.0 + 0.9 * 200.0)).abs() < 1e-12, "{alpha}");
+        let alpha = accrue(1_000.0);
+        assert!((alpha - 230.0 * (1.0 + 0.9 * 200.0 / 1_000.0)).abs() < 1e-12, "{alpha}");
     }
 
     #[test]

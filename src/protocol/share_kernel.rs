@@ -89,7 +89,11 @@ pub fn ranked_value<V: Vector>(values: &[Lanes8], rank: usize, guess: f64) -> f6
     for (group, lanes) in values.chunks(8).enumerate() {
         near.count(8 * CHUNK_SLOTS * group, lanes, values.as_flattened());
     }
-    near.ranked(rank).unwrap_or_else(|| walk_to_rank::<V>(values, rank, guess))
+    // Not `unwrap_or_else`: it is compiled without the backend's instructions, and its closure with it.
+    match near.ranked(rank) {
+        Some(value) => value,
+        None => walk_to_rank::<V>(values, rank, guess),
+    }
 }
 
 /// Values within a sixteenth of a guess, and how many are above them.

@@ -11,9 +11,6 @@ use std::collections::BTreeMap;
 
 use crate::engine::record::PathRow;
 use crate::engine::record::PositionValue;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
-use crate::risk::book::POSITION_KINDS;
 use crate::risk::book::pnl_values;
 use crate::risk::estimate::Estimate;
 use crate::risk::euler::Sampling;
@@ -22,6 +19,12 @@ use crate::risk::holding::HeldBook;
 use crate::risk::holding::Holding;
 use crate::risk::incremental::Variants;
 use crate::risk::incremental::differences;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
+use crate::risk::measure::Measure;
+use crate::risk::measure::POSITION_KINDS;
+use crate::risk::measure::RowWriter;
+use crate::risk::measure::SummaryRow;
 use crate::risk::tail_rows::SortedRows;
 use crate::risk::tail_rows::TailRows;
 use crate::units::SubnetId;
@@ -217,9 +220,10 @@ impl AttributionStatistics {
         }
     }
 
-    /// All rows: by book, the opening values first, then by horizon, basis and currency, level, part and measure.
-    pub fn finish(self) -> Vec<AttributionRow> {
-        let mut rows = Vec::new();
+    /// All rows: by book, the opening values first, then by horizon, basis and currency, level, part and measure; and what liquidity adds
+    /// to the tail measures of the books, by book, horizon, currency and level.
+    pub fn finish(self) -> (Vec<AttributionRow>, Vec<SummaryRow>) {
+        let (mut rows, mut liquidity_rows) = (Vec::new(), Vec::new());
         for BookTails { book, opening_tao, tails, variants } in self.books {
             let parts = parts(&book);
             let mut writer = PartWriter { book: &book.name, sampling: self.sampling, rows: &mut rows };
@@ -227,18 +231,36 @@ impl AttributionStatistics {
             let mut variants = Some(variants);
             for (index, (tails, &days)) in tails.into_iter().zip(&self.horizons_days).enumerate() {
                 let is_last = index + 1 == self.horizons_days.len();
-                for (tail, kind) in tails.into_iter().zip(POSITION_KINDS) {
-                    let tail = tail.into_sorted();
+                let tails = tails.map(TailRows::into_sorted);
+                for (tail, kind) in tails.iter().zip(POSITION_KINDS) {
                     let place = |level| Place { kind, level: Some(level), horizon_days: days };
-                    self.confidence.iter().for_each(|&level| writer.push_components(&parts, &tail, place(level)));
+                    self.confidence.iter().for_each(|&level| writer.push_components(&parts, tail, place(level)));
                     if let Some(variants) = variants.take_if(|_| is_last && kind == (Basis::Mark, Currency::Tao)) {
                         let places = self.confidence.iter().map(|&level| place(level));
-                        writer.push_increments(&parts, &tail, variants, places);
+                        writer.push_increments(&parts, tail, variants, places);
                     }
                 }
+                let mut writer = RowWriter { book: &book.name, horizon_days: days, rows: &mut liquidity_rows };
+                self.confidence.iter().for_each(|&level| push_liquidity(&tails, level, self.sampling, &mut writer));
             }
         }
-        rows
+        (rows, liquidity_rows)
+    }
+}
+
+/// What liquidity adds to the tail measures at a level; `tails`: in the order of [`POSITION_KINDS`].
+fn push_liquidity(tails: &[SortedRows], level: f64, sampling: Sampling, rows: &mut RowWriter<'_>) {
+    for (on_liquidation, kind) in
+        tails.iter().zip(POSITION_KINDS).filter(|(_, (basis, _))| *basis == Basis::Liquidation)
+    {
+        let at_spot = tails.iter().zip(POSITION_KINDS).find(|(_, other)| *other == (Basis::Mark, kind.1));
+        let points =
+            at_spot.and_then(|(tail, _)| TailPoint::new(tail, level)).zip(TailPoint::new(on_liquidation, level));
+        if let Some((at_spot, on_liquidation)) = points {
+            let [value, shortfall] = differences(&at_spot, &on_liquidation, sampling);
+            rows.push(Measure::LiquidityValueAtRisk, kind, Some(level), Some(value));
+            rows.push(Measure::LiquidityExpectedShortfall, kind, Some(level), Some(shortfall));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What each book can lose: statistics of P&L rows per book and report horizon.
 //!
-//! Not modelled: likelihood weights other than 1; a row that carries one is refused.
+//! Not modelled: likelihood weights other than 1; a row that carries one is refused ([`crate::risk::weighted_book`] takes them).
 
 use crate::engine::record::PathRow;
 use crate::risk::clusters::ClusterSample;
@@ -14,6 +14,12 @@ use crate::risk::further::MeasureSettings;
 use crate::risk::further::WaySamples;
 use crate::risk::histogram::Buckets;
 use crate::risk::histogram::Histogram;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
+use crate::risk::measure::Measure;
+use crate::risk::measure::PNL_KINDS;
+use crate::risk::measure::RowWriter;
+use crate::risk::measure::SummaryRow;
 use crate::risk::moments::Moments;
 use crate::risk::tail::WorstTail;
 
@@ -21,203 +27,6 @@ use crate::risk::tail::WorstTail;
 pub const PNL_QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
 /// Level of the published drawdown quantile.
 pub const DRAWDOWN_QUANTILE: f64 = 0.95;
-
-/// What a summary row measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measure {
-    /// Value at the start; on basis mark it is what P&L is measured against on every basis.
-    OpeningValue,
-    /// Mean P&L.
-    MeanPnl,
-    /// Standard deviation of P&L.
-    SdPnl,
-    /// Probability of a P&L below 0.
-    LossProbability,
-    /// Loss exceeded with probability 1 - level.
-    ValueAtRisk,
-    /// Mean of the worst 1 - level share of losses.
-    ExpectedShortfall,
-    /// Quantile of P&L at the level, from a histogram ([`Buckets::AMOUNT`]).
-    PnlQuantile,
-    /// Mean over paths of the largest fall from a peak (fraction of the peak).
-    MaxDrawdownMean,
-    /// Its quantile at the level, from a histogram ([`Buckets::AMOUNT`]).
-    MaxDrawdownQuantile,
-    /// Mean number of holdings deregistered.
-    DeregisteredHoldings,
-    /// Standard deviation of the mean P&L over the law of the parameters, were there paths without end.
-    MeanPnlParameterError,
-    /// The same of the probability of a loss.
-    LossProbabilityParameterError,
-    /// The same of the value at risk.
-    ValueAtRiskParameterError,
-    /// The same of the expected shortfall.
-    ExpectedShortfallParameterError,
-    /// Share of the variance of P&L that the parameters make.
-    ParameterVarianceShare,
-    /// Mean of losses weighted by rank, at an aversion ([`crate::risk::spectral`]).
-    SpectralRisk,
-    /// Certainty equivalent of the loss under exponential utility, at an aversion ([`crate::risk::entropic`]).
-    EntropicRisk,
-    /// Mean of P&L over its standard deviation, over the horizon ([`crate::risk::performance`]).
-    SharpeRatio,
-    /// Mean of P&L over the root of the mean square of losses.
-    SortinoRatio,
-    /// Mean gain over mean loss.
-    OmegaRatio,
-    /// Loss exceeded once in a number of horizons, the return period.
-    ReturnLevel,
-    /// Maximum drawdown exceeded with probability 1 - level.
-    DrawdownAtRisk,
-    /// Mean of the worst 1 - level share of maximum drawdowns.
-    ConditionalDrawdownAtRisk,
-    /// Mean of the longest time (days) below a former peak.
-    TimeUnderWaterMean,
-    /// Its quantile at the level.
-    TimeUnderWaterQuantile,
-    /// Probability that P&L (TAO, at spot) falls below minus a fraction of the opening value, on any day up to the horizon.
-    ProbabilityOfRuin,
-}
-
-impl Measure {
-    /// All measures, in the order of files.
-    pub const ALL: [Self; 26] = [
-        Self::OpeningValue,
-        Self::MeanPnl,
-        Self::SdPnl,
-        Self::LossProbability,
-        Self::ValueAtRisk,
-        Self::ExpectedShortfall,
-        Self::PnlQuantile,
-        Self::MaxDrawdownMean,
-        Self::MaxDrawdownQuantile,
-        Self::DeregisteredHoldings,
-        Self::MeanPnlParameterError,
-        Self::LossProbabilityParameterError,
-        Self::ValueAtRiskParameterError,
-        Self::ExpectedShortfallParameterError,
-        Self::ParameterVarianceShare,
-        Self::SpectralRisk,
-        Self::EntropicRisk,
-        Self::SharpeRatio,
-        Self::SortinoRatio,
-        Self::OmegaRatio,
-        Self::ReturnLevel,
-        Self::DrawdownAtRisk,
-        Self::ConditionalDrawdownAtRisk,
-        Self::TimeUnderWaterMean,
-        Self::TimeUnderWaterQuantile,
-        Self::ProbabilityOfRuin,
-    ];
-
-    /// Name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OpeningValue => "opening_value",
-            Self::MeanPnl => "mean_pnl",
-            Self::SdPnl => "sd_pnl",
-            Self::LossProbability => "loss_probability",
-            Self::ValueAtRisk => "value_at_risk",
-            Self::ExpectedShortfall => "expected_shortfall",
-            Self::PnlQuantile => "pnl_quantile",
-            Self::MaxDrawdownMean => "max_drawdown_mean",
-            Self::MaxDrawdownQuantile => "max_drawdown_quantile",
-            Self::DeregisteredHoldings => "deregistered_holdings",
-            Self::MeanPnlParameterError => "mean_pnl_parameter_error",
-            Self::LossProbabilityParameterError => "loss_probability_parameter_error",
-            Self::ValueAtRiskParameterError => "value_at_risk_parameter_error",
-            Self::ExpectedShortfallParameterError => "expected_shortfall_parameter_error",
-            Self::ParameterVarianceShare => "parameter_variance_share",
-            Self::SpectralRisk => "spectral_risk",
-            Self::EntropicRisk => "entropic_risk",
-            Self::SharpeRatio => "sharpe_ratio",
-            Self::SortinoRatio => "sortino_ratio",
-            Self::OmegaRatio => "omega_ratio",
-            Self::ReturnLevel => "return_level",
-            Self::DrawdownAtRisk => "drawdown_at_risk",
-            Self::ConditionalDrawdownAtRisk => "conditional_drawdown_at_risk",
-            Self::TimeUnderWaterMean => "time_under_water_mean",
-            Self::TimeUnderWaterQuantile => "time_under_water_quantile",
-            Self::ProbabilityOfRuin => "probability_of_ruin",
-        }
-    }
-}
-
-/// Money a measure is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Currency {
-    /// TAO.
-    Tao,
-    /// US dollars.
-    Usd,
-}
-
-impl Currency {
-    /// Name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tao => "TAO",
-            Self::Usd => "USD",
-        }
-    }
-}
-
-/// How holdings are valued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Basis {
-    /// At spot.
-    Mark,
-    /// Sold through the pools now, after fees and slippage.
-    Liquidation,
-    /// Sold through the pools over days, while the path goes on; only where the scenario has an exit basis.
-    Exit,
-}
-
-impl Basis {
-    /// All bases.
-    pub const ALL: [Self; 3] = [Self::Mark, Self::Liquidation, Self::Exit];
-
-    /// Name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mark => "mark",
-            Self::Liquidation => "liquidation",
-            Self::Exit => "exit",
-        }
-    }
-}
-
-/// The P&L columns of a row, in the order of measures; the last two only with an exit basis.
-pub(crate) const PNL_KINDS: [(Basis, Currency); 6] = [
-    (Basis::Mark, Currency::Tao),
-    (Basis::Liquidation, Currency::Tao),
-    (Basis::Mark, Currency::Usd),
-    (Basis::Liquidation, Currency::Usd),
-    (Basis::Exit, Currency::Tao),
-    (Basis::Exit, Currency::Usd),
-];
-
-/// Those of them that single positions have.
-pub(crate) const POSITION_KINDS: [(Basis, Currency); 4] = [PNL_KINDS[0], PNL_KINDS[1], PNL_KINDS[2], PNL_KINDS[3]];
-
-/// One published number about a book.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SummaryRow {
-    /// Name of the book.
-    pub book: String,
-    /// What is measured.
-    pub measure: Measure,
-    /// In which money; TAO for drawdowns of the TAO value, and for counts, where it says nothing.
-    pub currency: Currency,
-    /// Valued how; mark for drawdowns and counts.
-    pub basis: Basis,
-    /// Confidence or quantile level, aversion, return period or fraction, of the measures that have one.
-    pub level: Option<f64>,
-    /// Days from the start.
-    pub horizon_days: f64,
-    /// The number and its error.
-    pub estimate: Estimate,
-}
 
 /// A book at the start.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,7 +43,7 @@ pub struct BookOpening {
 
 impl BookOpening {
     /// `None` for an exit, which ends after the start.
-    fn value(&self, basis: Basis, currency: Currency) -> Option<f64> {
+    pub(crate) fn value(&self, basis: Basis, currency: Currency) -> Option<f64> {
         let tao = match basis {
             Basis::Mark => self.mark_tao,
             Basis::Liquidation => self.liquidation_tao,
@@ -304,7 +113,19 @@ impl BookStatistics {
         self
     }
 
-    /// Adds a row; rows come in path order.
+    /// Adds the rows of batches of paths, each by path, book and horizon: book by book and horizon by horizon, as each of these has
+    /// tables of its own that a processor does not hold all at once.
+    ///
+    /// # Panics
+    /// If a row's weight is not 1, or a P&L is NaN.
+    pub fn push_all<'a>(&mut self, batches: impl Iterator<Item = &'a [PathRow]> + Clone) {
+        let cells = self.cells.len();
+        for cell in 0..cells {
+            batches.clone().flat_map(|rows| rows.iter().skip(cell).step_by(cells)).for_each(|row| self.push(row));
+        }
+    }
+
+    /// Adds a row; rows of a book and horizon come in path order.
     ///
     /// # Panics
     /// If the row's weight is not 1, or a P&L is NaN.
@@ -462,11 +283,16 @@ impl Cell {
         });
         rows.push(Measure::MaxDrawdownQuantile, kind, Some(DRAWDOWN_QUANTILE), quantile);
         let mean = corrected(deregistered, self.deregistered.mean(), ClusterSample::mean);
-        rows.push(Measure::DeregisteredHoldings, kind, None, mean);
+        rows.push(Measure::DeregisteredHoldings, kind, None, mean.map(of_events));
         if let (Some(way), Some(settings)) = (self.way, wanted.further) {
             rows.extend(kind, way.finish(settings, wanted.confidence, samples.as_ref().map(CellSamples::of_way)));
         }
     }
+}
+
+/// A mean of counts: where nothing was counted on any path it is not known to be 0, but to be at most some 3 / n.
+fn of_events(mean: Estimate) -> Estimate {
+    if mean.value == 0.0 { Estimate::rate(0, mean.samples as f64, mean.samples) } else { mean }
 }
 
 /// An estimate with the error of replicates, where there are any.
@@ -561,35 +387,6 @@ impl PnlStatistics {
     }
 }
 
-/// Collects the rows of one book and horizon; a number that does not exist (no paths) leaves no row.
-struct RowWriter<'a> {
-    book: &'a str,
-    horizon_days: f64,
-    rows: &'a mut Vec<SummaryRow>,
-}
-
-impl RowWriter<'_> {
-    fn push(&mut self, measure: Measure, kind: (Basis, Currency), level: Option<f64>, estimate: Option<Estimate>) {
-        let (basis, currency) = kind;
-        let row = |estimate| SummaryRow {
-            book: self.book.to_owned(),
-            measure,
-            currency,
-            basis,
-            level,
-            horizon_days: self.horizon_days,
-            estimate,
-        };
-        self.rows.extend(estimate.map(row));
-    }
-
-    fn extend(&mut self, kind: (Basis, Currency), found: Vec<Finding>) {
-        for (measure, level, estimate) in found {
-            self.push(measure, kind, level, estimate);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -656,6 +453,15 @@ mod tests {
             assert!(known || row.estimate.standard_error > 0.0, "{row:?}");
             assert!(row.estimate.ci_low <= row.estimate.value && row.estimate.value <= row.estimate.ci_high, "{row:?}");
         }
+    }
+
+    #[test]
+    fn no_deregistration_on_any_path_is_a_bound() {
+        let mut statistics = statistics(100);
+        (0..100).for_each(|path| statistics.push(&row(2 * path, 0, 0.0)));
+        let none = find(&statistics.finish(), Measure::DeregisteredHoldings, (Basis::Mark, Currency::Tao), 7.0);
+        assert_eq!((none.value, none.ci_low), (0.0, 0.0));
+        assert!((none.ci_high - 0.029957).abs() < 1e-6 && (none.standard_error - 0.01).abs() < 1e-12, "{none:?}");
     }
 
     #[test]

@@ -10,6 +10,10 @@
 
 use crate::risk::estimate::Estimate;
 use crate::risk::moments::Moments;
+use crate::simd;
+use crate::simd::Backend;
+use crate::simd::Kernel;
+use crate::simd::Vector;
 use crate::simd::math;
 
 /// Moments of `e^(theta (L - peak))`, `peak` the largest loss so far: nothing overflows at any `theta`.
@@ -18,12 +22,26 @@ pub struct EntropicRisk {
     theta: f64,
     peak: f64,
     terms: Moments,
+    /// Of all instruction sets the result is the same: here is where the exponential takes least.
+    backend: Backend,
+}
+
+/// `e^x` of one number, where multiply-adds are instructions.
+struct Exp(f64);
+
+impl Kernel for Exp {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> f64 {
+        math::exp(self.0)
+    }
 }
 
 impl EntropicRisk {
     /// Nothing yet; `theta > 0`, per unit of loss.
     pub fn new(theta: f64) -> Self {
-        Self { theta, peak: f64::NEG_INFINITY, terms: Moments::default() }
+        Self { theta, peak: f64::NEG_INFINITY, terms: Moments::default(), backend: Backend::detect() }
     }
 
     /// Adds a loss.
@@ -32,7 +50,7 @@ impl EntropicRisk {
             self.terms.scale(math::exp(self.theta * (self.peak - loss)));
             self.peak = loss;
         }
-        self.terms.push(math::exp(self.theta * (loss - self.peak)));
+        self.terms.push(simd::dispatch(self.backend, Exp(self.theta * (loss - self.peak))));
     }
 
     /// The number with the delta method's error, `sd(e^(theta L)) / (theta E e^(theta L) sqrt(n))`; `None` without losses, or

@@ -195,7 +195,7 @@ fn without_skewness(x: f64, skewness: f64) -> f64 {
 }
 
 /// Quantile of Student's law at 97.5 %: Abramowitz, Stegun (1964), 26.7.5; within 0.2 % from 5 degrees of freedom on, 4 % at 2.
-fn student_z95(degrees: f64) -> f64 {
+pub(crate) fn student_z95(degrees: f64) -> f64 {
     let (z, square) = (Z95, Z95 * Z95);
     let terms = [
         (square + 1.0) / 4.0,

@@ -4,11 +4,11 @@
 //! tails of drawdown and of time under water of each book and horizon, as large as one of P&L ([`crate::risk::tail`]).
 
 use crate::engine::record::PathRow;
-use crate::risk::book::Measure;
 use crate::risk::clusters::ClusterSample;
 use crate::risk::entropic::EntropicRisk;
 use crate::risk::estimate::Estimate;
 use crate::risk::histogram::Histogram;
+use crate::risk::measure::Measure;
 use crate::risk::moments::Moments;
 use crate::risk::performance::PartialMoments;
 use crate::risk::performance::Ratio;

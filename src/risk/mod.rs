@@ -17,6 +17,12 @@
 //! | deregistration of a holding as credit: exposure, loss, expected and unexpected | [`credit`] | of ratios and sums over paths |
 //! | any of them where paths share parameters in replicates | [`clusters`] | of a sample of replicates |
 //! | what the parameters' errors add | [`clusters`]: component of variance | of the mean over replicates |
+//! | mean, tail measures with controls of known mean | [`control`], [`controlled_book`] | of the residuals of least squares |
+//! | mean, tail measures from paths with likelihood weights | [`importance`], [`weighted_book`], [`weighted_subnet`]; the tilt by [`tilt_fit`] | delta method; refused where weights degenerate |
+//! | means, tail measures, probabilities from replicates of a point set | [`replicated`], [`replicated_book`], [`replicated_subnet`] | spread of the replicates, Student's law |
+//! | any of four when a run may stop at any look | [`stopping`] | confidence sequence: holds at all looks |
+//! | probability of what is rare by levels; a rare deregistration | [`splitting`]; [`rare`] | of whole replications; interval freed of skewness |
+//! | mean at short steps from paths of long ones | [`multilevel`] over a [`ladder`]; in USD given the flows: [`rate_law`] | of the levels' means; bound of the bias |
 //! | difference between runs on the same chance | [`paired`], [`contrast`], [`contrast_parts`] | of the path differences, or of those of influences |
 //! | what it gains with the size of a position | [`sizes`] | as the Euler components |
 //! | what moves a measure over the law of parameters | [`morris`], [`sobol`] on the points of [`design`] | over trajectories; ratio of means over rows |
@@ -27,7 +33,7 @@
 //! on threads, and memory only on the tails that are kept exactly ([`tail`], [`tail_rows`]) and, with replicates, on the outcomes
 //! ([`clusters`]).
 //!
-//! Not modelled: likelihood weights other than 1 (refused, [`book`]); variance reduction.
+//! Not modelled: likelihood weights other than 1 but for what [`weighted_book`] and [`weighted_subnet`] measure (refused, [`book`]).
 
 pub mod allocation;
 pub mod attribution;
@@ -35,6 +41,8 @@ pub mod book;
 pub mod clusters;
 pub mod contrast;
 pub mod contrast_parts;
+pub mod control;
+pub mod controlled_book;
 pub mod convergence;
 pub mod credit;
 pub mod design;
@@ -45,25 +53,48 @@ mod event_sums;
 pub mod further;
 pub mod histogram;
 pub mod holding;
+pub mod importance;
 pub mod incremental;
+pub mod ladder;
 pub mod liquidity;
+pub mod measure;
 pub mod moments;
 pub mod morris;
+pub mod multilevel;
 pub mod paired;
 pub mod performance;
 pub mod program;
+pub mod rare;
+pub mod rate_law;
 pub mod recorder;
 pub mod replay;
+pub mod replicated;
+pub mod replicated_book;
+pub mod replicated_subnet;
 pub mod revenue;
 pub mod reverse;
 pub mod shapley;
 pub mod sizes;
 pub mod sobol;
 pub mod spectral;
+pub mod splitting;
 pub mod standing;
+pub mod stopping;
 pub mod subnet;
 pub mod tail;
 pub mod tail_rows;
+pub mod tilt_fit;
+pub mod weighted_book;
+pub mod weighted_subnet;
+
+#[doc = include_str!("ESTIMATORS.md")]
+pub mod estimators {}
+
+#[doc = include_str!("MULTILEVEL.md")]
+pub mod multilevel_measured {}
+
+#[doc = include_str!("SPLITTING.md")]
+pub mod splitting_measured {}
 
 #[doc = include_str!("UNCERTAINTY.md")]
 pub mod uncertainty {}

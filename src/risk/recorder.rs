@@ -7,6 +7,7 @@ use crate::engine::policy::Market;
 use crate::engine::record::DeregistrationRow;
 use crate::engine::record::EventKind;
 use crate::engine::record::EventRow;
+use crate::engine::record::FactorRow;
 use crate::engine::record::PathRow;
 use crate::engine::record::PositionValue;
 use crate::engine::record::RevenueRow;
@@ -24,6 +25,7 @@ use crate::risk::histogram::SubnetTally;
 use crate::risk::replay::Replay;
 use crate::risk::replay::ReplayPlan;
 use crate::risk::replay::Storyteller;
+use crate::simd::Backend;
 use crate::units::NetUid;
 
 /// What is recorded, and of which paths.
@@ -58,6 +60,8 @@ pub struct BatchRecord {
     pub events: Vec<EventRow>,
     /// Revenue of the subnets that have some, by path, horizon, subnet.
     pub revenue: Vec<RevenueRow>,
+    /// The common factor, by path and horizon, where it is kept.
+    pub factors: Vec<FactorRow>,
     /// States of sampled paths, by path and step.
     pub samples: Vec<SampleRow>,
     /// Places of prices and emission shares, by horizon, path and slot, where they are kept by batch.
@@ -80,6 +84,7 @@ impl BatchRecord {
         self.settlements.append(&mut next.settlements);
         self.events.append(&mut next.events);
         self.revenue.append(&mut next.revenue);
+        self.factors.append(&mut next.factors);
         self.samples.append(&mut next.samples);
     }
 }
@@ -138,13 +143,27 @@ pub struct RunRecorder {
     /// Prices and emission shares of subnets of the snapshot, alive at a horizon.
     tally: SubnetTally,
     keeps_places: bool,
+    keeps_factors: bool,
 }
 
 impl RunRecorder {
     /// A recorder with nothing seen yet.
     pub fn new(plan: RecordPlan, tracker: BookTracker) -> Self {
         let tally = SubnetTally::new(plan.slots, plan.horizon_steps.len());
-        Self { plan, tracker, batch: BatchRecord::default(), storyteller: None, tally, keeps_places: false }
+        Self {
+            plan,
+            tracker,
+            batch: BatchRecord::default(),
+            storyteller: None,
+            tally,
+            keeps_places: false,
+            keeps_factors: false,
+        }
+    }
+
+    /// The same on another instruction set than the best of this machine; results do not depend on it.
+    pub fn on(self, backend: Backend) -> Self {
+        Self { tracker: self.tracker.on(backend), ..self }
     }
 
     /// What it records.
@@ -155,6 +174,11 @@ impl RunRecorder {
     /// The same with prices and emission shares in its batches, not in [`RunRecorder::into_cube`].
     pub fn by_batch(self) -> Self {
         Self { tally: self.tally.giving_up(), keeps_places: true, ..self }
+    }
+
+    /// The same with the common factor of each path in its batches.
+    pub fn with_factors(self) -> Self {
+        Self { keeps_factors: true, ..self }
     }
 
     /// Prices and emission shares of subnets of the snapshot, alive at a horizon, of all paths seen.
@@ -275,6 +299,11 @@ impl Recorder for RunRecorder {
         if let Some(horizon) = self.plan.horizon_steps.iter().position(|&step| step == view.step) {
             self.count_survivors(view, horizon);
             self.record_revenue(view, horizon);
+            if self.keeps_factors {
+                let common = view.path.factor_sum / f64::from(view.step).sqrt();
+                let (path, horizon) = (u64::from(view.path.path), horizon as u16);
+                self.batch.factors.push(FactorRow { path, horizon, common });
+            }
         }
         self.sample(view);
         self.tell(view);
@@ -294,6 +323,7 @@ impl Recorder for RunRecorder {
         batch.settlements.sort_by_key(|row| row.path);
         batch.events.sort_by_key(|row| row.path);
         batch.revenue.sort_by_key(|row| row.path);
+        batch.factors.sort_by_key(|row| row.path);
         batch.samples.sort_by_key(|row| row.path);
         batch
     }

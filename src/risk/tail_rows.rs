@@ -1,13 +1,15 @@
 //! The worst losses of a stream with the paths they came on, and what each part of the book lost there.
 //!
-//! Memory: with n paths, lowest confidence c and `k = n (1 - c)`, some `k + k^(4/5)` rows, times 33/32 for the buffer, of 16 bytes and
-//! 8 more for each part. A book of 30 positions takes 1.6 MB at 1e5 paths and c = 95 % for each horizon, basis and currency,
+//! Memory: with n paths, lowest confidence c and `k = n (1 - c)`, some `k + k^(4/5)` rows, times 33/32 for the buffer (5/4 without
+//! parts), of 16 bytes and 8 more for each part. A book of 30 positions takes 1.6 MB at 1e5 paths and c = 95 % for each horizon, basis and currency,
 //! 14.7 MB at 1e6. Pages are touched only as losses arrive.
 
 use crate::risk::estimate::quantile_rank;
 
 /// Rows above the ones needed, as a divisor of those: how far the buffer fills before it is cut back.
 const BUFFER_DIVISOR: usize = 32;
+/// The same of rows without parts, which take little room: a cut costs as much, and comes an eighth as often.
+const BARE_BUFFER_DIVISOR: usize = 4;
 /// Power of the losses in the tail that gives the reach of the kernel: that of the smallest mean squared error.
 const REACH_POWER: f64 = 0.8;
 
@@ -51,7 +53,7 @@ impl TailRows {
     /// A tail that serves every level in `[confidence_min, 1)` of up to `samples` losses in `width` parts.
     pub(crate) fn new(samples: u64, confidence_min: f64, width: usize) -> Self {
         let keep = kept_rows(samples, confidence_min);
-        let room = keep + keep / BUFFER_DIVISOR + 1;
+        let room = keep + keep / if width > 0 { BUFFER_DIVISOR } else { BARE_BUFFER_DIVISOR } + 1;
         Self {
             expected: samples,
             keep,

@@ -48,10 +48,16 @@ pub enum Purpose {
     Parameters = 17,
     /// Whether and when a shock comes; index: its number in the scenario.
     Shock = 18,
-    /// Chance of a backtest beside its paths: books, ties, resampled dates. 19 to 31 are left for what paths may still need.
+    /// Jumps of one slot by itself in a step, under a tilted law. Index 0: how many; from 1: each one's.
+    TiltedJump = 19,
+    /// Leading normals of paths by point sets; path word: the replicate, path or pair, step word: the coordinate, slot word: what for.
+    LeadingNormals = 20,
+    /// Chance of a backtest beside its paths: books, ties, resampled dates. 21 to 31 are left for what paths may still need.
     Backtest = 32,
     /// Designs of studies over parameters; path word: the row or trajectory, step word: which of its points, slot word: the input.
     Design = 33,
+    /// From where particles of splitting go on; path word: the replication, step word: the level.
+    Splitting = 34,
 }
 
 /// Where a block of four random words lies under a seed.

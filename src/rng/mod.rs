@@ -4,14 +4,18 @@
 //! drawn, in which order, by which thread or at which vector width.
 
 mod address;
+mod inverse_normal;
 mod normal;
 mod philox;
+mod points;
+mod sobol;
 mod uniform;
 
 pub use address::Address;
 pub use address::Purpose;
 pub(crate) use address::key;
 pub use address::words;
+pub use inverse_normal::inverse_normal;
 pub use normal::GROUP_SLOTS;
 pub use normal::GroupWords;
 pub use normal::HalfWords;
@@ -23,6 +27,10 @@ pub use normal::normals4;
 pub use normal::slot_normals;
 pub use philox::philox4x32;
 pub use philox::philox4x32_lanes;
+pub use points::PointSet;
+pub use points::Points;
+pub use points::REPLICATES;
+pub use sobol::SOBOL_DIMENSIONS;
 pub use uniform::AddressedRng;
 pub use uniform::exponential;
 pub use uniform::open_unit;

@@ -22,6 +22,7 @@ use taorisk::engine::step;
 use taorisk::portfolio::policy::BookPolicy;
 use taorisk::portfolio::policy::Policy;
 use taorisk::portfolio::pool_copy::PoolCopy;
+use taorisk::portfolio::pool_copy::kept_part;
 use taorisk::portfolio::position::Position;
 use taorisk::portfolio::tracker::BookTracker;
 use taorisk::portfolio::valuation;
@@ -223,14 +224,11 @@ fn a_copy_is_the_pool_after_its_trades() {
         assert!(deviation(found.reserve_tao, expected.reserve_tao) < 1e-12);
         assert!(deviation(found.reserve_alpha, expected.reserve_alpha) < 1e-12);
         assert!(deviation(pool.spot_price() * copy.price_factor(), expected.spot_price()) < 1e-12);
-        copy.close_step(pool.reserve_tao);
-        let log_move = Pool { reserve_tao: 1.2 * pool.reserve_tao, ..pool };
         let factor = copy.price_factor();
-        copy.dilute(log_move, 0.2);
+        copy.dilute(kept_part(pool.reserve_tao, 0.2, 1.2 * pool.reserve_tao), pool.weight_alpha());
         assert!(deviation(copy.price_factor(), factor) < 1e-14, "flow leaves the difference alone");
         let (y, added) = (pool.reserve_tao, 0.5 * pool.reserve_tao);
-        copy.close_step(y);
-        copy.dilute(Pool { reserve_tao: y + added, ..pool }, 0.0);
+        copy.dilute(kept_part(y, 0.0, y + added), pool.weight_alpha());
         let diluted = copy.pool(Pool { reserve_tao: y + added, ..pool }).reserve_tao;
         assert!(deviation(diluted, expected.reserve_tao + added) < 1e-12, "the same TAO came into both");
     }
@@ -436,6 +434,53 @@ fn a_twap_entry_spends_its_cash_evenly() {
     });
 }
 
+/// A bound that no order meets makes a book trade order by order; without one its orders meet their pools all at once.
+#[test]
+fn orders_at_once_are_orders_one_by_one() {
+    let bound = |policy: &str| format!("{policy}\nslippage_max = 0.5");
+    for (kind, cash_tao) in [
+        ("kind = \"rebalance\"\nevery_days = 3\ntargets = \"equal\"", 0.0),
+        ("kind = \"twap_exit\"\nstart_day = 2\ndays = 9", 0.0),
+        ("kind = \"twap_entry\"\nnetuids = [1, 4, 9, 64, 120]\ndays = 6", 900.0),
+        ("kind = \"yield_rotation\"\nevery_days = 4\ncount = 9", 50.0),
+    ] {
+        let policy = format!("{kind}\ncash_tao = {cash_tao:.1}");
+        let mut scenario = with_policies("[run]\npaths = 8\nhorizon_days = 30", None, &[&policy, &bound(&policy)]);
+        // More than a file may ask for: a rotation buys in pools so small that prices double.
+        let bounds = scenario.policies.iter_mut().flatten().filter_map(|policy| policy.slippage_max.as_mut());
+        bounds.for_each(|slippage_max| *slippage_max = 1e9);
+        for outcome in rows(&scenario, 3, 1).chunks(3 * scenario.report_horizons.len()) {
+            let (_, policies) = outcome.split_at(scenario.report_horizons.len());
+            let (at_once, one_by_one) = policies.split_at(scenario.report_horizons.len());
+            for (at_once, one_by_one) in at_once.iter().zip(one_by_one) {
+                let (found, expected) = (at_once.pnl_liquidation_tao, one_by_one.pnl_liquidation_tao);
+                assert!((found - expected).abs() < 1e-8 * expected.abs().max(1.0), "{kind}: {found}, not {expected}");
+                assert!((at_once.max_drawdown - one_by_one.max_drawdown).abs() < 1e-9, "{kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn books_do_not_depend_on_the_instruction_set() {
+    let scenario = with_policies("[run]\npaths = 4\nhorizon_days = 12", Some(KINDS[1]), &KINDS);
+    let of = |backend| {
+        let options = RunOptions { first_path: 0, paths: 4, batch_paths: 4, threads: 1, backend };
+        let mut found = Vec::new();
+        let take = |record: BatchRecord| {
+            found.extend(record.paths);
+            ControlFlow::Continue(())
+        };
+        run::run(&plan_of(&scenario), &options, || recorder_of(&scenario).on(backend), take, &AtomicBool::new(false))
+            .expect("sound paths");
+        found
+    };
+    let expected = of(Backend::Portable);
+    for backend in Backend::available() {
+        assert!(of(backend) == expected, "{backend}");
+    }
+}
+
 #[test]
 fn equal_policies_have_equal_outcomes() {
     for policy in KINDS {
@@ -462,6 +507,21 @@ fn who_does_not_trade_holds_to_the_bit() {
     }
     let values: usize = all.iter().map(|record| record.positions.len()).sum();
     assert_eq!(values, rows.len() * 10);
+}
+
+/// Books that start as one that holds share its state until they trade. Behind a first book that might trade, and never does, all
+/// have their own: nothing may tell the two apart.
+#[test]
+fn books_that_follow_the_first_are_books_of_their_own() {
+    let never = "kind = \"stop\"\nstop_loss = 0.999999\ntake_profit = 1e9";
+    let more =
+        ["kind = \"exit_before_deregistration\"\nrank = 20", "kind = \"stop\"\nstop_loss = 0.4\ntake_profit = 9.0"];
+    let head = "[run]\npaths = 60\nhorizon_days = 40\nreport_days = [7, 30]\n[exit]\ndays = 4\nparticipation = 0.0005";
+    let others = [&KINDS[..], &more[..]].concat();
+    let of = |market| records(&with_policies(head, market, &others), 32, 1);
+    let (following, own) = (of(None), of(Some(never)));
+    assert!(following.iter().any(|record| record.settlements.iter().any(|settlement| settlement.book > 0)));
+    assert_eq!(following, own);
 }
 
 #[test]

@@ -15,11 +15,11 @@ use crate::output::report::subnet_label;
 use crate::output::report::text::level as percent_label;
 use crate::output::report::text::printable;
 use crate::risk::attribution::AttributionRow;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
-use crate::risk::book::Measure;
 use crate::risk::book::PNL_QUANTILES;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
+use crate::risk::measure::Measure;
 
 /// Holdings whose probabilities of deregistration are drawn.
 const TERM_STRUCTURES: usize = 8;

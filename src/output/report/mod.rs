@@ -41,12 +41,12 @@ use crate::output::table_file::place;
 use crate::risk::attribution::AttributionRow;
 use crate::risk::attribution::PartKind;
 use crate::risk::attribution::PartMeasure;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
-use crate::risk::book::Measure;
-use crate::risk::book::SummaryRow;
 use crate::risk::credit::CreditRow;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
+use crate::risk::measure::Measure;
+use crate::risk::measure::SummaryRow;
 use crate::units::SubnetId;
 
 /// Apache ECharts 6.1.0, `dist/echarts.min.js` of the npm package `echarts`, as it is there (licences in NOTICE).

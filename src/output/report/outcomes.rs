@@ -15,11 +15,11 @@ use arrow::datatypes::UInt64Type;
 use crate::output::error::OutputError;
 use crate::output::read::read_batches;
 use crate::output::schema::PATHS;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
 use crate::risk::estimate::Estimate;
 use crate::risk::histogram::Buckets;
 use crate::risk::histogram::Histogram;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 use crate::risk::moments::Moments;
 
 /// Most bars of a distribution; it has at least two fifths of them.

@@ -19,10 +19,10 @@ use crate::output::report::text::percent;
 use crate::risk::attribution::AttributionRow;
 use crate::risk::attribution::PartKind;
 use crate::risk::attribution::PartMeasure;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
-use crate::risk::book::Measure;
 use crate::risk::estimate::Estimate;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
+use crate::risk::measure::Measure;
 
 const SPOT_TAO: Column = (Basis::Mark, Currency::Tao);
 /// Measures of stress scenarios that the table shows, and their titles.

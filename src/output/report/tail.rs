@@ -7,8 +7,8 @@ use crate::output::report::outcomes::WorstPath;
 use crate::output::report::text;
 use crate::output::report::text::escaped;
 use crate::output::report::text::number;
-use crate::risk::book::Basis;
-use crate::risk::book::Currency;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 
 /// One of the worst paths.
 #[derive(Clone, Debug)]
