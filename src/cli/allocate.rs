@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use clap::Args;
-use clap::ValueEnum;
 use clap::value_parser;
 use indicatif::ProgressBar;
 
@@ -15,6 +14,7 @@ use crate::cli::error::BadInput;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::CurrencyChoice;
 use crate::cli::study::StudyFlags;
 use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
@@ -27,6 +27,7 @@ use crate::portfolio::tracker::BookTracker;
 use crate::protocol::pool::Pool;
 use crate::protocol::state::SubnetState;
 use crate::risk::allocation::Allocation;
+use crate::risk::measure::Currency;
 use crate::risk::program::Group;
 use crate::risk::program::Limits;
 use crate::risk::program::ProgramError;
@@ -86,8 +87,8 @@ pub struct AllocateArgs {
     #[arg(long, value_name = "TAO", value_parser = positive)]
     pub value_tao: Option<f64>,
     /// Currency of P&L
-    #[arg(long, value_enum, default_value_t = Currency::Tao)]
-    pub currency: Currency,
+    #[arg(long, value_enum, default_value_t = CurrencyChoice::Tao, ignore_case = true)]
+    pub currency: CurrencyChoice,
     /// Seed of all chance [key: run.seed]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<i64>,
@@ -105,33 +106,6 @@ pub struct AllocateArgs {
     pub study: StudyFlags,
 }
 
-/// Currency of P&L.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Currency {
-    /// TAO
-    Tao,
-    /// US dollars, at the rate of the path
-    Usd,
-}
-
-impl Currency {
-    /// Name in tables and files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tao => "TAO",
-            Self::Usd => "USD",
-        }
-    }
-
-    /// P&L of a row at spot, and sold through the pools.
-    fn pnl(self, row: &PathRow) -> Pnl {
-        match self {
-            Self::Tao => Pnl { mark: row.pnl_mark_tao, liquidation: row.pnl_liquidation_tao },
-            Self::Usd => Pnl { mark: row.pnl_mark_usd, liquidation: row.pnl_liquidation_usd },
-        }
-    }
-}
-
 /// P&L of a book on a path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pnl {
@@ -139,6 +113,15 @@ pub(super) struct Pnl {
     pub mark: f64,
     /// Sold through the pools.
     pub liquidation: f64,
+}
+
+impl Pnl {
+    fn of(row: &PathRow, currency: Currency) -> Self {
+        match currency {
+            Currency::Tao => Self { mark: row.pnl_mark_tao, liquidation: row.pnl_liquidation_tao },
+            Currency::Usd => Self { mark: row.pnl_mark_usd, liquidation: row.pnl_liquidation_usd },
+        }
+    }
 }
 
 /// P&L of each book, by path.
@@ -175,12 +158,13 @@ pub fn allocate(args: &AllocateArgs) -> anyhow::Result<()> {
     if tail_paths < TAIL_PATHS_MIN {
         let enough = (TAIL_PATHS_MIN / (1.0 - args.level)).ceil();
         run::remark(
-            args.study.quiet,
+            args.study.answer.quiet,
             &format!("{tail_paths:.0} paths in the tail: weights follow single paths; --paths {enough} or more"),
         );
     }
-    let machine = Machine::with_threads(args.study.threads);
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(2 * u64::from(args.paths), "paths", args.study.quiet));
+    let machine = Machine::with_threads(args.study.answer.threads);
+    let (stop, progress) =
+        (run::stop_flag()?, run::progress_bar(2 * u64::from(args.paths), "paths", args.study.answer.quiet));
     let driver = Driver { study: &study, machine: &machine, stop: &stop, progress: &progress };
     let chosen_on = driver.simulate(study.candidate_books(), 0)?;
     let returns = study.returns(&chosen_on);
@@ -202,10 +186,10 @@ pub fn allocate(args: &AllocateArgs) -> anyhow::Result<()> {
     let report = Report::new(&study, &allocation, &points, &chosen_on[0], &fresh);
     let (rows, identity) = (report.rows(), run::identity(&study.scenario));
     args.study.write_file(&identity, &rows)?;
-    let json = || output::json(&identity, args.currency.name(), &rows);
-    let text = if args.study.json { json() } else { report.text() };
+    let json = || output::json(&identity, study.currency.name(), &rows);
+    let text = if args.study.answer.json { json() } else { report.text() };
     print_result(text.as_bytes())?;
-    run::remark(args.study.quiet, &format!("{} programs solved in {seconds:.1} s", 2 * points.len()));
+    run::remark(args.study.answer.quiet, &format!("{} programs solved in {seconds:.1} s", 2 * points.len()));
     Ok(())
 }
 
@@ -250,7 +234,7 @@ impl Study {
         let book_tao = args.value_tao.unwrap_or(present_tao);
         present.positions.iter_mut().for_each(|position| position.alpha *= book_tao / present_tao);
         let take = scenario.to_json()["input"]["default_take"].as_f64().expect("a number, or no scenario");
-        let (currency, paths) = (args.currency, u64::from(args.paths));
+        let (currency, paths) = (args.currency.into(), u64::from(args.paths));
         let study = Self { scenario, currency, paths, book_tao, present, netuids, pools, limits, take };
         let room = study.limits.room(study.netuids.len());
         if room < 1.0 - ROOM_TOLERANCE {
@@ -392,7 +376,7 @@ impl Driver<'_> {
         let tracker = BookTracker::new(books, horizon_steps.clone(), scenario.protocol.fee_rate);
         let record = RecordPlan { horizon_steps, event_paths: 0, sample_paths: 0, slots: 0 };
         let consume = |batch: BatchRecord| {
-            batch.paths.iter().for_each(|row| outcomes[usize::from(row.book)].push(currency.pnl(row)));
+            batch.paths.iter().for_each(|row| outcomes[usize::from(row.book)].push(Pnl::of(row, *currency)));
             self.progress.inc(batch.count as u64);
             ControlFlow::Continue(())
         };

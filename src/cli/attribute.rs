@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use clap::Args;
-use clap::ValueEnum;
 use indicatif::ProgressBar;
 
 use crate::cli::args::ScenarioOptions;
@@ -17,6 +16,8 @@ use crate::cli::outcome;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::BasisChoice;
+use crate::cli::study::CurrencyChoice;
 use crate::cli::study::StudyFlags;
 use crate::cli::table::Style;
 use crate::config::scenario::Scenario;
@@ -85,24 +86,6 @@ pub struct AttributeArgs {
     pub study: StudyFlags,
 }
 
-/// Money that losses are counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CurrencyChoice {
-    /// US dollars
-    Usd,
-    /// TAO
-    Tao,
-}
-
-/// What holdings are worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BasisChoice {
-    /// Sold through the pools now, after fees and slippage
-    Liquidation,
-    /// At spot
-    Mark,
-}
-
 /// Simulates every set of drivers and prints the part of each driver.
 ///
 /// # Errors
@@ -110,16 +93,17 @@ pub enum BasisChoice {
 pub fn attribute(args: &AttributeArgs) -> anyhow::Result<()> {
     args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.study.threads);
-    run::remark(args.study.quiet, &study.announcement());
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.total_paths(), "paths", args.study.quiet));
+    let machine = Machine::with_threads(args.study.answer.threads);
+    run::remark(args.study.answer.quiet, &study.announcement());
+    let (stop, progress) =
+        (run::stop_flag()?, run::progress_bar(study.total_paths(), "paths", args.study.answer.quiet));
     let coalitions = study.simulate(&machine, &stop, &progress)?;
     progress.finish_and_clear();
     let found: Vec<Attribution> = study.measures().into_iter().map(|measure| coalitions.attribute(measure)).collect();
     let (rows, identity) = (study.rows(&found), run::identity(&study.scenario));
     args.study.write_file(&identity, &rows)?;
     let absent: Vec<&str> = attribute_table::absent(&study.drivers).map(Driver::name).collect();
-    let text = if args.study.json {
+    let text = if args.study.answer.json {
         drivers::json(&identity, &absent, &rows)
     } else {
         study.table(&found).text(Style::detect())
@@ -293,22 +277,4 @@ pub(super) fn book_named(scenario: &Scenario, name: Option<&str>) -> Result<usiz
         let names = scenario.books.iter().map(|book| book.name.as_str()).collect::<Vec<_>>().join(", ");
         BadInput(format!("--book {name}: no book of the scenario, which has {names}"))
     })
-}
-
-impl From<CurrencyChoice> for Currency {
-    fn from(choice: CurrencyChoice) -> Self {
-        match choice {
-            CurrencyChoice::Usd => Self::Usd,
-            CurrencyChoice::Tao => Self::Tao,
-        }
-    }
-}
-
-impl From<BasisChoice> for Basis {
-    fn from(choice: BasisChoice) -> Self {
-        match choice {
-            BasisChoice::Liquidation => Self::Liquidation,
-            BasisChoice::Mark => Self::Mark,
-        }
-    }
 }

@@ -93,15 +93,16 @@ impl ConvergeArgs {
 pub fn converge(args: &ConvergeArgs) -> anyhow::Result<()> {
     args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.study.threads);
-    run::remark(args.study.quiet, &study.announcement());
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.path_steps(), "path-steps", args.study.quiet));
+    let machine = Machine::with_threads(args.study.answer.threads);
+    run::remark(args.study.answer.quiet, &study.announcement());
+    let (stop, progress) =
+        (run::stop_flag()?, run::progress_bar(study.path_steps(), "path-steps", args.study.answer.quiet));
     let pairs = study.simulate(&machine, &stop, &progress)?;
     progress.finish_and_clear();
     let tables = Tables::new(&study, &pairs);
     let (rows, identity) = (tables.rows(), run::identity(&study.scenario));
     args.study.write_file(&identity, &rows)?;
-    let text = if args.study.json { table_file::json(&identity, &rows) } else { tables.text() };
+    let text = if args.study.answer.json { table_file::json(&identity, &rows) } else { tables.text() };
     print_result(text.as_bytes())
 }
 

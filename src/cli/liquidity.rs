@@ -104,16 +104,16 @@ pub struct LiquidityArgs {
 pub fn liquidity(args: &LiquidityArgs) -> anyhow::Result<()> {
     args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.study.threads);
-    run::remark(args.study.quiet, &study.announcement());
+    let machine = Machine::with_threads(args.study.answer.threads);
+    run::remark(args.study.answer.quiet, &study.announcement());
     let total = study.scenario.paths * study.exit_steps.len() as u64;
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(total, "paths", args.study.quiet));
+    let (stop, progress) = (run::stop_flag()?, run::progress_bar(total, "paths", args.study.answer.quiet));
     let found = study.simulate(&machine, &stop, &progress)?;
     progress.finish_and_clear();
     let (rows, capacity) = (study.rows(&found), study.capacities(&found));
     let identity = run::identity(&study.scenario);
     args.study.write_file(&identity, &rows)?;
-    let text = if args.study.json {
+    let text = if args.study.answer.json {
         liquidity::json(&identity, &capacity, &rows)
     } else {
         study.text(&found, Style::detect())

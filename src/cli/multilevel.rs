@@ -134,17 +134,17 @@ impl MultilevelArgs {
 pub fn multilevel(args: &MultilevelArgs) -> anyhow::Result<()> {
     args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.study.threads);
-    run::remark(args.study.quiet, &study.announcement());
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(0, "path-steps", args.study.quiet));
+    let machine = Machine::with_threads(args.study.answer.threads);
+    run::remark(args.study.answer.quiet, &study.announcement());
+    let (stop, progress) = (run::stop_flag()?, run::progress_bar(0, "path-steps", args.study.answer.quiet));
     let found = study.estimate(args.goal(), &machine, &stop, &progress)?;
     progress.finish_and_clear();
     if !found.is_met {
-        run::remark(args.study.quiet, &study.unmet(&found));
+        run::remark(args.study.answer.quiet, &study.unmet(&found));
     }
     let (rows, identity) = (study.rows(&found), run::identity(study.scenario()));
     args.study.write_file(&identity, &rows)?;
-    let text = match args.study.json {
+    let text = match args.study.answer.json {
         true => table_file::json(&identity, &rows),
         false => multilevel_table::text(&rows, args.measure as usize, Style::detect()),
     };

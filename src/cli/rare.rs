@@ -1,6 +1,5 @@
 //! `taorisk rare`: the probability of a deregistration that plain paths hardly ever see.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -15,6 +14,7 @@ use crate::cli::print_result;
 use crate::cli::rare_table;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::AnswerFlags;
 use crate::cli::table;
 use crate::cli::table::Style;
 use crate::config::scenario::Scenario;
@@ -72,15 +72,9 @@ pub struct RareArgs {
     /// Independent repetitions, from whose spread the error is taken; it falls with the square root
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = value_parser!(u32).range(REPLICATIONS_MIN as i64..=i64::from(REPLICATIONS_MAX)))]
     pub replications: u32,
-    /// Print JSON instead of tables
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short, help_heading = "Output")]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N", help_heading = "Execution")]
-    pub threads: Option<NonZeroUsize>,
+    /// How the answer is given.
+    #[command(flatten)]
+    pub answer: AnswerFlags,
 }
 
 /// Estimates the probability of each subnet's deregistration and prints it.
@@ -90,15 +84,15 @@ pub struct RareArgs {
 pub fn rare(args: &RareArgs) -> anyhow::Result<()> {
     let study = Study::new(args)?;
     let stop = run::stop_flag()?;
-    let progress = run::progress_bar(study.total(), "replications", args.quiet);
+    let progress = run::progress_bar(study.total(), "replications", args.answer.quiet);
     let clock = Instant::now();
     let found: anyhow::Result<Vec<RareSubnet>> =
         study.slots.iter().map(|&slot| study.estimate(slot, &stop, &progress)).collect();
     progress.finish_and_clear();
     let (horizon_days, Effort { particles, replications, .. }) = (study.scenario.horizon_days(), study.effort);
     let result = RareResult { horizon_days, particles, replications, subnets: found? };
-    run::remark(args.quiet, &conclusion(&result, clock.elapsed().as_secs_f64()));
-    let text = if args.json {
+    run::remark(args.answer.quiet, &conclusion(&result, clock.elapsed().as_secs_f64()));
+    let text = if args.answer.json {
         output::json(&run::identity(&study.scenario), &result)
     } else {
         rare_table::text(&result, Style::detect())
@@ -133,7 +127,7 @@ impl Study {
             )))?;
         }
         let slots: Result<Vec<usize>, BadInput> = args.netuid.iter().map(|&netuid| place(&scenario, netuid)).collect();
-        let machine = Machine::with_threads(args.threads).options(0, 0);
+        let machine = Machine::with_threads(args.answer.threads).options(0, 0);
         let effort = Effort {
             particles: args.particles,
             replications: args.replications,

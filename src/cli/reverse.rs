@@ -10,7 +10,6 @@
 //! - Shifts of single subnets, sectors, volatility and registrations: their means stay.
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -20,8 +19,6 @@ use indicatif::ProgressBar;
 
 use crate::cli::args::ScenarioOptions;
 use crate::cli::attribute;
-use crate::cli::attribute::BasisChoice;
-use crate::cli::attribute::CurrencyChoice;
 use crate::cli::error::BadInput;
 use crate::cli::outcome;
 use crate::cli::outcome::BookOutcome;
@@ -29,6 +26,9 @@ use crate::cli::print_result;
 use crate::cli::reverse_table;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::AnswerFlags;
+use crate::cli::study::BasisChoice;
+use crate::cli::study::CurrencyChoice;
 use crate::cli::table;
 use crate::cli::table::Style;
 use crate::config::scenario::Overlay;
@@ -110,15 +110,9 @@ pub struct ReverseArgs {
     /// Overwrite that file
     #[arg(long, requires = "out", help_heading = "Output")]
     pub force: bool,
-    /// Print JSON instead of text
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// No progress bar and no remarks; results and errors only
-    #[arg(long, short, help_heading = "Output")]
-    pub quiet: bool,
-    /// Worker threads [default: one per core]; results do not depend on it
-    #[arg(long, value_name = "N", help_heading = "Execution")]
-    pub threads: Option<NonZeroUsize>,
+    /// How the answer is given.
+    #[command(flatten)]
+    pub answer: AnswerFlags,
 }
 
 /// Searches the shock, checks it on fresh chance, and writes it.
@@ -128,19 +122,19 @@ pub struct ReverseArgs {
 pub fn reverse(args: &ReverseArgs) -> anyhow::Result<()> {
     refuse_existing(args)?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.threads);
+    let machine = Machine::with_threads(args.answer.threads);
     let stop = run::stop_flag()?;
     let expected = RUNS_EXPECTED * SEARCH_PATHS.min(study.base.paths) + 6 * study.base.paths;
-    let progress = run::progress_bar(expected, "paths", args.quiet);
+    let progress = run::progress_bar(expected, "paths", args.answer.quiet);
     let found = study.search(&Runs { machine: &machine, stop: &stop, progress: &progress });
     progress.finish_and_clear();
     let result = found?;
     if let Some(path) = &args.out {
         fs::write(path, &result.overlay)
             .map_err(|error| anyhow::Error::new(error).context(format!("cannot write {}", path.display())))?;
-        run::remark(args.quiet, &format!("taorisk: wrote {}", path.display()));
+        run::remark(args.answer.quiet, &format!("taorisk: wrote {}", path.display()));
     }
-    let text = if args.json {
+    let text = if args.answer.json {
         output::json(&run::identity(&study.base), &result)
     } else {
         reverse_table::text(&result, args.out.as_deref(), Style::detect())

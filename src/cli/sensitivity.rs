@@ -30,8 +30,6 @@ use clap::ValueEnum;
 use clap::value_parser;
 
 use crate::cli::args::ScenarioOptions;
-use crate::cli::attribute::BasisChoice;
-use crate::cli::attribute::CurrencyChoice;
 use crate::cli::attribute::book_named;
 use crate::cli::check;
 use crate::cli::error::BadInput;
@@ -47,6 +45,8 @@ use crate::cli::sensitivity_inputs::Bench;
 use crate::cli::sensitivity_inputs::Bump;
 use crate::cli::sensitivity_inputs::Input;
 use crate::cli::sensitivity_table::SensitivityTable;
+use crate::cli::study::BasisChoice;
+use crate::cli::study::CurrencyChoice;
 use crate::cli::study::StudyFlags;
 use crate::cli::table;
 use crate::cli::table::Style;
@@ -191,17 +191,20 @@ pub enum MeasureChoice {
 pub fn sensitivity(args: &SensitivityArgs) -> anyhow::Result<()> {
     args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.study.threads);
-    run::remark(args.study.quiet, &study.announcement(args.study.threads));
+    let machine = Machine::with_threads(args.study.answer.threads);
+    run::remark(args.study.answer.quiet, &study.announcement(args.study.answer.threads));
     let total_paths = study.runs() * study.scenario().paths;
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(total_paths, "paths", args.study.quiet));
+    let (stop, progress) = (run::stop_flag()?, run::progress_bar(total_paths, "paths", args.study.answer.quiet));
     let simulate = |scenario: &Scenario| outcome::simulate(scenario, Drivers::ALL, &machine, &stop, &progress);
     let rows = study.rows(&simulate);
     progress.finish_and_clear();
     let (rows, identity) = (rows?, run::identity(study.scenario()));
     args.study.write_file(&identity, &rows)?;
-    let text =
-        if args.study.json { table_file::json(&identity, &rows) } else { study.table(&rows).text(Style::detect()) };
+    let text = if args.study.answer.json {
+        table_file::json(&identity, &rows)
+    } else {
+        study.table(&rows).text(Style::detect())
+    };
     print_result(text.as_bytes())
 }
 

@@ -17,6 +17,7 @@ use crate::cli::args::RunArgs;
 use crate::cli::error::BadInput;
 use crate::cli::journaled::JournaledWork;
 use crate::cli::needs;
+use crate::cli::reduction::Reduced;
 use crate::cli::reduction::Reduction;
 use crate::cli::run;
 use crate::cli::run::Machine;
@@ -196,7 +197,8 @@ pub fn merge(args: &MergeArgs) -> anyhow::Result<()> {
         })?;
     }
     progress.finish_and_clear();
-    let reduced = reduction.finish(&target)?;
+    // The time is that of putting together, which no figure of merit is for.
+    let reduced = Reduced { summary: Vec::new(), ..reduction.finish(&target)? };
     let merged = Simulated { reduced, paths: scenario.paths, seconds: begun.elapsed().as_secs_f64() };
     let machine = Machine::with_threads(Some(NonZeroUsize::MIN));
     clock.finish(target, &scenario, &merged, &machine, Vec::new())?;

@@ -10,8 +10,6 @@ use indicatif::ProgressBar;
 
 use crate::cli::args::ScenarioOptions;
 use crate::cli::attribute;
-use crate::cli::attribute::BasisChoice;
-use crate::cli::attribute::CurrencyChoice;
 use crate::cli::error::BadInput;
 use crate::cli::outcome;
 use crate::cli::outcome::BookOutcome;
@@ -21,6 +19,8 @@ use crate::cli::run;
 use crate::cli::run::Machine;
 use crate::cli::stress_table;
 use crate::cli::stress_table::StressTable;
+use crate::cli::study::BasisChoice;
+use crate::cli::study::CurrencyChoice;
 use crate::cli::study::StudyFlags;
 use crate::cli::table::Style;
 use crate::config::library;
@@ -130,16 +130,16 @@ pub fn stress(args: &StressArgs) -> anyhow::Result<()> {
     }
     args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.study.threads);
-    run::remark(args.study.quiet, &study.announcement());
+    let machine = Machine::with_threads(args.study.answer.threads);
+    run::remark(args.study.answer.quiet, &study.announcement());
     let (stop, progress) =
-        (run::stop_flag()?, run::progress_bar(study.runs() * study.base.paths, "paths", args.study.quiet));
+        (run::stop_flag()?, run::progress_bar(study.runs() * study.base.paths, "paths", args.study.answer.quiet));
     let findings = study.simulate(&Runs { machine: &machine, stop: &stop, progress: &progress });
     progress.finish_and_clear();
     let findings = findings?;
     let (rows, identity) = (study.rows(&findings), run::identity(&study.base));
     args.study.write_file(&identity, &rows)?;
-    let text = if args.study.json {
+    let text = if args.study.answer.json {
         output::json(&identity, &study.described(&findings), &study.left_out, &rows)
     } else {
         study.table(&findings, args.worst).text(Style::detect())

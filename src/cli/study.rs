@@ -1,16 +1,19 @@
-//! Flags that all commands have which make one table of one or many simulations.
+//! Flags that commands have in common which make one answer of one or many simulations.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::ValueEnum;
 
 use crate::cli::error::BadInput;
 use crate::output::parquet::Identity;
 use crate::output::table_file;
 use crate::output::table_file::TableFormat;
 use crate::output::table_file::TableRow;
+use crate::risk::measure::Basis;
+use crate::risk::measure::Currency;
 
 /// Flags of a command that makes one table of one or many simulations.
 #[derive(Clone, Debug, Args)]
@@ -18,6 +21,14 @@ pub struct StudyFlags {
     /// File for all numbers, CSV or Parquet by its extension
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub out: Option<PathBuf>,
+    /// How the answer is given.
+    #[command(flatten)]
+    pub answer: AnswerFlags,
+}
+
+/// How a command of one or many simulations gives its answer.
+#[derive(Clone, Debug, Args)]
+pub struct AnswerFlags {
     /// Print JSON instead of tables
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -27,6 +38,24 @@ pub struct StudyFlags {
     /// Worker threads [default: one per core]; results do not depend on it
     #[arg(long, value_name = "N", help_heading = "Execution")]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// Money that losses are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CurrencyChoice {
+    /// US dollars
+    Usd,
+    /// TAO
+    Tao,
+}
+
+/// What holdings are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BasisChoice {
+    /// Sold through the pools now, after fees and slippage
+    Liquidation,
+    /// At spot
+    Mark,
 }
 
 impl StudyFlags {
@@ -61,5 +90,23 @@ fn format_of(path: &Path) -> Result<TableFormat, BadInput> {
     match directory.is_dir() {
         true => Ok(format),
         false => Err(BadInput(format!("--out {name}: {} is no directory", directory.display()))),
+    }
+}
+
+impl From<CurrencyChoice> for Currency {
+    fn from(choice: CurrencyChoice) -> Self {
+        match choice {
+            CurrencyChoice::Usd => Self::Usd,
+            CurrencyChoice::Tao => Self::Tao,
+        }
+    }
+}
+
+impl From<BasisChoice> for Basis {
+    fn from(choice: BasisChoice) -> Self {
+        match choice {
+            BasisChoice::Liquidation => Self::Liquidation,
+            BasisChoice::Mark => Self::Mark,
+        }
     }
 }

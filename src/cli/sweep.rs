@@ -10,14 +10,14 @@ use indicatif::ProgressBar;
 
 use crate::cli::args::ScenarioOptions;
 use crate::cli::attribute;
-use crate::cli::attribute::BasisChoice;
-use crate::cli::attribute::CurrencyChoice;
 use crate::cli::error::BadInput;
 use crate::cli::outcome;
 use crate::cli::outcome::Outcome;
 use crate::cli::print_result;
 use crate::cli::run;
 use crate::cli::run::Machine;
+use crate::cli::study::BasisChoice;
+use crate::cli::study::CurrencyChoice;
 use crate::cli::study::StudyFlags;
 use crate::cli::sweep_table::SweepTable;
 use crate::cli::table::Style;
@@ -112,16 +112,20 @@ pub enum MeasureChoice {
 pub fn sweep(args: &SweepArgs) -> anyhow::Result<()> {
     args.study.check_file()?;
     let study = Study::new(args)?;
-    let machine = Machine::with_threads(args.study.threads);
-    run::remark(args.study.quiet, &study.announcement());
-    let (stop, progress) = (run::stop_flag()?, run::progress_bar(study.total_paths(), "paths", args.study.quiet));
+    let machine = Machine::with_threads(args.study.answer.threads);
+    run::remark(args.study.answer.quiet, &study.announcement());
+    let (stop, progress) =
+        (run::stop_flag()?, run::progress_bar(study.total_paths(), "paths", args.study.answer.quiet));
     let simulated = study.simulate(&machine, &stop, &progress);
     progress.finish_and_clear();
     let (rows, shown) = simulated?;
     let identity = run::identity(&study.scenario);
     args.study.write_file(&identity, &rows)?;
-    let text =
-        if args.study.json { table_file::json(&identity, &rows) } else { study.table(&shown).text(Style::detect()) };
+    let text = if args.study.answer.json {
+        table_file::json(&identity, &rows)
+    } else {
+        study.table(&shown).text(Style::detect())
+    };
     print_result(text.as_bytes())
 }
 

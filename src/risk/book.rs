@@ -54,6 +54,15 @@ impl BookOpening {
             Currency::Usd => tao * self.usd_per_tao,
         })
     }
+
+    /// Leaves its values at the start of `paths` paths.
+    pub(crate) fn push_values(&self, kinds: &[(Basis, Currency)], paths: u64, rows: &mut Vec<SummaryRow>) {
+        let mut rows = RowWriter { book: &self.name, horizon_days: 0.0, rows };
+        for &(basis, currency) in kinds {
+            let value = self.value(basis, currency).map(|value| Estimate::exact(value, paths));
+            rows.push(Measure::OpeningValue, (basis, currency), None, value);
+        }
+    }
 }
 
 /// Statistics of every book at every report horizon.
@@ -141,11 +150,7 @@ impl BookStatistics {
         let mut rows = Vec::new();
         let mut cells = self.cells.into_iter();
         for book in &self.books {
-            for (basis, currency) in PNL_KINDS {
-                let estimate = book.value(basis, currency).map(|value| Estimate::exact(value, self.paths));
-                let mut opening = RowWriter { book: &book.name, horizon_days: 0.0, rows: &mut rows };
-                opening.push(Measure::OpeningValue, (basis, currency), None, estimate);
-            }
+            book.push_values(&PNL_KINDS, self.paths, &mut rows);
             for (index, &horizon_days) in self.horizons_days.iter().enumerate() {
                 let cell = cells.next().expect("a cell for every book and horizon");
                 let is_last = index + 1 == self.horizons_days.len();

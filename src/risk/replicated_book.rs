@@ -9,7 +9,6 @@
 use crate::engine::record::PathRow;
 use crate::risk::book::BookOpening;
 use crate::risk::book::pnl_values;
-use crate::risk::estimate::Estimate;
 use crate::risk::measure::Measure;
 use crate::risk::measure::PNL_KINDS;
 use crate::risk::measure::RowWriter;
@@ -64,11 +63,7 @@ impl ReplicatedBooks {
         let mut rows = Vec::new();
         let mut cells = self.cells.into_iter();
         for book in &self.books {
-            for (basis, currency) in PNL_KINDS {
-                let estimate = book.value(basis, currency).map(|value| Estimate::exact(value, self.paths));
-                let mut opening = RowWriter { book: &book.name, horizon_days: 0.0, rows: &mut rows };
-                opening.push(Measure::OpeningValue, (basis, currency), None, estimate);
-            }
+            book.push_values(&PNL_KINDS, self.paths, &mut rows);
             for &horizon_days in &self.horizons_days {
                 let cell = cells.next().expect("a cell for every book and horizon");
                 let rows = RowWriter { book: &book.name, horizon_days, rows: &mut rows };

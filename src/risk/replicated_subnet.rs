@@ -7,7 +7,6 @@ use crate::risk::replicated::ReplicateSums;
 use crate::risk::subnet::SubnetOpening;
 use crate::risk::subnet::SubnetRow;
 use crate::rng::PointSet;
-use crate::units::SLOT_CAPACITY;
 
 /// Deregistrations of the subnets of a snapshot.
 #[derive(Clone, Debug)]
@@ -24,14 +23,10 @@ pub struct ReplicatedSubnets {
 impl ReplicatedSubnets {
     /// Nothing seen yet.
     pub fn new(openings: &[SubnetOpening], horizons_days: &[f64], set: PointSet) -> Self {
-        let mut index_of_slot = vec![None; SLOT_CAPACITY];
-        for (index, opening) in openings.iter().enumerate() {
-            index_of_slot[opening.id.netuid.slot()] = Some(index);
-        }
         Self {
             openings: openings.to_vec(),
             horizons_days: horizons_days.to_vec(),
-            index_of_slot,
+            index_of_slot: SubnetOpening::index_by_slot(openings),
             set,
             paths: ReplicateSums::default(),
             hits: vec![ReplicateSums::default(); openings.len() * horizons_days.len()],
@@ -56,16 +51,8 @@ impl ReplicatedSubnets {
     pub fn finish(&self) -> Vec<SubnetRow> {
         let horizons = self.horizons_days.len();
         let row = |(index, hits): (usize, &ReplicateSums)| {
-            Some(SubnetRow {
-                opening: self.openings[index / horizons].clone(),
-                horizon_days: self.horizons_days[index % horizons],
-                deregistration: self.paths.with_hits(hits).probability()?,
-                hazard_per_day: None,
-                payout_tao_per_alpha: None,
-                loss_given_deregistration: None,
-                price: None,
-                emission_share: None,
-            })
+            let (opening, days) = (&self.openings[index / horizons], self.horizons_days[index % horizons]);
+            Some(SubnetRow::of_probability(opening, days, self.paths.with_hits(hits).probability()?))
         };
         self.hits.iter().enumerate().filter_map(row).collect()
     }

@@ -27,6 +27,17 @@ pub struct SubnetOpening {
     pub held: bool,
 }
 
+impl SubnetOpening {
+    /// By slot, the index in `openings` of the subnet that stands there.
+    pub(crate) fn index_by_slot(openings: &[Self]) -> Vec<Option<usize>> {
+        let mut index_of_slot = vec![None; SLOT_CAPACITY];
+        for (index, opening) in openings.iter().enumerate() {
+            index_of_slot[opening.id.netuid.slot()] = Some(index);
+        }
+        index_of_slot
+    }
+}
+
 /// One subnet at one horizon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubnetRow {
@@ -46,6 +57,22 @@ pub struct SubnetRow {
     pub price: Option<[Estimate; 3]>,
     /// Emission share, likewise.
     pub emission_share: Option<[Estimate; 3]>,
+}
+
+impl SubnetRow {
+    /// A row that knows how probable deregistration is and nothing else.
+    pub(crate) fn of_probability(opening: &SubnetOpening, horizon_days: f64, deregistration: Estimate) -> Self {
+        Self {
+            opening: opening.clone(),
+            horizon_days,
+            deregistration,
+            hazard_per_day: None,
+            payout_tao_per_alpha: None,
+            loss_given_deregistration: None,
+            price: None,
+            emission_share: None,
+        }
+    }
 }
 
 /// One quantile of one subnet at one horizon, among paths on which it is alive.
@@ -114,10 +141,6 @@ impl SubnetStatistics {
         paths: u64,
     ) -> Self {
         debug_assert!(horizons_days.is_sorted());
-        let mut index_of_slot = vec![None; SLOT_CAPACITY];
-        for (index, opening) in openings.iter().enumerate() {
-            index_of_slot[opening.id.netuid.slot()] = Some(index);
-        }
         Self {
             openings: openings.to_vec(),
             horizons_days: horizons_days.to_vec(),
@@ -125,7 +148,7 @@ impl SubnetStatistics {
             start_block,
             paths,
             replicate_paths: None,
-            index_of_slot,
+            index_of_slot: SubnetOpening::index_by_slot(openings),
             cells: vec![Cell::default(); openings.len() * horizons_days.len()],
         }
     }

@@ -83,11 +83,7 @@ impl WeightedBooks {
         let (mut rows, mut refusals) = (Vec::new(), Vec::new());
         let mut cells = self.cells.into_iter();
         for book in &self.books {
-            for (basis, currency) in POSITION_KINDS {
-                let estimate = book.value(basis, currency).map(|value| Estimate::exact(value, self.paths));
-                let mut opening = RowWriter { book: &book.name, horizon_days: 0.0, rows: &mut rows };
-                opening.push(Measure::OpeningValue, (basis, currency), None, estimate);
-            }
+            book.push_values(&POSITION_KINDS, self.paths, &mut rows);
             for &horizon_days in &self.horizons_days {
                 let cell = cells.next().expect("a cell for every book and horizon");
                 let rows = RowWriter { book: &book.name, horizon_days, rows: &mut rows };

@@ -12,7 +12,6 @@ use crate::risk::importance::WeightSums;
 use crate::risk::importance::WeightedHits;
 use crate::risk::subnet::SubnetOpening;
 use crate::risk::subnet::SubnetRow;
-use crate::units::SLOT_CAPACITY;
 
 /// Deregistrations of the subnets of a snapshot.
 #[derive(Clone, Debug)]
@@ -28,14 +27,10 @@ pub struct WeightedSubnets {
 impl WeightedSubnets {
     /// Nothing seen yet.
     pub fn new(openings: &[SubnetOpening], horizons_days: &[f64]) -> Self {
-        let mut index_of_slot = vec![None; SLOT_CAPACITY];
-        for (index, opening) in openings.iter().enumerate() {
-            index_of_slot[opening.id.netuid.slot()] = Some(index);
-        }
         Self {
             openings: openings.to_vec(),
             horizons_days: horizons_days.to_vec(),
-            index_of_slot,
+            index_of_slot: SubnetOpening::index_by_slot(openings),
             weights: vec![WeightSums::default(); horizons_days.len()],
             hits: vec![WeightedHits::default(); openings.len() * horizons_days.len()],
         }
@@ -71,16 +66,10 @@ impl WeightedSubnets {
         let horizons = self.horizons_days.len();
         for (index, hits) in self.hits.iter().enumerate() {
             match hits.probability(&self.weights[index % horizons], Norm::Own) {
-                Ok(found) => rows.push(SubnetRow {
-                    opening: self.openings[index / horizons].clone(),
-                    horizon_days: self.horizons_days[index % horizons],
-                    deregistration: found.estimate,
-                    hazard_per_day: None,
-                    payout_tao_per_alpha: None,
-                    loss_given_deregistration: None,
-                    price: None,
-                    emission_share: None,
-                }),
+                Ok(found) => {
+                    let (opening, days) = (&self.openings[index / horizons], self.horizons_days[index % horizons]);
+                    rows.push(SubnetRow::of_probability(opening, days, found.estimate));
+                }
                 Err(_) => refused += usize::from(!hits.is_empty()),
             }
         }
