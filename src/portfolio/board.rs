@@ -38,8 +38,10 @@ pub(crate) struct BoardChunk {
     pub price: Lanes8,
     /// Part of what sets a copy apart that the step's liquidity leaves.
     pub kept: Lanes8,
-    /// Power of that in a copy's price: inverse pool weight of alpha.
-    pub exponent: Lanes8,
+    /// Power of that in a copy's price, the inverse pool weight of alpha, less 2.
+    pub rest: Lanes8,
+    /// Whether all of them are near 0: [`pool_copy::are_near_equal`].
+    pub are_near_equal: bool,
 }
 
 impl BoardChunk {
@@ -54,7 +56,8 @@ impl BoardChunk {
         growth: [0.0; CHUNK_SLOTS],
         price: [1.0; CHUNK_SLOTS],
         kept: [1.0; CHUNK_SLOTS],
-        exponent: [2.0; CHUNK_SLOTS],
+        rest: [0.0; CHUNK_SLOTS],
+        are_near_equal: true,
     };
 
     /// Prices from reserves, as [`crate::protocol::slots::ChainChunk::price`].
@@ -68,9 +71,12 @@ impl BoardChunk {
     /// What dilutes copies. `closing_tao`: TAO in the pools when the last step closed; then that of now.
     #[inline(always)]
     pub fn set_dilution<V: Vector>(&mut self, closing_tao: &mut Lanes8) {
-        let (one, reserve_tao) = (V::splat(1.0), V::load(&self.reserve_tao));
-        pool_copy::kept_part(V::load(closing_tao), V::load(&self.growth), reserve_tao).store(&mut self.kept);
-        (one / (one - V::load(&self.weight_tao))).store(&mut self.exponent);
+        let (reserve_tao, weight_tao) = (V::load(&self.reserve_tao), V::load(&self.weight_tao));
+        let (before, growth) = (V::load(closing_tao), V::load(&self.growth));
+        let [kept, rest] = pool_copy::dilution(before, growth, reserve_tao, weight_tao);
+        kept.store(&mut self.kept);
+        rest.store(&mut self.rest);
+        self.are_near_equal = pool_copy::are_near_equal(rest);
         reserve_tao.store(closing_tao);
     }
 }

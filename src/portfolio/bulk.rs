@@ -210,11 +210,11 @@ struct Filling<'a, V> {
 struct Copies<V> {
     tao: V,
     alpha: V,
-    /// Weight of TAO over that of alpha.
+    /// Weights over each other: of TAO over alpha, and of alpha over TAO.
     ratio: V,
+    inverse_ratio: V,
     /// Whether all weights are equal: then trades are rational, as in [`crate::protocol::pool`].
     is_equal: bool,
-    price: V,
 }
 
 impl<V: Vector> Copies<V> {
@@ -232,22 +232,23 @@ impl<V: Vector> Filling<'_, V> {
     #[inline(always)]
     fn copies(&self) -> Copies<V> {
         let (one, weight_tao) = (V::splat(1.0), V::load(&self.of_path.weight_tao));
+        let weight_alpha = one - weight_tao;
+        let inverse = one / (weight_tao * weight_alpha);
+        let (ratio, inverse_ratio) = (weight_tao * weight_tao * inverse, weight_alpha * weight_alpha * inverse);
         let (excess, path_tao) = (self.copies.excess::<V>(self.index), V::load(&self.of_path.reserve_tao));
-        let ratio = weight_tao / (one - weight_tao);
         let is_equal = V::bitmask(ratio.le(one) & ratio.ge(one)) == 0xff;
         let part = if is_equal { one / (one + excess) } else { one + math::pow_m1(excess, -ratio) };
         let (tao, alpha) = (path_tao + excess * path_tao, V::load(&self.of_path.reserve_alpha) * part);
-        Copies { tao, alpha, ratio, is_equal, price: tao / (ratio * alpha) }
+        Copies { tao, alpha, ratio, inverse_ratio, is_equal }
     }
 
     /// As [`crate::protocol::trade`] sells: the fee's alpha after the rest.
     #[inline(always)]
     fn sell(&self, orders: &mut OrderChunk) -> bool {
         let copies = self.copies();
-        let Copies { tao, alpha, ratio, price, .. } = copies;
+        let Copies { tao, alpha, ratio, inverse_ratio: exponent, .. } = copies;
         let (gross, staked_alpha) = (self.gross, V::load(&orders.staked_alpha));
         let (net, own_alpha) = (gross - self.fee, self.copies.staked_alpha::<V>(self.index));
-        let exponent = V::splat(1.0) / ratio;
         let paid_out = copies.paid_out(tao, alpha, net, exponent);
         let of_fee = copies.paid_out(tao - paid_out, alpha + net, self.fee, exponent);
         let paid_in = net + self.fee;
@@ -256,7 +257,7 @@ impl<V: Vector> Filling<'_, V> {
         self.close(tao - (paid_out + self.author * of_fee), orders);
         let is_plain = net.le(alpha)
             & tao.ge(V::splat(pool::RESERVE_MIN))
-            & price.ge(V::splat(PRICE_FACTOR_MAX * pool::PRICE_MIN))
+            & tao.ge(V::splat(PRICE_FACTOR_MAX * pool::PRICE_MIN) * (ratio * alpha))
             & V::load(&self.of_path.weight_tao).ge(V::splat(WEIGHT_MIN))
             & gross.le(staked_alpha + own_alpha);
         self.are_plain(is_plain, orders)
@@ -266,7 +267,7 @@ impl<V: Vector> Filling<'_, V> {
     #[inline(always)]
     fn buy(&self, orders: &mut OrderChunk) -> bool {
         let copies = self.copies();
-        let Copies { tao, alpha, ratio, price, .. } = copies;
+        let Copies { tao, alpha, ratio, .. } = copies;
         let (gross, staked_alpha) = (self.gross, V::load(&orders.staked_alpha));
         let (net, own_alpha) = (gross - self.fee, self.copies.staked_alpha::<V>(self.index));
         let paid_out = copies.paid_out(alpha, tao, net, ratio);
@@ -275,7 +276,7 @@ impl<V: Vector> Filling<'_, V> {
         self.close(tao + (net + (self.fee - self.author * self.fee)), orders);
         let is_plain = net.le(tao)
             & alpha.ge(V::splat(pool::RESERVE_MIN))
-            & price.le(V::splat(pool::PRICE_MAX / PRICE_FACTOR_MAX))
+            & tao.le(V::splat(pool::PRICE_MAX / PRICE_FACTOR_MAX) * (ratio * alpha))
             & V::load(&self.of_path.weight_tao).le(V::splat(1.0 - WEIGHT_MIN));
         self.are_plain(is_plain, orders)
     }
@@ -287,7 +288,8 @@ impl<V: Vector> Filling<'_, V> {
         let of_path = V::load(&self.of_path.reserve_tao);
         let excess = (tao - of_path) / of_path;
         excess.store(&mut orders.excess);
-        pool_copy::price_powers(excess, V::load(&self.of_path.exponent)).store(&mut orders.price_factor);
+        pool_copy::price_powers(excess, V::load(&self.of_path.rest), self.of_path.are_near_equal)
+            .store(&mut orders.price_factor);
     }
 
     /// Whether every order there is is plain.

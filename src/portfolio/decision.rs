@@ -202,8 +202,8 @@ impl Situation<'_> {
                 moving_price < (1.0 + distance) * simd::dispatch(self.backend, Lowest { path, last })
             }
         };
-        // If what stands lowest in its slots is not near, nothing that it holds is.
-        let lowest = simd::dispatch(self.backend, LowestInReach { path, last, reach: &self.desk.reach });
+        // If what stands lowest in its slots is not near, whatever its age, nothing that it holds is.
+        let lowest = simd::dispatch(self.backend, LowestInReach { path, out_of_reach: &self.desk.out_of_reach });
         if lowest == f64::INFINITY || !is_near(lowest) || has_free_slot(path) {
             return;
         }

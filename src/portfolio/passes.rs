@@ -132,11 +132,11 @@ impl Kernel for Lowest<'_> {
     }
 }
 
-/// The same among the slots where `reach` is not 0.
+/// Lowest moving price of all, old or new, in the slots that `out_of_reach` does not lift.
 pub(crate) struct LowestInReach<'a> {
     pub path: &'a PathState,
-    pub last: f64,
-    pub reach: &'a SlotValues,
+    /// Infinite in the slots that do not count, else 0.
+    pub out_of_reach: &'a SlotValues,
 }
 
 impl Kernel for LowestInReach<'_> {
@@ -144,11 +144,9 @@ impl Kernel for LowestInReach<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> f64 {
-        let Self { path, last, reach } = self;
-        let (last, zero, mut lowest) = (V::splat(last), V::splat(0.0), V::splat(f64::INFINITY));
-        for ((behaviour, chain), reach) in path.behaviour.iter().zip(&path.chain).zip(&reach.0) {
-            let is_seen = V::load(&behaviour.registered_at).le(last) & V::load(reach).gt(zero);
-            lowest = V::select(is_seen, V::load(&chain.moving_price).min(lowest), lowest);
+        let mut lowest = V::splat(f64::INFINITY);
+        for (chain, out_of_reach) in self.path.chain.iter().zip(&self.out_of_reach.0) {
+            lowest = V::load(&chain.moving_price).max(V::load(out_of_reach)).min(lowest);
         }
         lowest.to_array().into_iter().fold(f64::INFINITY, f64::min)
     }

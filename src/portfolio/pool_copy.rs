@@ -45,6 +45,8 @@ use crate::simd::math;
 
 /// Bounds within which eight terms of a binomial series are exact to a rounding: the ninth is below `0.02^9 / 9 = 6e-17`.
 const SERIES_EXCESS_MAX: f64 = 0.02;
+/// The same of five terms: the sixth is below `1e-18`.
+const SHORT_SERIES_EXCESS_MAX: f64 = 1e-3;
 /// See [`SERIES_EXCESS_MAX`].
 const SERIES_REST_MAX: f64 = 0.5;
 
@@ -95,7 +97,7 @@ impl PoolCopy {
     /// Lets a step's liquidity dilute the difference to the path's pool to the part [`kept_part`] of it.
     pub fn dilute(&mut self, kept: f64, weight_alpha: f64) {
         self.excess *= kept;
-        self.price_factor = price_power(self.excess, 1.0 / weight_alpha);
+        self.price_factor = price_power(self.excess, weight_alpha);
     }
 
     /// Executes an order in the copy of `subnet`.
@@ -116,7 +118,7 @@ impl PoolCopy {
         let trade = trade::execute_in(params, Rounding::Continuous, &mut subnet, order)?;
         self.excess = (subnet.reserve_tao - of_path.reserve_tao) / of_path.reserve_tao;
         self.staked_alpha = subnet.staked_alpha - staked_alpha;
-        self.price_factor = price_power(self.excess, 1.0 / of_path.weight_alpha());
+        self.price_factor = price_power(self.excess, of_path.weight_alpha());
         Ok(trade)
     }
 }
@@ -187,55 +189,76 @@ impl PoolCopies {
 
     /// [`PoolCopy::dilute`] of eight holdings. Returns whether any is not the path's pool.
     #[inline(always)]
-    pub fn dilute<V: Vector>(&mut self, chunk: usize, kept: V, exponent: V) -> bool {
+    pub fn dilute<V: Vector>(&mut self, chunk: usize, kept: V, rest: V, are_near: bool) -> bool {
         let lanes = &mut self.excess.as_chunks_mut().0[chunk];
         let excess = V::load(lanes) * kept;
         excess.store(lanes);
-        price_powers(excess, exponent).store(&mut self.price_factor.as_chunks_mut().0[chunk]);
+        price_powers(excess, rest, are_near).store(&mut self.price_factor.as_chunks_mut().0[chunk]);
         V::bitmask(excess.abs().gt(V::splat(0.0))) != 0
     }
 }
 
-/// Part of what sets copies apart that a step leaves: with TAO `before` and `after` it in the path's pools, and `growth`,
-/// `e^f - 1`, of organic flow. 1 where the flow as drawn was cut, or sales took TAO out: no difference grows by itself.
+/// How a step dilutes copies: the part of what sets them apart that its liquidity leaves, with TAO `before` and `after` it in the
+/// path's pools and `growth`, `e^f - 1`, of organic flow; and the power of that in their prices, `1 / weight_alpha`, less 2. The part
+/// is 1 where the flow as drawn was cut, or sales took TAO out: no difference grows by itself.
 #[inline(always)]
-pub fn kept_part<L: Lanes>(before: L, growth: L, after: L) -> L {
-    let kept = before * (L::splat(1.0) + growth) / after;
-    L::select(kept.lt(L::splat(1.0)), kept, L::splat(1.0))
+pub fn dilution<V: Vector>(before: V, growth: V, after: V, weight_tao: V) -> [V; 2] {
+    let one = V::splat(1.0);
+    let weight_alpha = one - weight_tao;
+    let inverse = one / (after * weight_alpha);
+    let kept = before * (one + growth) * (weight_alpha * inverse);
+    [V::select(kept.lt(one), kept, one), (weight_tao - weight_alpha) * (after * inverse)]
 }
 
-/// `(1 + excess)^exponent`.
-fn price_power(excess: f64, exponent: f64) -> f64 {
-    if is_in_series(excess, exponent) { series(excess, exponent) } else { power(excess, exponent) }
+/// `(1 + excess)^(1 / weight_alpha)`.
+fn price_power(excess: f64, weight_alpha: f64) -> f64 {
+    let rest = ((1.0 - weight_alpha) - weight_alpha) / weight_alpha;
+    match is_in_series(excess, rest) {
+        true if excess.abs() < SHORT_SERIES_EXCESS_MAX => series::<f64, 5>(excess, rest),
+        true => series::<f64, 8>(excess, rest),
+        false => power(excess, 1.0 / weight_alpha),
+    }
 }
 
-/// [`price_power`] of eight, in the last bit another far from equal weights.
+/// Whether the weights of eight pools, whose exponents are 2 and `rest`, are near enough to equal for the series.
 #[inline(always)]
-pub(crate) fn price_powers<V: Vector>(excess: V, exponent: V) -> V {
-    let (inside, near) = (is_in_series(excess, exponent), series(excess, exponent));
+pub(crate) fn are_near_equal<V: Vector>(rest: V) -> bool {
+    V::bitmask(rest.abs().lt(V::splat(SERIES_REST_MAX))) == 0xff
+}
+
+/// [`price_power`] of eight, in the last bit another far from equal weights; `are_near`: [`are_near_equal`].
+#[inline(always)]
+pub(crate) fn price_powers<V: Vector>(excess: V, rest: V, are_near: bool) -> V {
+    let is_small = excess.abs().lt(V::splat(SHORT_SERIES_EXCESS_MAX));
+    let short = series::<V, 5>(excess, rest);
+    if are_near && V::bitmask(is_small) == 0xff {
+        return short;
+    }
+    let inside = is_in_series(excess, rest);
+    let near = V::select(inside & is_small, short, series::<V, 8>(excess, rest));
     if V::bitmask(inside) == 0xff {
         return near;
     }
-    V::select(inside, near, math::exp(exponent * math::ln_1p(excess)))
+    V::select(inside, near, math::exp((rest + V::splat(2.0)) * math::ln_1p(excess)))
 }
 
 #[inline(always)]
-fn is_in_series<L: Lanes>(excess: L, exponent: L) -> L::Mask {
-    let rest = (exponent - L::splat(2.0)).abs();
-    let is_small = excess.abs().lt(L::splat(SERIES_EXCESS_MAX)) & rest.lt(L::splat(SERIES_REST_MAX));
+fn is_in_series<L: Lanes>(excess: L, rest: L) -> L::Mask {
+    let is_small = excess.abs().lt(L::splat(SERIES_EXCESS_MAX)) & rest.abs().lt(L::splat(SERIES_REST_MAX));
     // At equal weights it is a square.
-    is_small | rest.le(L::splat(0.0))
+    is_small | rest.abs().le(L::splat(0.0))
 }
 
-/// `(1 + excess)^exponent` near equal weights, where the exponent is 2 and a small rest, whose power is a short series.
+/// `(1 + excess)^(2 + rest)` near equal weights: a square, and a power that is a series of so many terms.
 #[inline(always)]
-fn series<L: Lanes>(excess: L, exponent: L) -> L {
-    let (one, rest) = (L::splat(1.0), exponent - L::splat(2.0));
+fn series<L: Lanes, const TERMS: u32>(excess: L, rest: L) -> L {
+    let one = L::splat(1.0);
     let mut sum = one;
-    let mut k = 8.0;
-    while k > 0.0 {
-        sum = one + sum * (excess * (rest - L::splat(k - 1.0)) * L::splat(1.0 / k));
-        k -= 1.0;
+    let mut term = TERMS;
+    while term > 0 {
+        let (inverse, k) = (1.0 / f64::from(term), f64::from(term - 1));
+        sum = sum.mul_add(excess * rest.mul_add(L::splat(inverse), L::splat(-k * inverse)), one);
+        term -= 1;
     }
     (one + excess) * (one + excess) * sum
 }
@@ -254,10 +277,10 @@ mod tests {
         for excess in [-0.0199, -1e-3, 1e-9, 4e-3, 0.0199, 0.3] {
             for weight_alpha in [0.42, 0.4999, 0.5, 0.55, 0.9_f64] {
                 let expected = (1.0_f64 + excess).powf(1.0 / weight_alpha);
-                let found = price_power(excess, 1.0 / weight_alpha);
+                let found = price_power(excess, weight_alpha);
                 assert!((found / expected - 1.0).abs() < 1e-15, "{excess} {weight_alpha}: {found}, {expected}");
             }
         }
-        assert_eq!(price_power(0.0, 1.0 / 0.47), 1.0);
+        assert_eq!(price_power(0.0, 0.47), 1.0);
     }
 }

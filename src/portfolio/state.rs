@@ -37,8 +37,8 @@ pub(crate) struct Desk {
     pub roams: bool,
     /// Part of the dividend that the validator's take leaves, by holding in whole chunks.
     kept: Vec<f64>,
-    /// 1 in the slots of its holdings, else 0.
-    pub reach: SlotValues,
+    /// 0 in the slots of its holdings, else infinite.
+    pub out_of_reach: SlotValues,
     /// Number of its board.
     pub board: usize,
     /// Whether its book starts as one that only holds, the first of all.
@@ -78,8 +78,8 @@ impl Desk {
         let roams = holdings.iter().any(|holding| holding.is_roaming);
         let mut kept: Vec<f64> = holdings.iter().map(|holding| holding.kept).collect();
         kept.resize(padded(holdings.len()), 0.0);
-        let mut reach = SlotValues::splat(0.0);
-        holdings.iter().for_each(|holding| reach.set(holding.slot, 1.0));
+        let mut out_of_reach = SlotValues::splat(f64::INFINITY);
+        holdings.iter().for_each(|holding| out_of_reach.set(holding.slot, 0.0));
         Self {
             holdings,
             positions: book.positions.len(),
@@ -87,7 +87,7 @@ impl Desk {
             cash_tao,
             roams,
             kept,
-            reach,
+            out_of_reach,
             board: 0,
             follows: false,
         }
@@ -282,8 +282,8 @@ impl BookState {
                 accrued(V::load(lanes), kept, bought, of_step).store(lanes);
             }
             if is_diluted {
-                let (kept, exponent) = (V::load(&of_step.kept), V::load(&of_step.exponent));
-                has_copies |= self.copies.dilute(index, kept, exponent);
+                let (kept, rest) = (V::load(&of_step.kept), V::load(&of_step.rest));
+                has_copies |= self.copies.dilute(index, kept, rest, of_step.are_near_equal);
             }
             let mut price = V::load(&of_step.price);
             if self.has_copies {
@@ -298,7 +298,7 @@ impl BookState {
 
     /// Pays out what a deregistration ends.
     pub(crate) fn settle(&mut self, desk: &Desk, event: &LifecycleEvent, worth: &mut [f64]) {
-        if event.kind != EventKind::Deregistered {
+        if event.kind != EventKind::Deregistered || desk.out_of_reach.get(event.slot) > 0.0 {
             return;
         }
         for (index, holding) in desk.holdings.iter().enumerate().filter(|(_, holding)| holding.slot == event.slot) {

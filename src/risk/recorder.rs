@@ -225,9 +225,10 @@ impl RunRecorder {
         let entered = |other: &&LifecycleEvent| other.kind == EventKind::Registered && other.slot == event.slot;
         let entrant_lock_tao = view.events.iter().find(entered).map_or(0.0, |entrant| entrant.paid_tao);
         for (book, followed) in self.tracker.books().iter().enumerate() {
-            let held = followed.positions.iter().position(|position| position.netuid.slot() == event.slot);
             let paid = self.tracker.settlements(index, book).iter().rfind(|paid| paid.slot == event.slot);
-            let Some((position, settlement)) = held.zip(paid) else { continue };
+            let Some(settlement) = paid else { continue };
+            let held = followed.positions.iter().position(|position| position.netuid.slot() == event.slot);
+            let Some(position) = held else { continue };
             self.batch.settlements.push(SettlementRow {
                 path: u64::from(view.path.path),
                 book: book as u16,

@@ -1,13 +1,13 @@
 //! The worst losses of a stream with the paths they came on, and what each part of the book lost there.
 //!
-//! Memory: with n paths, lowest confidence c and `k = n (1 - c)`, some `k + k^(4/5)` rows, times 33/32 for the buffer (5/4 without
-//! parts), of 16 bytes and 8 more for each part. A book of 30 positions takes 1.6 MB at 1e5 paths and c = 95 % for each horizon, basis and currency,
-//! 14.7 MB at 1e6. Pages are touched only as losses arrive.
+//! Memory: with n paths, lowest confidence c and `k = n (1 - c)`, some `k + k^(4/5)` rows, times 9/8 for the buffer (5/4 without
+//! parts), of 16 bytes and 8 more for each part. A book of 30 positions takes 1.7 MB at 1e5 paths and c = 95 % for each horizon, basis
+//! and currency, 16 MB at 1e6. Pages are touched only as losses arrive.
 
 use crate::risk::estimate::quantile_rank;
 
 /// Rows above the ones needed, as a divisor of those: how far the buffer fills before it is cut back.
-const BUFFER_DIVISOR: usize = 32;
+const BUFFER_DIVISOR: usize = 8;
 /// The same of rows without parts, which take little room: a cut costs as much, and comes an eighth as often.
 const BARE_BUFFER_DIVISOR: usize = 4;
 /// Power of the losses in the tail that gives the reach of the kernel: that of the smallest mean squared error.
