@@ -31,12 +31,21 @@ COUNTED = "instructions::counted_pass"
 GROWTH_MAX = 0.03
 # Paths of the run that is measured, not counted: enough for the error of a tail, a second of time.
 MEASURED_PATHS = 20_000
-MEMORY_REPEATS = 3
+REPEATS = 3
 PAIRS = 12
 # The confidence of the interval of a ratio.
 CONFIDENCE = 0.95
 # The tail whose error tells the statistical efficiency.
 TAIL = {"measure": "expected_shortfall", "currency": "TAO", "basis": "liquidation", "level": 0.95}
+# Methods whose figures of merit are kept: the plain one, which the others are held to, and what a scenario gets that asks for none.
+METHODS = ["plain", "auto"]
+# The measures of the first book that they are kept of, at spot.
+MERITS = {
+    "mean TAO": {"measure": "mean_pnl", "currency": "TAO", "level": None},
+    "mean USD": {"measure": "mean_pnl", "currency": "USD", "level": None},
+    "VaR 95 TAO": {"measure": "value_at_risk", "currency": "TAO", "level": 0.95},
+    "ES 99 TAO": {"measure": "expected_shortfall", "currency": "TAO", "level": 0.99},
+}
 
 
 def output(*command):
@@ -74,9 +83,16 @@ def count_passes(bench, work):
     return {"slots": slots.pop(), "instructions": {name: total for (name, _), total in zip(passes, totals)}}
 
 
-def run_command(program, out, paths):
+def run_command(program, out, paths, method="auto"):
     command = [program, "run", SCENARIO, "--simd", "avx2", "--threads", 1, "--out", out, "--force", "--quiet"]
+    command += ["--set", f"estimator.method={method}"] * (method != "auto")
     return command + ["--paths", paths] * (paths is not None)
+
+
+def run_measured(program, out, method="auto"):
+    command = run_command(program, out, MEASURED_PATHS, method)
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+    return read(out, "runtime.json")
 
 
 def read(out, name):
@@ -96,13 +112,24 @@ def count_job(program, work):
 def measure(program, work):
     """Largest memory (bytes, the median of a few runs) and the relative error of the tail of a run that is not counted."""
     peaks = []
-    for _ in range(MEMORY_REPEATS):
+    for _ in range(REPEATS):
         out = work / "measured"
-        subprocess.run([str(word) for word in run_command(program, out, MEASURED_PATHS)], check=True, stdout=subprocess.DEVNULL)
-        peaks.append(read(out, "runtime.json")["peak_memory_bytes"])
+        peaks.append(run_measured(program, out)["peak_memory_bytes"])
     rows = [row for row in read(out, "summary.json")["rows"] if TAIL.items() <= row.items()]
     tail = max(rows, key=lambda row: row["horizon_days"])
     return statistics.median(peaks), tail["standard_error"] / tail["value"]
+
+
+def merits(program, work):
+    """Figures of merit, 1 / (squared standard error x second), by method and measure: the median of a few runs, in turn."""
+    found = {method: {name: [] for name in MERITS} for method in METHODS}
+    for _ in range(REPEATS):
+        for method in METHODS:
+            rows = run_measured(program, work / "measured", method)["figures_of_merit"]
+            for name, wanted in MERITS.items():
+                row = next(row for row in rows if row["basis"] == "mark" and wanted.items() <= row.items())
+                found[method][name].append(row["figure_of_merit"])
+    return {method: {name: statistics.median(values) for name, values in of.items()} for method, of in found.items()}
 
 
 def cpu():
@@ -134,6 +161,7 @@ def figures(program, bench, work):
         "peak_memory_bytes": int(peak),
         "tail_relative_error": relative_error,
         "efficiency": 1e9 / (relative_error**2 * MEASURED_PATHS * per_path),
+        "figures_of_merit": merits(program, work),
     }
 
 
@@ -233,10 +261,26 @@ def job_rows(lines):
         yield [f"`{line['commit']}`", line["date"], f"{each:.1f}", change, *figures, line["note"]]
 
 
+def merit_table(lines):
+    """Figures of merit by the clock, plain and default; nothing where no line has them."""
+    lines = [line for line in lines if "figures_of_merit" in line]
+    if not lines:
+        return ""
+    rows = []
+    for line in lines:
+        plain, default = (line["figures_of_merit"][method] for method in METHODS)
+        each = [f"{plain[name]:.3g}, {default[name]:.3g}" for name in MERITS]
+        rows.append([f"`{line['commit']}`", *each, line["cpu"]])
+    text = f"## Figures of merit\n\n1 / (squared standard error x second) of {MEASURED_PATHS:,} paths, plain and by default, by the clock of one machine. "
+    text += "Tails are the same by both: what they differ by is the clock.\n\n"
+    return text + table(["commit", *MERITS, "cpu"], rows)
+
+
 def page():
     lines = record()
     heads = ["commit", "date", "instructions", "change", "peak MB", "efficiency", "results", "note"]
     text = PAGE_HEAD + "## Smoke run\n\nInstructions of the whole program per subnet-step.\n\n" + table(heads, job_rows(lines))
+    text += merit_table(lines)
     lines = [line for line in lines if line["passes"]]
     names = list(dict.fromkeys(name for line in lines for name in line["passes"]["instructions"]))
     rows = []
@@ -268,9 +312,7 @@ def pairs(base, head, work):
     for number in range(PAIRS):
         seconds = {}
         for program in (base, head) if number % 2 else (head, base):
-            command = run_command(program, work / "timed", MEASURED_PATHS)
-            subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
-            seconds[program] = read(work / "timed", "runtime.json")["elapsed_seconds"]
+            seconds[program] = run_measured(program, work / "timed")["elapsed_seconds"]
         ratios.append(seconds[head] / seconds[base])
     median, low, high = median_interval(ratios)
     print(f"wall clock of head over base: {median:.3f} [{low:.3f}, {high:.3f}], {PAIRS} pairs (advisory)")

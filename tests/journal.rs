@@ -11,6 +11,9 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use taorisk::output::journal::JournalReader;
+use taorisk::output::journal::JournalWriter;
+use taorisk::output::manifest::Manifest;
 use tempfile::TempDir;
 use tempfile::tempdir;
 
@@ -276,6 +279,45 @@ fn shards_make_the_run() {
     let mut summarize = Command::new(env!("CARGO_BIN_EXE_taorisk"));
     summarize.arg("summarize").arg(&out);
     assert_eq!(table, finished(summarize).stdout);
+}
+
+/// Writes the journal at `path` anew as a program did that knew no `auto`: without a word of the estimator, and without factors.
+fn as_before_auto(path: &Path) {
+    let mut reader = JournalReader::open(path).unwrap().unwrap();
+    let mut header = reader.header().clone();
+    header.manifest.estimator = None;
+    let blocks: Vec<_> = std::iter::from_fn(|| reader.next_block().unwrap()).collect();
+    let mut writer = JournalWriter::create(path, &header).unwrap();
+    for mut block in blocks {
+        assert!(!block.record.factors.is_empty(), "these paths would do for control variates");
+        block.record.factors.clear();
+        writer.append(&block).unwrap();
+    }
+    writer.end().unwrap();
+}
+
+#[test]
+fn shards_from_before_auto_are_merged_as_what_they_were_plain() {
+    let place = tempdir().unwrap();
+    let parts = shards(place.path(), 2);
+    parts.iter().for_each(|part| as_before_auto(&part.join("shard.journal")));
+    let (out, plain) = (place.path().join("merged"), place.path().join("plain"));
+    let table = String::from_utf8(finished(merge(&parts, &out)).stdout).unwrap();
+    assert!(table.contains("Estimator plain: "), "{table}");
+    finished(run_into(&plain, &["--set", "estimator.method=plain"]));
+    let [merged, plain] = [&out, &plain].map(|run| Manifest::read(run).unwrap().unwrap());
+    assert_eq!((&merged.result_hash, merged.method()), (&plain.result_hash, "plain"));
+    assert_ne!(merged.scenario_hash, plain.scenario_hash, "what says plain is not what said nothing");
+}
+
+#[test]
+fn a_journal_from_before_auto_is_not_gone_on_with() {
+    let place = tempdir().unwrap();
+    let (out, part) = (place.path().join("run"), shards(place.path(), 1).remove(0).join("shard.journal"));
+    as_before_auto(&part);
+    fs::create_dir_all(&out).unwrap();
+    fs::copy(part, journal(&out)).unwrap();
+    refused(run_into(&out, &["--resume"]), &["of estimator plain, not control", "--force starts again"]);
 }
 
 #[test]

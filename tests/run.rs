@@ -8,8 +8,12 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use taorisk::output::manifest::Manifest;
 use taorisk::output::manifest::Runtime;
 use taorisk::output::read::read_summary;
+use taorisk::risk::measure::Basis;
+use taorisk::risk::measure::Currency;
+use taorisk::risk::measure::Measure;
 use taorisk::risk::measure::SummaryRow;
 use tempfile::TempDir;
 use tempfile::tempdir;
@@ -30,7 +34,12 @@ const FILES: [&str; 11] = [
 
 /// A small run into `out`, with more arguments.
 fn run_small(out: &Path, arguments: &[&str]) -> Output {
-    let small = ["run", "--paths", "40", "--horizon-days", "3", "--out"];
+    run_of("40", out, arguments)
+}
+
+/// The same of so many paths.
+fn run_of(paths: &str, out: &Path, arguments: &[&str]) -> Output {
+    let small = ["run", "--paths", paths, "--horizon-days", "3", "--out"];
     taorisk().args(small).arg(out).args(arguments).output().expect("the program starts")
 }
 
@@ -76,6 +85,87 @@ fn a_run_leaves_a_complete_directory_and_prints_its_table() {
     }
     let widest = table.lines().map(|line| line.chars().count()).max().unwrap();
     assert!(widest <= 100, "a line has {widest} columns:\n{table}");
+}
+
+fn table_of(paths: &str, out: &Path, arguments: &[&str]) -> String {
+    let output = run_of(paths, out, arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Rows of mean P&L on a basis that a holder has at a horizon, and all others.
+fn means_and_others(out: &Path) -> [Vec<SummaryRow>; 2] {
+    let is_mean = |row: &SummaryRow| row.measure == Measure::MeanPnl && row.basis != Basis::Exit;
+    read_summary(out).unwrap().into_iter().partition(is_mean).into()
+}
+
+/// Control variates where nothing forbids them, plain Monte Carlo of few paths or beside shocks; what is asked for otherwise stays.
+/// Only means differ.
+#[test]
+fn the_estimator_in_use_is_the_best_that_may_be_and_is_said() {
+    let parent = tempdir().unwrap();
+    let of = |name: &str| parent.path().join(name);
+    let enough = "1000";
+    let default = table_of(enough, &of("default"), &[]);
+    assert!(default.contains("Estimator control: means are worth "), "{default}");
+    let asked = |name: &str, method: &str| {
+        let set = format!("estimator.method={method}");
+        table_of(enough, &of(name), &["--set", &set])
+    };
+    assert!(asked("plain", "plain").contains("Estimator plain: "));
+    assert!(asked("control", "control").contains("Estimator control: "));
+    assert!(asked("auto", "auto").contains("Estimator control: "));
+    let shock = table_of(enough, &of("shock"), &["--overlay", "tao-usd-crash"]);
+    assert!(shock.contains("Estimator plain: "), "{shock}");
+    assert!(table_of("999", &of("few"), &[]).contains("Estimator plain: "), "of 999 paths");
+
+    let manifest = |name: &str| Manifest::read(&of(name)).unwrap().unwrap();
+    assert_eq!(manifest("default"), manifest("auto"), "auto says nothing");
+    assert_eq!(manifest("default").result_hash, manifest("control").result_hash);
+    assert_ne!(manifest("default").scenario_hash, manifest("control").scenario_hash);
+    let [[means, others], [plain_means, plain_others]] = ["default", "plain"].map(|name| means_and_others(&of(name)));
+    assert_eq!(others, plain_others);
+    assert!(means.len() >= 4 && means.len() == plain_means.len());
+    for (mean, plain) in means.iter().zip(&plain_means) {
+        assert_ne!(mean.estimate, plain.estimate, "{mean:?}");
+        if mean.currency == Currency::Usd {
+            assert!(mean.estimate.standard_error < 0.7 * plain.estimate.standard_error, "{mean:?} {plain:?}");
+        }
+    }
+}
+
+/// A manifest from before `auto` says nothing of the estimator, and means plain Monte Carlo; its paths are what they were.
+#[test]
+fn runs_from_before_auto_are_read_as_plain() {
+    let parent = tempdir().unwrap();
+    let out = parent.path().join("run");
+    table_of("1000", &out, &[]);
+    let file = out.join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    manifest.as_object_mut().unwrap().remove("estimator").expect("a key that is new");
+    fs::write(&file, manifest.to_string()).unwrap();
+    for (arguments, said) in
+        [(&["summarize"][..], "Estimator plain: "), (&["replay", "--path", "7"], "path 7"), (&["report"], "")]
+    {
+        let output = taorisk().args(arguments).arg(&out).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(String::from_utf8_lossy(&output.stdout).to_lowercase().contains(&said.to_lowercase()));
+    }
+    let page = fs::read_to_string(out.with_extension("html")).unwrap();
+    assert!(page.contains("<dt>Estimator</dt><dd>plain: "), "the footer");
+}
+
+#[test]
+fn a_target_for_a_tail_is_told_of_importance_sampling() {
+    let parent = tempdir().unwrap();
+    let hint = |target: &str| {
+        let output = run_of("3000", &parent.path().join(target), &["--target-error", target]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stderr(&output).lines().find(|line| line.contains("estimator.method=importance")).map(str::to_owned)
+    };
+    let found = hint("es95-usd=50%").expect("a hint");
+    assert!(found.contains("estimator.currency=USD") && found.contains("--paths"), "{found}");
+    assert_eq!((hint("mean=500"), hint("es90=50%")), (None, None), "what it was not measured to serve");
 }
 
 /// 1 / (error^2 x seconds) of what is published at the last report day.

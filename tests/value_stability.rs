@@ -17,7 +17,7 @@ use tempfile::TempDir;
 /// Scenario file, number of paths, `result_hash`. The same on every machine and backend.
 const RESULT_HASHES: [(&str, &str, &str); 2] = [
     ("configs/base.toml", "256", "763410681aac0955b7a619c9751ec68f24b891b144c6b0930aa68aeead04ba32"),
-    ("configs/smoke.toml", "1000", "ba7246f5b2f1cb65e233654e098dcb15b5650d9c040630bbe995fb2b29e6466c"),
+    ("configs/smoke.toml", "1000", "2e0def67c581d3b3090f59413bd72b97a6df1364ef8e718c5fd445d66fe06947"),
 ];
 
 const SEED: u64 = 0x0123_4567_89ab_cdef;

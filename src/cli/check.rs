@@ -7,6 +7,7 @@ use crate::cli::args::CheckArgs;
 use crate::cli::needs;
 use crate::cli::print_result;
 use crate::config::scenario::Scenario;
+use crate::output::manifest::words_of_method;
 use crate::protocol::pool::Pool;
 use crate::protocol::rule_names::RuleVersion;
 
@@ -53,6 +54,8 @@ fn describe(scenario: &Scenario, threads: usize) -> String {
         grouped(scenario.blocks_per_step),
         scenario.horizon_days(),
     ));
+    let method = scenario.estimator.method();
+    lines.push(format!("estimator {method}: {}", words_of_method(method)));
     lines.push(format!(
         "estimate  {} on {}, {} of memory, {} of files",
         duration(needs::seconds(scenario, threads)),
@@ -190,7 +193,8 @@ mod tests {
             lines[4],
             "work      100,000 paths x 90 steps of 7,200 blocks x 128 slots = 1.15e9 subnet-steps over 90 days"
         );
-        assert_eq!(lines[5], "estimate  about 17 s on 2 threads, about 116 MB of memory, about 31 MB of files");
+        assert_eq!(lines[5], "estimator control: mean P&L by control variates, all else plain");
+        assert_eq!(lines[6], "estimate  about 17 s on 2 threads, about 116 MB of memory, about 31 MB of files");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod ingest;
 pub mod init;
 mod journaled;
 pub mod liquidity;
+mod method_line;
 pub mod multilevel;
 mod multilevel_table;
 mod needs;

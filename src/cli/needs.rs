@@ -26,8 +26,8 @@ const BYTES_PER_SAMPLE_ROW: f64 = 70.0;
 const JOURNAL_BYTES_PER_ROW: f64 = 108.0;
 /// See [`JOURNAL_BYTES_PER_ROW`].
 const JOURNAL_BYTES_PER_POSITION: f64 = 24.0;
-/// Bytes of a journal for each path and report day: counts of prices and shares of all subnets.
-const JOURNAL_BYTES_PER_DAY: f64 = 250.0;
+/// Bytes of a journal for each path and report day: counts of prices and shares of all subnets, the common factor.
+const JOURNAL_BYTES_PER_DAY: f64 = 268.0;
 /// Files that are sure to find room (bytes).
 const DISK_BYTES_MIN: f64 = 1e7;
 /// Part of the room that a run may plan to fill.

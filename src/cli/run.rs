@@ -238,7 +238,8 @@ fn figures_of_merit(simulated: &Simulated, paths: u64) -> Vec<FigureOfMerit> {
 /// The manifest of some paths of a scenario; without a hash, as a journal has it.
 pub(super) fn manifest_of(scenario: &Scenario, first: u64, end: u64, result_hash: Option<ResultHash>) -> Manifest {
     let result_hash = result_hash.unwrap_or(ResultHash([0; 32]));
-    Manifest::new(&identity(scenario), scenario.to_json(), inputs(scenario), first, end, result_hash)
+    let manifest = Manifest::new(&identity(scenario), scenario.to_json(), inputs(scenario), first, end, result_hash);
+    Manifest { estimator: Some(scenario.estimator.method().to_owned()), ..manifest }
 }
 
 pub(super) fn remark(quiet: bool, text: &str) {

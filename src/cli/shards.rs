@@ -25,6 +25,7 @@ use crate::cli::run::RunClock;
 use crate::cli::run::Simulated;
 use crate::cli::summarize::Show;
 use crate::cli::summarize::summarize;
+use crate::config::estimator::Estimator;
 use crate::config::scenario::Overrides;
 use crate::config::scenario::Scenario;
 use crate::output::error::OutputError;
@@ -266,10 +267,14 @@ impl Parts {
         let overrides =
             Overrides { snapshot: args.snapshot.clone(), positions: args.positions.clone(), ..Overrides::default() };
         let name = self.0[0].name().to_string();
-        let scenario = Scenario::from_json(&name, &manifest.scenario, &overrides)
+        let mut scenario = Scenario::from_json(&name, &manifest.scenario, &overrides)
             .with_context(|| format!("the scenario in {name}"))?;
         if scenario.hash() != manifest.scenario_hash {
             return Err(BadInput(format!("{name}: its snapshot or positions file has changed since")).into());
+        }
+        if manifest.method() == Estimator::Plain.method() {
+            // What shards from before `auto` say nothing of.
+            scenario.estimator = Estimator::Plain;
         }
         Ok(scenario)
     }

@@ -11,6 +11,7 @@ use anyhow::Result;
 use crate::cli::attribution_table::attribution_text;
 use crate::cli::credit_table::credit_text;
 use crate::cli::detail::detail_text;
+use crate::cli::method_line::method_line;
 use crate::cli::revenue::revenue_table;
 use crate::cli::table::Style;
 use crate::cli::table::risk_table;
@@ -24,7 +25,7 @@ use crate::output::read::read_summary;
 use crate::output::summary::SUMMARY_JSON_FILE;
 
 /// What follows the first page where more was not asked for.
-const MORE: &str = "\n--detail shows more: further measures, what each position adds, deregistration as credit.\n";
+const MORE: &str = "--detail shows more: further measures, what each position adds, deregistration as credit.\n";
 
 /// What is printed of a finished run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,14 +67,15 @@ pub fn summarize(directory: &Path, show: Show) -> Result<()> {
 /// # Errors
 /// As [`summarize`].
 pub fn summary_text(directory: &Path, show: Show, style: Style) -> Result<String> {
-    Manifest::read(directory)?.ok_or_else(|| OutputError::NoRun(directory.to_owned()))?;
+    let manifest = Manifest::read(directory)?.ok_or_else(|| OutputError::NoRun(directory.to_owned()))?;
     if show == Show::Json {
         let path = directory.join(SUMMARY_JSON_FILE);
         return fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()));
     }
     let summary = read_summary(directory)?;
     let risks = risk_table(&summary, &read_deregistration_risk(directory)?, style);
-    let first_page = risks + &revenue_table(&read_revenue(directory)?, style);
+    let method = style.dim(&method_line(manifest.method(), &summary));
+    let first_page = risks + &revenue_table(&read_revenue(directory)?, style) + "\n" + &method + "\n";
     if show == Show::Table {
         return Ok(first_page + &style.dim(MORE));
     }

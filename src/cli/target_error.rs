@@ -19,6 +19,9 @@ const ALLOWED: &str = "must be MEASURE=ERROR: mean, loss (its probability), var9
     or -exit for the basis and -usd for dollars where wanted; ERROR a number above 0 in the measure's unit or, with %, of its value \
     (percentage points for loss): es99=1%, var95-liquidation-usd=500";
 
+/// Lowest level of a tail that the hint is given for: the lowest at which the gain was measured.
+const TILT_LEVEL_MIN: f64 = 0.95;
+
 /// A target as it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetError {
@@ -151,7 +154,20 @@ pub(super) fn conclusions(targets: &[TargetError], looks: &[Look]) -> Vec<String
         let needed = look.paths_needed().map_or_else(String::new, |needed| format!("; some {needed} paths would do"));
         format!("--target-error {of}: NOT met, {said} after all {paths} paths{needed}")
     };
-    targets.iter().zip(looks).map(line).collect()
+    let mut lines: Vec<String> = targets.iter().zip(looks).map(line).collect();
+    lines.extend(looks.iter().find(|look| is_served_by_tilt(&look.target)).map(|look| tilt_hint(look.target.currency)));
+    lines
+}
+
+/// Whether importance sampling has been measured to gain most in a measure (`risk/ESTIMATORS.md`).
+fn is_served_by_tilt(target: &Target) -> bool {
+    target.basis == Basis::Mark && target.level.is_some_and(|level| level >= TILT_LEVEL_MIN)
+}
+
+fn tilt_hint(currency: Currency) -> String {
+    let currency = currency.name();
+    let set = format!("--set estimator.method=importance --set estimator.currency={currency}");
+    format!("a tail is known from fewer paths under importance sampling: give --paths and {set}")
 }
 
 #[cfg(test)]

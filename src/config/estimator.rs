@@ -11,13 +11,16 @@ use crate::engine::tilt::Tilt;
 use crate::model::params::FlowParams;
 use crate::model::tilt::JUMP_TILT_MAX;
 use crate::protocol::state::SubnetState;
+use crate::risk::controlled_book::PATHS_MIN;
 use crate::risk::measure::Currency;
 use crate::risk::tilt_fit::TiltTarget;
 use crate::rng::PointSet;
 use crate::units::NetUid;
 
 /// All methods.
-const METHODS: &str = "plain, control, importance, sobol, stratified or antithetic";
+const METHODS: &str = "auto, plain, control, importance, sobol, stratified or antithetic";
+/// What says nothing.
+const AUTO: &str = "auto";
 /// Largest absolute shift (standard deviations).
 const SHIFT_MAX: f64 = 10.0;
 /// Largest absolute tilt of log jumps of TAO/USD.
@@ -27,7 +30,7 @@ const PILOT_PATHS: [u64; 2] = [1_000, 10_000_000];
 /// One path in so many is not tilted, at least and at most.
 const PLAIN_EVERY: [u64; 2] = [2, 100];
 
-/// As the built-in base has it, where it is left out: manifests of plain runs have none.
+/// As the built-in base has it, where it is left out: manifests of runs that leave the method to the program have none.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct EstimatorSection {
@@ -64,7 +67,7 @@ pub(super) struct SubnetTiltSection {
 impl Default for EstimatorSection {
     fn default() -> Self {
         Self {
-            method: "plain".to_owned(),
+            method: AUTO.to_owned(),
             measure: "expected_shortfall".to_owned(),
             currency: "TAO".to_owned(),
             level: 0.99,
@@ -77,8 +80,8 @@ impl Default for EstimatorSection {
 
 impl EstimatorSection {
     /// Whether it says nothing.
-    pub fn is_plain(&self) -> bool {
-        self.method == "plain"
+    pub fn is_auto(&self) -> bool {
+        self.method == AUTO
     }
 }
 
@@ -126,6 +129,18 @@ pub enum Estimator {
 }
 
 impl Estimator {
+    /// Its method, as a scenario names it.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Control => "control",
+            Self::Importance(_) => "importance",
+            Self::Leading(PointSet::Sobol) => "sobol",
+            Self::Leading(PointSet::Stratified) => "stratified",
+            Self::Leading(PointSet::Antithetic) => "antithetic",
+        }
+    }
+
     /// Importance sampling, where that is it.
     pub fn importance(&self) -> Option<&ImportanceSampling> {
         match self {
@@ -143,11 +158,12 @@ impl Estimator {
     }
 }
 
-/// The section, checked.
+/// The section, checked; of a run of so many paths.
 pub(super) fn estimator(
     checks: &Checks<'_>,
     subnets: &[SubnetState],
     flow: &FlowParams,
+    paths: u64,
 ) -> Result<Estimator, ConfigError> {
     let section = &checks.file.estimator;
     let is_tail = section.level > 0.5 && section.level < 1.0;
@@ -160,6 +176,7 @@ pub(super) fn estimator(
     let tilt = section.tilt.as_ref().map(|section| tilt(checks, section, subnets, flow)).transpose()?;
     let tilt = tilt.map(|tilt| Tilt { plain_every, ..tilt });
     let found = match section.method.as_str() {
+        AUTO => return Ok(best(checks, paths)),
         "plain" => return Ok(Estimator::Plain),
         "control" => Estimator::Control,
         "importance" => Estimator::Importance(ImportanceSampling { target, pilot_paths, plain_every, tilt }),
@@ -172,6 +189,12 @@ pub(super) fn estimator(
         None => Ok(found),
         Some(allowed) => Err(refuse_text(checks, "estimator.method", &section.method, allowed)),
     }
+}
+
+/// What is measured to do best: control variates, which cost next to nothing and spoil no measure, where their means are known.
+fn best(checks: &Checks<'_>, paths: u64) -> Estimator {
+    let is_control = paths >= PATHS_MIN && method_problem(checks, &Estimator::Control).is_none();
+    if is_control { Estimator::Control } else { Estimator::Plain }
 }
 
 /// What has to be there in place of a method that the rest of the scenario does not allow.
@@ -254,14 +277,42 @@ mod tests {
     }
 
     #[test]
-    fn plain_is_what_it_was() {
+    fn auto_says_nothing() {
         let base = load("").unwrap();
-        assert_eq!(base.estimator, Estimator::Plain);
+        assert_eq!(base.estimator, Estimator::Control);
+        assert_eq!(load("[estimator]\nmethod = \"auto\"").unwrap().hash(), base.hash());
         assert_eq!(load("[estimator]\nlevel = 0.9").unwrap().hash(), base.hash());
         assert!(base.to_json().get("estimator").is_none());
         let default = toml::from_str::<toml::Table>(crate::config::file::BASE).unwrap();
         let section: EstimatorSection = default["estimator"].clone().try_into().unwrap();
         assert_eq!(section, EstimatorSection::default(), "base.toml and what a manifest without the section means");
+    }
+
+    #[test]
+    fn auto_takes_controls_where_their_means_are_known() {
+        let of = |text: &str| load(text).unwrap().estimator;
+        let shock = "[[shocks]]\nday = 1\ntop = 10\npool_fraction = -0.3\n";
+        for text in ["[run]\nparameter_uncertainty = true\n", "[market_states]\nenabled = true\n", shock] {
+            assert_eq!(of(text), Estimator::Plain, "{text}");
+            let error = load(&format!("{text}[estimator]\nmethod = \"control\"\n")).unwrap_err();
+            assert!(error.contains("estimator.method = \"control\" (must be plain"), "{error}");
+        }
+        let few = |paths: u64| of(&format!("[run]\npaths = {paths}\n"));
+        assert_eq!((few(PATHS_MIN - 1), few(PATHS_MIN)), (Estimator::Plain, Estimator::Control));
+        assert_eq!(of("[[switches]]\nday = 1\nsubnet_limit = 256\n"), Estimator::Control, "rules do not move TAO/USD");
+    }
+
+    #[test]
+    fn what_is_asked_is_taken_and_written() {
+        let base = load("").unwrap();
+        for (method, estimator) in [("plain", Estimator::Plain), ("control", Estimator::Control)] {
+            let asked = load(&format!("[run]\npaths = 10\n[estimator]\nmethod = \"{method}\"\n")).unwrap();
+            assert_eq!((&asked.estimator, asked.estimator.method()), (&estimator, method));
+            assert_eq!(asked.to_json()["estimator"]["method"], method);
+            assert_ne!(asked.hash(), base.hash());
+            let again = load(&asked.to_toml()).unwrap();
+            assert_eq!((again.hash(), &again.estimator), (asked.hash(), &estimator));
+        }
     }
 
     #[test]
@@ -303,7 +354,7 @@ mod tests {
         for (text, message) in [
             (
                 "method = \"magic\"",
-                "estimator.method = \"magic\" (must be plain, control, importance, sobol, stratified or antithetic) in my.toml:2",
+                "estimator.method = \"magic\" (must be auto, plain, control, importance, sobol, stratified or antithetic) in my.toml:2",
             ),
             ("measure = \"mean\"", "estimator.measure = \"mean\" (must be expected_shortfall or value_at_risk)"),
             ("currency = \"EUR\"", "estimator.currency = \"EUR\" (must be TAO or USD)"),

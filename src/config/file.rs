@@ -58,7 +58,7 @@ pub(super) struct ScenarioFile {
     pub policies: Vec<PolicySection>,
     pub exit: ExitSection,
     pub measures: MeasuresSection,
-    #[serde(default, skip_serializing_if = "EstimatorSection::is_plain")]
+    #[serde(default, skip_serializing_if = "EstimatorSection::is_auto")]
     pub estimator: EstimatorSection,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shocks: Vec<ShockSection>,

@@ -255,7 +255,7 @@ pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, C
     let (mut books, positions_file) = read_books(checks, &snapshot)?;
     let policies = policies::policies(checks, &start.subnets, file.input.default_take, &mut books)?;
     let exit = policies::exit(checks, blocks_per_step)?;
-    let estimator = estimator::estimator(checks, &start.subnets, &model.flow)?;
+    let estimator = estimator::estimator(checks, &start.subnets, &model.flow, paths)?;
     model.shocks = shocks(checks, &start, &model.revenue, &books[0])?;
     let hash = hash_scenario(&file, &report_horizons, &snapshot, &books);
     Ok(Scenario {

@@ -77,6 +77,8 @@ impl JournalHeader {
         {
             let name = |of: &Manifest| format!("{} ({})", of.version, of.commit);
             differ("written by taorisk", &name(own), &name(others))
+        } else if own.method() != others.method() {
+            differ("of estimator", own.method(), others.method())
         } else {
             (own.inputs != others.inputs).then(|| "made from other input files".to_owned())
         }

@@ -47,6 +47,9 @@ pub struct Manifest {
     pub end_path: u64,
     /// Hash of all results.
     pub result_hash: String,
+    /// Method of [`Manifest::method`] that made them; `None` in manifests from before it stood there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimator: Option<String>,
 }
 
 impl Manifest {
@@ -71,7 +74,15 @@ impl Manifest {
             first_path,
             end_path,
             result_hash: result_hash.to_string(),
+            estimator: None,
         }
+    }
+
+    /// How the run estimated: `plain`, `control`, `importance`, `sobol`, `stratified` or `antithetic`. What no manifest says was plain:
+    /// `auto` came with the key.
+    pub fn method(&self) -> &str {
+        let asked = self.scenario["estimator"]["method"].as_str();
+        self.estimator.as_deref().or(asked).unwrap_or("plain")
     }
 
     /// The manifest of the finished run in `directory`; `None` if there is none.
@@ -85,6 +96,16 @@ impl Manifest {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(OutputError::io("read", &path)(error)),
         }
+    }
+}
+
+/// What a method of estimation does, in words that follow its name.
+pub fn words_of_method(method: &str) -> &'static str {
+    match method {
+        "control" => "mean P&L by control variates, all else plain",
+        "importance" => "paths of a tilted law, with weights",
+        "sobol" | "stratified" | "antithetic" => "leading chance of paths from a point set",
+        _ => "independent paths that count alike",
     }
 }
 

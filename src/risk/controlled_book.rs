@@ -25,6 +25,9 @@ use crate::simd::math;
 
 /// Controls of P&L in USD; that in TAO has the first of them, and the others are 0.
 const CONTROLS: usize = 5;
+/// Fewest paths that `auto` gives controls to: the interval covers in 93 of 100 at least, as tested here. Of fewer it does not, here nor
+/// on the default book (ESTIMATORS.md).
+pub const PATHS_MIN: u64 = 1_000;
 
 /// Controlled means of all books at all horizons.
 #[derive(Clone, Debug)]
@@ -161,15 +164,58 @@ mod tests {
         assert!(tao.standard_error * root < 0.15 && usd.standard_error * root < 45.0, "{tao:?} {usd:?}");
     }
 
+    /// How many of so many intervals of means in TAO and in USD hold the truth.
+    fn covered(replications: u64, paths: u32) -> [u64; 2] {
+        let truths = [0.05_f64.exp_m1(), 200.0 * 0.14_f64.exp_m1()];
+        let mut covered = [0; 2];
+        for seed in 0..replications {
+            let [tao, _, usd, _] = estimates(seed, paths)[..] else { panic!("four kinds") };
+            for ((covered, found), truth) in covered.iter_mut().zip([tao, usd]).zip(truths) {
+                *covered += u64::from(found.ci_low <= truth && truth <= found.ci_high);
+            }
+        }
+        covered
+    }
+
     #[test]
     fn intervals_cover() {
-        let truth = 200.0 * 0.14_f64.exp_m1();
-        let covers = |seed: u64| {
-            let found = estimates(seed, 4_000)[2];
-            found.ci_low <= truth && truth <= found.ci_high
-        };
-        let covered = (0..2_000).filter(|seed| covers(*seed)).count();
         // 93 to 97 %; 1,900 expected, standard deviation 9.7.
-        assert!((1_860..=1_940).contains(&covered), "{covered} of 2000");
+        let covered = covered(2_000, 4_000);
+        assert!(covered.iter().all(|covered| (1_860..=1_940).contains(covered)), "{covered:?}");
+    }
+
+    #[test]
+    fn intervals_of_the_fewest_paths_cover() {
+        let covered = covered(2_000, PATHS_MIN as u32);
+        assert!(covered.iter().all(|covered| (1_860..=1_940).contains(covered)), "{covered:?}");
+    }
+
+    /// Five controls of 100 paths fit what is chance: too small an error in USD, where one control in TAO still does. Known, and why
+    /// [`PATHS_MIN`] is.
+    #[test]
+    fn intervals_of_fewer_paths_do_not() {
+        let [tao, usd] = covered(2_000, 100);
+        assert!(tao >= 1_860 && usd < 1_860, "{tao} and {usd}");
+    }
+
+    /// A rate that does not move is no control, nor are its square and its exponential: what is left is the common factor, as in TAO.
+    #[test]
+    fn a_rate_that_stands_still_leaves_the_factor() {
+        let moments = RateMoments { log_mean: 0.0, log_variance: 0.0, growth: 1.0, factor_covariance: 0.0 };
+        let mut books = ControlledBooks::new(vec!["desk".into()], 200.0, vec![(30.0, moments)]);
+        for path in 0..1_000 {
+            let address = Address { path, step: 0, slot: 0, purpose: Purpose::Design, index: 0 };
+            let [common, other, ..] = rng::normals4(rng::words(1, address));
+            let pnl = common + other;
+            let path = u64::from(path);
+            let row = PathRow { path, tao_usd: 200.0, pnl_mark_tao: pnl, pnl_mark_usd: 200.0 * pnl, ..PathRow::EMPTY };
+            books.push(&[row], &[FactorRow { path, horizon: 0, common }]);
+        }
+        let [tao, usd] = [0, 2].map(|kind| {
+            let currency = POSITION_KINDS[kind].1;
+            books.cells[0][kind].mean(&of_currency(currency, truth(&moments))).unwrap().estimate
+        });
+        assert!((usd.value / tao.value / 200.0 - 1.0).abs() < 1e-12, "{tao:?} {usd:?}");
+        assert!((usd.standard_error / tao.standard_error / 200.0 - 1.0).abs() < 1e-12, "{tao:?} {usd:?}");
     }
 }

@@ -18,6 +18,8 @@
 //!
 //! # Not modelled
 //! - Replicates of uncertain parameters, whose paths are not independent.
+//! - Control variates ([`crate::risk::controlled_book`]): a target for a mean is looked at plain, so that the run ends later than its
+//!   published mean needs.
 
 use crate::engine::record::PathRow;
 use crate::risk::book::pnl_values;

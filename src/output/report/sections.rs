@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::output::manifest::words_of_method;
 use crate::output::number::decimals;
 use crate::output::report::Column;
 use crate::output::report::ExitCostLine;
@@ -567,6 +568,7 @@ fn footer(report: &Report) -> String {
         ("Chain rules", format!("subtensor {}", escaped(&manifest.chain_commit))),
         ("Scenario hash", escaped(&manifest.scenario_hash)),
         ("Seed and paths", format!("{}; {} to {}", manifest.seed, manifest.first_path, manifest.end_path - 1)),
+        ("Estimator", format!("{}: {}", escaped(manifest.method()), escaped(words_of_method(manifest.method())))),
         ("Result hash", escaped(&manifest.result_hash)),
         ("Schema version", manifest.schema_version.to_string()),
     ];

@@ -34,6 +34,11 @@ pub static DOCUMENTS: &[Document] = &[
             ("first_path", "first path"),
             ("end_path", "path after the last one"),
             ("result_hash", "hash of all results"),
+            (
+                "estimator",
+                "the method that made them: plain, control, importance, sobol, stratified or antithetic; the scenario says so too, but \
+                    for auto",
+            ),
         ],
     },
     Document {
@@ -433,6 +438,7 @@ mod tests {
             first_path: 0,
             end_path: 1,
             result_hash: text(),
+            estimator: Some(text()),
         };
         assert_documented("manifest.json", &serde_json::to_string(&manifest).unwrap());
         let reached = TargetReached { target: text(), value: None, ci_low: None, ci_high: None, is_met: false };
