@@ -94,7 +94,7 @@ impl PoolCopy {
         Pool { reserve_tao: pool.reserve_tao + self.excess * pool.reserve_tao, reserve_alpha, ..pool }
     }
 
-    /// Lets a step's liquidity dilute the difference to the path's pool to the part [`kept_part`] of it.
+    /// Lets a step's liquidity dilute the difference to the path's pool to the part of it that [`dilution`] gives.
     pub fn dilute(&mut self, kept: f64, weight_alpha: f64) {
         self.excess *= kept;
         self.price_factor = price_power(self.excess, weight_alpha);
@@ -202,12 +202,12 @@ impl PoolCopies {
 /// path's pools and `growth`, `e^f - 1`, of organic flow; and the power of that in their prices, `1 / weight_alpha`, less 2. The part
 /// is 1 where the flow as drawn was cut, or sales took TAO out: no difference grows by itself.
 #[inline(always)]
-pub fn dilution<V: Vector>(before: V, growth: V, after: V, weight_tao: V) -> [V; 2] {
-    let one = V::splat(1.0);
+pub fn dilution<L: Lanes>(before: L, growth: L, after: L, weight_tao: L) -> [L; 2] {
+    let one = L::splat(1.0);
     let weight_alpha = one - weight_tao;
     let inverse = one / (after * weight_alpha);
     let kept = before * (one + growth) * (weight_alpha * inverse);
-    [V::select(kept.lt(one), kept, one), (weight_tao - weight_alpha) * (after * inverse)]
+    [L::select(kept.lt(one), kept, one), (weight_tao - weight_alpha) * (after * inverse)]
 }
 
 /// `(1 + excess)^(1 / weight_alpha)`.

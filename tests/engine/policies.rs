@@ -22,7 +22,7 @@ use taorisk::engine::step;
 use taorisk::portfolio::policy::BookPolicy;
 use taorisk::portfolio::policy::Policy;
 use taorisk::portfolio::pool_copy::PoolCopy;
-use taorisk::portfolio::pool_copy::kept_part;
+use taorisk::portfolio::pool_copy::dilution;
 use taorisk::portfolio::position::Position;
 use taorisk::portfolio::tracker::BookTracker;
 use taorisk::portfolio::valuation;
@@ -225,10 +225,12 @@ fn a_copy_is_the_pool_after_its_trades() {
         assert!(deviation(found.reserve_alpha, expected.reserve_alpha) < 1e-12);
         assert!(deviation(pool.spot_price() * copy.price_factor(), expected.spot_price()) < 1e-12);
         let factor = copy.price_factor();
-        copy.dilute(kept_part(pool.reserve_tao, 0.2, 1.2 * pool.reserve_tao), pool.weight_alpha());
+        let [kept, rest] = dilution(pool.reserve_tao, 0.2, 1.2 * pool.reserve_tao, pool.weight_tao);
+        assert!(deviation(2.0 + rest, 1.0 / pool.weight_alpha()) < 1e-14);
+        copy.dilute(kept, pool.weight_alpha());
         assert!(deviation(copy.price_factor(), factor) < 1e-14, "flow leaves the difference alone");
         let (y, added) = (pool.reserve_tao, 0.5 * pool.reserve_tao);
-        copy.dilute(kept_part(y, 0.0, y + added), pool.weight_alpha());
+        copy.dilute(dilution(y, 0.0, y + added, pool.weight_tao)[0], pool.weight_alpha());
         let diluted = copy.pool(Pool { reserve_tao: y + added, ..pool }).reserve_tao;
         assert!(deviation(diluted, expected.reserve_tao + added) < 1e-12, "the same TAO came into both");
     }

@@ -1,41 +1,20 @@
 //! Importance sampling from the command line: the same bytes whatever way a run takes, a tilt that comes back, what is left out.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::process::Output;
-
 use serde_json::Value;
 use tempfile::TempDir;
-use tempfile::tempdir;
+
+use crate::done;
+use crate::hash;
+use crate::json;
+use crate::place_of;
+use crate::taorisk;
 
 const SCENARIO: &str = "\
 [run]\npaths = 3000\nhorizon_days = 7\nseed = 11\nconfidence = [0.9]\nevent_paths = 0\nsample_paths = 0\n\
 [estimator]\nmethod = \"importance\"\nlevel = 0.9\npilot_paths = 2000\n";
 
 fn place() -> TempDir {
-    let place = tempdir().unwrap();
-    fs::write(place.path().join("my.toml"), SCENARIO).unwrap();
-    place
-}
-
-fn taorisk(place: &TempDir, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_taorisk"));
-    command.current_dir(place.path()).args(arguments).output().expect("the program starts")
-}
-
-fn done(place: &TempDir, arguments: &[&str]) -> String {
-    let output = taorisk(place, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("a text")
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-fn hash(place: &TempDir, run: &str) -> String {
-    json(&place.path().join(run).join("manifest.json"))["result_hash"].as_str().expect("a hash").to_owned()
+    place_of(SCENARIO)
 }
 
 /// The rows of a measure at spot in TAO at the last horizon.
