@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use crate::simd::lanes::Vector;
 use crate::simd::portable;
@@ -17,6 +18,34 @@ pub enum Backend {
     Neon,
     /// Arrays, on any machine; slow where the compiler may not assume fused multiply-add.
     Portable,
+}
+
+/// What this machine can run, in the order of [`Backend::ALL`]: looked at once, as every kernel asks.
+static AVAILABLE: LazyLock<[bool; 4]> = LazyLock::new(|| Backend::ALL.map(can_run));
+
+#[cfg(target_arch = "x86_64")]
+fn can_run(backend: Backend) -> bool {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    match backend {
+        Backend::Avx512 => {
+            avx2 && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512bw")
+        }
+        Backend::Avx2 => avx2,
+        Backend::Neon => false,
+        Backend::Portable => true,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn can_run(backend: Backend) -> bool {
+    match backend {
+        Backend::Avx512 | Backend::Avx2 => false,
+        Backend::Neon => cfg!(target_arch = "aarch64"),
+        Backend::Portable => true,
+    }
 }
 
 /// A name that is no backend's.
@@ -49,30 +78,9 @@ impl Backend {
     }
 
     /// Whether this machine can run the backend.
-    #[cfg(target_arch = "x86_64")]
+    #[inline]
     pub fn is_available(self) -> bool {
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        match self {
-            Self::Avx512 => {
-                avx2 && is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512bw")
-            }
-            Self::Avx2 => avx2,
-            Self::Neon => false,
-            Self::Portable => true,
-        }
-    }
-
-    /// Whether this machine can run the backend.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub fn is_available(self) -> bool {
-        match self {
-            Self::Avx512 | Self::Avx2 => false,
-            Self::Neon => cfg!(target_arch = "aarch64"),
-            Self::Portable => true,
-        }
+        AVAILABLE[self as usize]
     }
 
     /// The name that [`FromStr`] takes.
@@ -130,6 +138,7 @@ mod tests {
     fn names_round_trip() {
         for backend in Backend::ALL {
             assert_eq!(backend.name().parse(), Ok(backend));
+            assert_eq!(Backend::ALL[backend as usize], backend);
         }
         assert!("avx".parse::<Backend>().is_err());
     }
