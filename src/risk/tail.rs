@@ -155,7 +155,7 @@ impl SortedTail {
 }
 
 /// Shape of the terms `(L - VaR)+ / (1 - c)` of `samples` losses, of which `mass = n (1 - c)` are in the tail.
-fn shape_of_excesses(excesses: impl Iterator<Item = f64> + Clone, samples: u64, mass: f64) -> Shape {
+pub(crate) fn shape_of_excesses(excesses: impl Iterator<Item = f64> + Clone, samples: u64, mass: f64) -> Shape {
     let n = samples as f64;
     let per_share = n / mass;
     let mean = excesses.clone().sum::<f64>() / mass;

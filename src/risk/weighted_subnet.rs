@@ -117,8 +117,10 @@ mod tests {
         }
         let (rows, refused) = subnets.finish();
         let found: Vec<_> = rows.iter().map(|row| (row.horizon_days, row.deregistration.value)).collect();
-        assert_eq!((found, refused), (vec![(7.0, 0.25), (30.0, 0.25)], 0));
-        // Weights 0.5 on the half with a hit, 1.5 on the other: sum w^2 (hit - 1/4)^2 = 500 (0.25 * 0.5625 + 2.25 * 0.0625).
+        // Weights 0.5 on the half with a hit, 1.5 on the other: a ratio of 1/4, and its bias sum w^2 (hit - 1/4) / 1e6 with
+        // 500 (0.25 * 0.75 - 2.25 * 0.25).
+        assert_eq!((found, refused), (vec![(7.0, 0.25), (30.0, 0.25 - 1.875e-4)], 0));
+        // sum w^2 (hit - 1/4)^2 = 500 (0.25 * 0.5625 + 2.25 * 0.0625).
         let error = (500.0_f64 * 0.281_25).sqrt() / 1_000.0;
         assert!((rows[1].deregistration.standard_error - error).abs() < 1e-12, "{:?}", rows[1]);
     }
