@@ -36,6 +36,8 @@ pub(crate) struct BoardChunk {
     growth: Lanes8,
     /// Spot price (TAO per alpha).
     pub price: Lanes8,
+    /// 1 over the staked alpha; infinite where nothing is staked.
+    pub inverse_staked: Lanes8,
     /// Part of what sets a copy apart that the step's liquidity leaves.
     pub kept: Lanes8,
     /// Power of that in a copy's price, the inverse pool weight of alpha, less 2.
@@ -55,14 +57,16 @@ impl BoardChunk {
         factor: [1.0; CHUNK_SLOTS],
         growth: [0.0; CHUNK_SLOTS],
         price: [1.0; CHUNK_SLOTS],
+        inverse_staked: [f64::INFINITY; CHUNK_SLOTS],
         kept: [1.0; CHUNK_SLOTS],
         rest: [0.0; CHUNK_SLOTS],
         are_near_equal: true,
     };
 
-    /// Prices from reserves, as [`crate::protocol::slots::ChainChunk::price`].
+    /// Prices from reserves, as [`crate::protocol::slots::ChainChunk::price`], and what a dividend is shared by: of all books once.
     #[inline(always)]
     pub fn set_prices<V: Vector>(&mut self) {
+        (V::splat(1.0) / V::load(&self.staked_alpha)).store(&mut self.inverse_staked);
         let weight = V::load(&self.weight_tao);
         let price = ((V::splat(1.0) - weight) * V::load(&self.reserve_tao)) / (weight * V::load(&self.reserve_alpha));
         price.store(&mut self.price);

@@ -45,8 +45,8 @@ use crate::simd::math;
 
 /// Bounds within which eight terms of a binomial series are exact to a rounding: the ninth is below `0.02^9 / 9 = 6e-17`.
 const SERIES_EXCESS_MAX: f64 = 0.02;
-/// The same of five terms: the sixth is below `1e-18`.
-const SHORT_SERIES_EXCESS_MAX: f64 = 1e-3;
+/// The same of six terms: the seventh is below `0.3 0.005^7 = 2e-17`.
+const SHORT_SERIES_EXCESS_MAX: f64 = 5e-3;
 /// See [`SERIES_EXCESS_MAX`].
 const SERIES_REST_MAX: f64 = 0.5;
 
@@ -214,7 +214,7 @@ pub fn dilution<L: Lanes>(before: L, growth: L, after: L, weight_tao: L) -> [L; 
 fn price_power(excess: f64, weight_alpha: f64) -> f64 {
     let rest = ((1.0 - weight_alpha) - weight_alpha) / weight_alpha;
     match is_in_series(excess, rest) {
-        true if excess.abs() < SHORT_SERIES_EXCESS_MAX => series::<f64, 5>(excess, rest),
+        true if excess.abs() < SHORT_SERIES_EXCESS_MAX => series::<f64, 6>(excess, rest),
         true => series::<f64, 8>(excess, rest),
         false => power(excess, 1.0 / weight_alpha),
     }
@@ -230,7 +230,7 @@ pub(crate) fn are_near_equal<V: Vector>(rest: V) -> bool {
 #[inline(always)]
 pub(crate) fn price_powers<V: Vector>(excess: V, rest: V, are_near: bool) -> V {
     let is_small = excess.abs().lt(V::splat(SHORT_SERIES_EXCESS_MAX));
-    let short = series::<V, 5>(excess, rest);
+    let short = series::<V, 6>(excess, rest);
     if are_near && V::bitmask(is_small) == 0xff {
         return short;
     }

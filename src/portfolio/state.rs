@@ -210,12 +210,20 @@ pub(crate) struct Pass {
 /// Alpha of eight holdings with their dividends: validator part x (1 - take) x position / staked x the factor of its validator
 /// (MODEL 9, 5), which compound as alpha. `bought`: what the book has staked in copies.
 #[inline(always)]
-fn accrued<V: Vector>(alpha: V, kept: V, bought: V, of_step: &BoardChunk) -> V {
+fn accrued<V: Vector>(alpha: V, kept: V, bought: Option<V>, of_step: &BoardChunk) -> V {
+    let (zero, one) = (V::splat(0.0), V::splat(1.0));
     // On the path others may have sold what a book that does not move it holds: it is then the only staker.
-    let staked_alpha = (V::load(&of_step.staked_alpha) + bought).max(alpha);
-    let average = kept * V::load(&of_step.validator_alpha) * (alpha / staked_alpha);
+    let part = (alpha * V::load(&of_step.inverse_staked)).min(one);
+    let part = match bought.map(|bought| (bought, bought.abs().gt(zero))) {
+        Some((bought, has_bought)) if V::bitmask(has_bought) != 0 => {
+            let staked_alpha = (V::load(&of_step.staked_alpha) + bought).max(alpha);
+            V::select(has_bought, alpha / staked_alpha, part)
+        }
+        _ => part,
+    };
+    let average = kept * V::load(&of_step.validator_alpha) * part;
     // Where nothing is held, nothing may be staked.
-    V::select(alpha.gt(V::splat(0.0)), alpha + average * V::load(&of_step.factor), alpha)
+    V::select(alpha.gt(zero), alpha + average * V::load(&of_step.factor), alpha)
 }
 
 /// So many times `value`.
@@ -278,7 +286,7 @@ impl BookState {
             let of_step = &board.chunks[index];
             if pass.accrues {
                 let kept = V::load(&desk.kept.as_chunks().0[index]);
-                let bought = if self.has_copies { self.copies.staked_alpha(index) } else { V::splat(0.0) };
+                let bought = self.has_copies.then(|| self.copies.staked_alpha(index));
                 accrued(V::load(lanes), kept, bought, of_step).store(lanes);
             }
             if is_diluted {
@@ -411,7 +419,7 @@ impl BookState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::portfolio::passes::AdvanceBook;
+    use crate::portfolio::passes::Advance;
     use crate::simd;
     use crate::simd::Backend;
 
@@ -443,9 +451,10 @@ mod tests {
         let mut accrue = |staked_alpha| {
             let of_step = &mut board.chunks[0];
             (of_step.staked_alpha[0], of_step.validator_alpha[0]) = (staked_alpha, 200.0);
-            let (pass, worth) = (Pass { accrues: true, dilutes: false }, &mut worth[..]);
-            let state = &mut state;
-            simd::dispatch(Backend::detect(), AdvanceBook { board: &board, desk: &desk, state, worth, pass });
+            let (boards, desks, closing_tao) = (std::slice::from_mut(&mut board), std::slice::from_ref(&desk), &mut []);
+            let (states, worths) = (std::slice::from_mut(&mut state), std::slice::from_mut(&mut worth));
+            let pass = Pass { accrues: true, dilutes: false };
+            simd::dispatch(Backend::detect(), Advance { boards, desks, states, worths, pass, closing_tao });
             state.alpha[0]
         };
         let alpha = accrue(1.0);

@@ -18,26 +18,39 @@ pub const SCALE: f64 = 0.1;
 pub(crate) struct Variants {
     without: Vec<TailRows>,
     with_more: Vec<TailRows>,
+    /// A loss up to this is in no tail.
+    threshold: f64,
+    /// Paths on which no variant lost more.
+    missed: u64,
 }
 
 impl Variants {
     /// Tails of `paths` paths for a book of so many positions.
     pub(crate) fn new(paths: u64, confidence_min: f64, positions: usize) -> Self {
         let tails = || (0..positions).map(|_| TailRows::new(paths, confidence_min, 0)).collect();
-        Self { without: tails(), with_more: tails() }
+        Self { without: tails(), with_more: tails(), threshold: f64::NEG_INFINITY, missed: 0 }
     }
 
     /// Adds a path on which the book lost `total`, and its positions `parts`.
-    pub(crate) fn push(&mut self, path: u64, total: f64, parts: impl Iterator<Item = f64>) {
+    pub(crate) fn push(&mut self, path: u64, total: f64, parts: impl Iterator<Item = f64> + Clone) {
+        let most = parts.clone().fold(0.0, |most: f64, part| most.max(-part).max(SCALE * part));
+        if total + most <= self.threshold {
+            self.missed += 1;
+            return;
+        }
         for ((without, with_more), part) in self.without.iter_mut().zip(&mut self.with_more).zip(parts) {
             without.push(path, total - part, |_| ());
             with_more.push(path, total + SCALE * part, |_| ());
         }
+        let tails = self.without.iter().chain(&self.with_more);
+        self.threshold = tails.map(TailRows::threshold).fold(f64::INFINITY, f64::min);
     }
 
     /// The tails in order: for each position that of the book without it, and with more of it.
     pub(crate) fn into_sorted(self) -> impl Iterator<Item = [SortedRows; 2]> {
-        self.without.into_iter().zip(self.with_more).map(|(a, b)| [a.into_sorted(), b.into_sorted()])
+        let Self { without, with_more, missed, .. } = self;
+        let sorted = move |tail: TailRows| tail.with_missed(missed).into_sorted();
+        without.into_iter().zip(with_more).map(move |(without, with_more)| [without, with_more].map(sorted))
     }
 }
 

@@ -74,7 +74,7 @@ impl TailRows {
     pub(crate) fn push(&mut self, path: u64, loss: f64, fill: impl FnOnce(&mut [f64])) {
         assert!(!loss.is_nan() && self.pushed < self.expected, "loss {loss} of path {path}, of {}", self.expected);
         self.pushed += 1;
-        if !(loss > self.threshold || self.live < self.keep) {
+        if loss <= self.threshold() {
             return;
         }
         if self.live == self.entries.len() {
@@ -90,6 +90,17 @@ impl TailRows {
             self.live = self.keep;
             self.threshold = self.entries[self.keep - 1].loss;
         }
+    }
+
+    /// A loss up to this is not kept.
+    pub(crate) fn threshold(&self) -> f64 {
+        if self.live < self.keep { f64::NEG_INFINITY } else { self.threshold }
+    }
+
+    /// The same with so many more losses that would not have been kept.
+    #[must_use]
+    pub(crate) fn with_missed(self, losses: u64) -> Self {
+        Self { pushed: self.pushed + losses, ..self }
     }
 
     /// The tail in order, ready for estimates.
