@@ -194,7 +194,7 @@ mod tests {
             "work      100,000 paths x 90 steps of 7,200 blocks x 128 slots = 1.15e9 subnet-steps over 90 days"
         );
         assert_eq!(lines[5], "estimator control: mean P&L by control variates, all else plain");
-        assert_eq!(lines[6], "estimate  about 17 s on 2 threads, about 116 MB of memory, about 31 MB of files");
+        assert_eq!(lines[6], "estimate  about 17 s on 2 threads, about 152 MB of memory, about 31 MB of files");
     }
 
     #[test]

@@ -187,6 +187,12 @@ impl AttributionStatistics {
         }
     }
 
+    /// Memory (bytes) of the tails of one book of so many positions.
+    pub fn bytes(paths: u64, confidence_min: f64, positions: usize, horizons: usize) -> f64 {
+        let tails = (horizons * POSITION_KINDS.len()) as f64;
+        tails * TailRows::bytes(paths, confidence_min, positions) + Variants::bytes(paths, confidence_min, positions)
+    }
+
     /// The same for paths of which each `replicate_paths` share parameters: errors are those of replicates.
     pub fn in_replicates(mut self, replicate_paths: u64) -> Self {
         self.sampling.replicate_paths = replicate_paths;

@@ -31,6 +31,11 @@ impl Variants {
         Self { without: tails(), with_more: tails(), threshold: f64::NEG_INFINITY, missed: 0 }
     }
 
+    /// Memory of them (bytes).
+    pub(crate) fn bytes(paths: u64, confidence_min: f64, positions: usize) -> f64 {
+        2.0 * positions as f64 * TailRows::bytes(paths, confidence_min, 0)
+    }
+
     /// Adds a path on which the book lost `total`, and its positions `parts`.
     pub(crate) fn push(&mut self, path: u64, total: f64, parts: impl Iterator<Item = f64> + Clone) {
         let most = parts.clone().fold(0.0, |most: f64, part| most.max(-part).max(SCALE * part));

@@ -24,6 +24,11 @@ fn kept_rows(samples: u64, confidence: f64) -> usize {
     (beyond + kernel_reach(samples, confidence)).min(samples as usize).max(1)
 }
 
+/// Rows before a cut of which so many are kept.
+fn room(keep: usize, width: usize) -> usize {
+    keep + keep / if width > 0 { BUFFER_DIVISOR } else { BARE_BUFFER_DIVISOR } + 1
+}
+
 /// A kept loss.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -50,10 +55,16 @@ pub(crate) struct TailRows {
 }
 
 impl TailRows {
+    /// Memory of such a tail (bytes).
+    pub(crate) fn bytes(samples: u64, confidence_min: f64, width: usize) -> f64 {
+        let rows = room(kept_rows(samples, confidence_min), width);
+        (rows * (size_of::<Entry>() + width * size_of::<f64>())) as f64
+    }
+
     /// A tail that serves every level in `[confidence_min, 1)` of up to `samples` losses in `width` parts.
     pub(crate) fn new(samples: u64, confidence_min: f64, width: usize) -> Self {
         let keep = kept_rows(samples, confidence_min);
-        let room = keep + keep / if width > 0 { BUFFER_DIVISOR } else { BARE_BUFFER_DIVISOR } + 1;
+        let room = room(keep, width);
         Self {
             expected: samples,
             keep,
