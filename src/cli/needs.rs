@@ -58,8 +58,12 @@ pub(super) fn seconds(scenario: &Scenario, threads: usize) -> f64 {
 /// 175 (179); four books of them, three with policies, 5e4 paths 232 (224); a year of 256 slots, 3e4 paths 283 (284).
 pub(super) fn memory_bytes(scenario: &Scenario, threads: usize) -> f64 {
     let clustered = scenario.replication.as_ref().map_or(0.0, |_| path_rows(scenario) * BYTES_PER_CLUSTERED_ROW);
-    let workers = MEMORY_PER_THREAD * threads as f64;
-    MEMORY_BASE + workers + sample_rows(scenario) * MEMORY_PER_SAMPLE_ROW + tail_bytes(scenario) + clustered
+    shard_memory_bytes(scenario, threads) + tail_bytes(scenario) + clustered
+}
+
+/// Memory of a shard (bytes): its statistics are the merge's.
+pub(super) fn shard_memory_bytes(scenario: &Scenario, threads: usize) -> f64 {
+    MEMORY_BASE + MEMORY_PER_THREAD * threads as f64 + sample_rows(scenario) * MEMORY_PER_SAMPLE_ROW
 }
 
 /// Memory of the tails of books (bytes).

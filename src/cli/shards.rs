@@ -136,7 +136,7 @@ pub(super) fn run_shard(
         run::remark(options.quiet, &format!("{} holds this shard already", directory.display()));
         return Ok(());
     }
-    let memory = needs::memory_bytes(scenario, machine.threads);
+    let memory = needs::shard_memory_bytes(scenario, machine.threads);
     needs::check_room(&directory, needs::journal_bytes(scenario, end - first), memory)?;
     let target = run::directory_for(&directory, options)?;
     run::remark(options.quiet, &run::announcement(scenario, end - first, machine, &directory));

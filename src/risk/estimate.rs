@@ -55,16 +55,11 @@ impl Estimate {
     /// Source: Hall (1992), On the removal of skewness by transformation, J. R. Statist. Soc. B 54, 221-228.
     pub fn skewed(value: f64, standard_error: f64, shape: Shape, samples: u64) -> Self {
         let degrees = 2.0 * samples as f64 / (shape.kurtosis - 1.0);
-        Self::without_skewness(value, standard_error, shape, (samples, degrees))
+        Self::skewed_of(value, standard_error, shape, (samples, degrees))
     }
 
     /// [`Self::skewed`] where the standard error has other degrees of freedom, which come after the number of terms.
-    pub(crate) fn without_skewness(
-        value: f64,
-        standard_error: f64,
-        shape: Shape,
-        (samples, degrees): (u64, f64),
-    ) -> Self {
+    pub(crate) fn skewed_of(value: f64, standard_error: f64, shape: Shape, (samples, degrees): (u64, f64)) -> Self {
         if !(standard_error > 0.0 && standard_error.is_finite()) {
             return Self::normal(value, standard_error, samples);
         }

@@ -141,7 +141,7 @@ impl<'a> Spread<'a> {
     /// units of its own square, hence twice the inverse of that in degrees of freedom.
     fn skewed(&self, value: f64, standard_error: f64, shape: Shape) -> Estimate {
         let spread = 2.0 / (self.replicates - 1.0) + (shape.kurtosis - 3.0).max(0.0) / self.samples;
-        Estimate::without_skewness(value, standard_error, shape, (self.samples as u64, 2.0 / spread))
+        Estimate::skewed_of(value, standard_error, shape, (self.samples as u64, 2.0 / spread))
     }
 
     /// Wilson's interval with Student's quantile, of a probability strictly between 0 and 1 with this error.
