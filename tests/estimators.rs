@@ -474,7 +474,7 @@ fn watch(rule: &mut StopRule, rng: &mut SplitMix, paths: u64, mut see: impl FnMu
     (0..paths / 512).any(|block| {
         let row = |path| PathRow { path: 512 * block + path, pnl_mark_tao: -rng.student5(), ..PathRow::EMPTY };
         let rows: Vec<PathRow> = (0..512).map(row).collect();
-        let stops = rule.push_all(&rows);
+        let stops = rule.push_all(&rows, &[]);
         see(rule.last());
         stops
     })

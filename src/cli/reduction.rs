@@ -83,8 +83,9 @@ impl Reduction {
         let (openings, of_subnets) = (book_openings(scenario), subnet_openings(scenario));
         let other = match &scenario.estimator {
             Estimator::Plain | Estimator::Control => None,
-            Estimator::Importance(_) => {
-                let weighted = WeightedStatistics::new(scenario, &openings, &of_subnets, horizons_days);
+            Estimator::Importance(sampling) => {
+                let currency = sampling.target.currency;
+                let weighted = WeightedStatistics::new(scenario, currency, &openings, &of_subnets, horizons_days);
                 Some(OtherStatistics::Weighted(Box::new(weighted)))
             }
             Estimator::Leading(set) => {
@@ -135,7 +136,12 @@ impl Reduction {
     ///
     /// # Errors
     /// If the writer has failed.
-    pub fn push(&mut self, batch: BatchRecord) -> Result<(), OutputError> {
+    pub fn push(&mut self, mut batch: BatchRecord) -> Result<(), OutputError> {
+        // The most of a record, and read but once: while it waited it would leave the caches.
+        let positions = std::mem::take(&mut batch.positions);
+        if self.other.is_none() {
+            self.attribution.push_all(&batch.paths, &positions);
+        }
         self.pending_paths += batch.count;
         self.pending.push(batch);
         if self.pending_paths < PATHS_AT_ONCE { Ok(()) } else { self.push_pending() }
@@ -160,7 +166,6 @@ impl Reduction {
             if let Some(controlled) = &mut self.controlled {
                 controlled.push(&batch.paths, &batch.factors);
             }
-            self.attribution.push_all(&batch.paths, &batch.positions);
             self.credit.push_paths(batch.first_path, batch.count, &batch.settlements);
             batch.deregistrations.iter().for_each(|row| self.subnets.push_deregistration(row));
             batch.revenue.iter().for_each(|row| self.revenue.push(row));
@@ -212,7 +217,8 @@ impl Reduction {
     }
 }
 
-fn controlled_books(scenario: &Scenario) -> ControlledBooks {
+/// Controlled means of all books, where the estimator has them; nothing seen yet.
+pub(super) fn controlled_books(scenario: &Scenario) -> ControlledBooks {
     let books = scenario.books.iter().map(|book| book.name.clone()).collect();
     let known = |days: f64| (days, RateMoments::new(&scenario.model.tao_usd, days));
     let horizons = scenario.report_horizons.iter().map(|horizon| known(horizon.days)).collect();

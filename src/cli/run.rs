@@ -159,7 +159,7 @@ fn run_journaled(
     };
     let mut watch = rule.as_mut().map(|rule| {
         |block: &PathBlock| {
-            let has_enough = rule.push_all(&block.record.paths);
+            let has_enough = rule.push_all(&block.record.paths, &block.record.factors);
             work.progress.set_message(target_error::falling(&options.target_error, rule.last()));
             has_enough
         }

@@ -74,11 +74,10 @@ fn legend(summary: &[SummaryRow], style: Style) -> String {
     let paths = summary.iter().map(|row| row.estimate.samples).max().unwrap_or(0);
     let lines = [
         format!(
-            "{} paths. A number after ± is half the width of its 95 % confidence interval; n/a: too few",
+            "{} paths. A number after ± is half the width of its 95 % confidence interval; n/a: not",
             grouped(paths as f64, 0)
         ),
-        "paths to say. Value at risk and expected shortfall are losses; percentages beside amounts are of the"
-            .to_owned(),
+        "known. Value at risk and expected shortfall are losses; percentages beside amounts are of the".to_owned(),
         "opening value at spot. Liquidation: everything sold through the pools, after fees and slippage.".to_owned(),
         "Intervals of tails reach farther up than down from the number; summary.parquet has both ends.".to_owned(),
     ];

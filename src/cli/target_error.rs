@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::cli::error::BadInput;
+use crate::cli::reduction;
+use crate::config::estimator::Estimator;
 use crate::config::scenario::Scenario;
 use crate::output::manifest::TargetReached;
 use crate::risk::measure::Basis;
@@ -103,7 +105,11 @@ pub(super) fn stop_rule(scenario: &Scenario, targets: &[TargetError]) -> anyhow:
     }
     let targets: Vec<Target> = targets.iter().map(|of| of.target).collect();
     let last = scenario.report_horizons.len() - 1;
-    Ok(Some(StopRule::new(&targets, 0, last as u16, scenario.paths)))
+    let rule = StopRule::new(&targets, 0, last as u16, scenario.paths);
+    Ok(Some(match scenario.estimator {
+        Estimator::Control => rule.with_controls(reduction::controlled_books(scenario)),
+        _ => rule,
+    }))
 }
 
 /// The targets with what was reached, as `runtime.json` has them.

@@ -2,6 +2,7 @@
 
 use crate::config::scenario::Scenario;
 use crate::risk::book::BookOpening;
+use crate::risk::measure::Currency;
 use crate::risk::measure::SummaryRow;
 use crate::risk::recorder::BatchRecord;
 use crate::risk::subnet::SubnetOpening;
@@ -12,19 +13,23 @@ use crate::risk::weighted_subnet::WeightedSubnets;
 /// Most refusals that are printed one by one.
 const LINES_MAX: usize = 8;
 
-/// Statistics of paths with weights.
+/// Statistics of paths with weights, of P&L in the currency that their tilt is made for.
 pub(super) struct WeightedStatistics {
     books: WeightedBooks,
     subnets: WeightedSubnets,
 }
 
 impl WeightedStatistics {
-    pub fn new(scenario: &Scenario, books: &[BookOpening], subnets: &[SubnetOpening], horizons_days: &[f64]) -> Self {
+    pub fn new(
+        scenario: &Scenario,
+        currency: Currency,
+        books: &[BookOpening],
+        subnets: &[SubnetOpening],
+        horizons_days: &[f64],
+    ) -> Self {
         let ruin_fraction = scenario.measures.ruin_fraction;
-        Self {
-            books: WeightedBooks::new(books, horizons_days, &scenario.confidence, ruin_fraction, scenario.paths),
-            subnets: WeightedSubnets::new(subnets, horizons_days),
-        }
+        let books = WeightedBooks::new(books, horizons_days, &scenario.confidence, ruin_fraction, scenario.paths);
+        Self { books: books.only_in(currency), subnets: WeightedSubnets::new(subnets, horizons_days) }
     }
 
     pub fn push(&mut self, batch: &BatchRecord) {

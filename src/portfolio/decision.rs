@@ -2,10 +2,8 @@
 
 use crate::engine::path::PathState;
 use crate::engine::recorder::StepView;
-use crate::portfolio::passes::IsBeyond;
-use crate::portfolio::passes::IsInReach;
-use crate::portfolio::passes::Lowest;
-use crate::portfolio::passes::LowestInReach;
+use crate::portfolio::look::IsInReach;
+use crate::portfolio::look::Lowest;
 use crate::portfolio::passes::ToWeights;
 use crate::portfolio::policy::Policy;
 use crate::portfolio::policy::PruneReach;
@@ -109,6 +107,12 @@ pub(crate) fn steps_per_day(view: &StepView<'_>) -> f64 {
     BLOCKS_PER_DAY as f64 / view.plan.input.blocks_per_step as f64
 }
 
+/// Last block of registration at which grace is over before orders after the next step.
+pub(crate) fn last_out_of_grace(view: &StepView<'_>) -> Option<f64> {
+    let next = view.block + view.plan.input.blocks_per_step;
+    next.checked_sub(view.path.protocol.immunity_period_blocks).map(|block| block as f64)
+}
+
 impl Situation<'_> {
     /// Leaves the orders of the book's policy, after a step at which it [`may_act`].
     pub(crate) fn decide(&self, orders: &mut Orders) {
@@ -172,12 +176,7 @@ impl Situation<'_> {
             }
             return;
         }
-        let BookState { alpha, opening_values, was_sold, sold_in_part, .. } = self.state;
-        let (low, high) = (1.0 - stop.loss, 1.0 + stop.gain);
-        let looked_at = IsBeyond { worth: self.worth, opening: opening_values, low, high };
-        if !(*sold_in_part || simd::dispatch(self.backend, looked_at)) {
-            return;
-        }
+        let BookState { alpha, opening_values, was_sold, .. } = self.state;
         for (index, (&worth, &opening)) in self.worth.iter().zip(opening_values).enumerate() {
             let was_sold = was_sold[index / CHUNK_SLOTS] >> (index % CHUNK_SLOTS) & 1 == 1;
             if alpha[index] > 0.0 && (was_sold || is_hit(worth, opening)) {
@@ -188,9 +187,7 @@ impl Situation<'_> {
 
     fn exit_before_prune(&self, reach: PruneReach, orders: &mut Orders) {
         let path = self.view.path;
-        let next = self.view.block + self.view.plan.input.blocks_per_step;
-        let Some(last) = next.checked_sub(path.protocol.immunity_period_blocks) else { return };
-        let last = last as f64;
+        let Some(last) = last_out_of_grace(self.view) else { return };
         let moving_price = |index: usize| {
             let slot = self.desk.holdings[index].slot;
             let (chunk, lane) = (slot / CHUNK_SLOTS, slot % CHUNK_SLOTS);
@@ -202,9 +199,7 @@ impl Situation<'_> {
                 moving_price < (1.0 + distance) * simd::dispatch(self.backend, Lowest { path, last })
             }
         };
-        // If what stands lowest in its slots is not near, whatever its age, nothing that it holds is.
-        let lowest = simd::dispatch(self.backend, LowestInReach { path, out_of_reach: &self.desk.out_of_reach });
-        if lowest == f64::INFINITY || !is_near(lowest) || has_free_slot(path) {
+        if has_free_slot(path) {
             return;
         }
         for index in self.held() {

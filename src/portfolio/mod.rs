@@ -5,6 +5,7 @@ mod bulk;
 mod dealer;
 mod decision;
 pub mod exit;
+mod look;
 mod passes;
 pub mod policy;
 pub mod pool_copy;

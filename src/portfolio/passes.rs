@@ -1,16 +1,16 @@
 //! What is done to all holdings of books at once, on the instruction set chosen at run time.
 
-use crate::engine::path::PathState;
 use crate::portfolio::board::Board;
+use crate::portfolio::look::Look;
+use crate::portfolio::look::Looks;
 use crate::portfolio::state::BookState;
 use crate::portfolio::state::Desk;
 use crate::portfolio::state::Pass;
 use crate::protocol::slots::Lanes8;
-use crate::protocol::slots::SlotValues;
 use crate::simd::Kernel;
 use crate::simd::Vector;
 
-/// Lets what a step brought come in on all books of a path, and values them.
+/// Lets what a step brought come in on all books of a path, values them, and looks which of them may order something.
 pub(crate) struct Advance<'a> {
     pub boards: &'a mut [Board],
     pub desks: &'a [Desk],
@@ -20,6 +20,7 @@ pub(crate) struct Advance<'a> {
     pub pass: Pass,
     /// TAO in the pools of the boards when the last step closed, board by board, left as it is now; none where no copy is diluted.
     pub closing_tao: &'a mut [Lanes8],
+    pub looks: Looks<'a>,
 }
 
 impl Kernel for Advance<'_> {
@@ -27,7 +28,7 @@ impl Kernel for Advance<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { boards, desks, states, worths, pass, closing_tao } = self;
+        let Self { boards, desks, states, worths, pass, closing_tao, looks } = self;
         let mut closing_tao = closing_tao.iter_mut();
         for chunk in boards.iter_mut().flat_map(|board| &mut board.chunks) {
             chunk.set_prices::<V>();
@@ -35,14 +36,34 @@ impl Kernel for Advance<'_> {
                 chunk.set_dilution::<V>(closing_tao);
             }
         }
-        let books = desks.iter().zip(states).zip(worths);
+        let books = desks.iter().zip(&mut *states).zip(&mut *worths);
         for ((desk, state), worth) in books.filter(|((_, state), _)| !state.follows) {
             state.advance::<V>(desk, &boards[desk.board], pass, worth);
+        }
+        let Looks { path, last, acting, is_called } = looks;
+        for (number, (acts, is_called)) in acting.iter().zip(is_called).enumerate() {
+            let source = if states[number].follows { 0 } else { number };
+            let look = Look { desk: &desks[number], state: &states[source], worth: &worths[source], path, last };
+            *is_called = *acts && look.may_order::<V>();
         }
     }
 }
 
-/// The same of one book, on a board that knows its prices.
+/// Prices boards, and nothing else.
+pub(crate) struct PriceBoards<'a> {
+    pub boards: &'a mut [Board],
+}
+
+impl Kernel for PriceBoards<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        self.boards.iter_mut().flat_map(|board| &mut board.chunks).for_each(|chunk| chunk.set_prices::<V>());
+    }
+}
+
+/// [`Advance`] of one book, on a board that knows its prices.
 pub(crate) struct AdvanceBook<'a> {
     pub board: &'a Board,
     pub desk: &'a Desk,
@@ -57,98 +78,6 @@ impl Kernel for AdvanceBook<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         self.state.advance::<V>(self.desk, self.board, self.pass, self.worth);
-    }
-}
-
-/// Whether any holding is at its stop-loss or take-profit, or beyond.
-pub(crate) struct IsBeyond<'a> {
-    /// What holdings are worth, 0 where none is held, and were at the start; in whole chunks.
-    pub worth: &'a [f64],
-    pub opening: &'a [f64],
-    /// The stops as parts of the opening value.
-    pub low: f64,
-    pub high: f64,
-}
-
-impl Kernel for IsBeyond<'_> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> bool {
-        let (low, high, zero) = (V::splat(self.low), V::splat(self.high), V::splat(0.0));
-        let mut is_beyond = false;
-        for (worth, opening) in self.worth.as_chunks().0.iter().zip(self.opening.as_chunks().0) {
-            let (worth, opening) = (V::load(worth), V::load(opening));
-            let is_hit = worth.le(low * opening) | worth.ge(high * opening);
-            is_beyond |= V::bitmask(is_hit & worth.gt(zero)) != 0;
-        }
-        is_beyond
-    }
-}
-
-/// Whether fewer than `rank` of the subnets registered up to the block `last` have a moving price below this.
-pub(crate) struct IsInReach<'a> {
-    pub path: &'a PathState,
-    pub last: f64,
-    pub rank: usize,
-    pub moving_price: f64,
-}
-
-impl Kernel for IsInReach<'_> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> bool {
-        let (last, limit) = (V::splat(self.last), V::splat(self.moving_price));
-        let mut below = 0;
-        for (behaviour, chain) in self.path.behaviour.iter().zip(&self.path.chain) {
-            let is_old = V::load(&behaviour.registered_at).le(last);
-            below += V::bitmask(is_old & V::load(&chain.moving_price).lt(limit)).count_ones() as usize;
-            if below >= self.rank {
-                return false;
-            }
-        }
-        true
-    }
-}
-
-/// Lowest moving price of the subnets registered up to the block `last`, in all slots.
-pub(crate) struct Lowest<'a> {
-    pub path: &'a PathState,
-    pub last: f64,
-}
-
-impl Kernel for Lowest<'_> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> f64 {
-        let (last, mut lowest) = (V::splat(self.last), V::splat(f64::INFINITY));
-        for (behaviour, chain) in self.path.behaviour.iter().zip(&self.path.chain) {
-            let is_old = V::load(&behaviour.registered_at).le(last);
-            lowest = V::select(is_old, V::load(&chain.moving_price).min(lowest), lowest);
-        }
-        lowest.to_array().into_iter().fold(f64::INFINITY, f64::min)
-    }
-}
-
-/// Lowest moving price of all, old or new, in the slots that `out_of_reach` does not lift.
-pub(crate) struct LowestInReach<'a> {
-    pub path: &'a PathState,
-    /// Infinite in the slots that do not count, else 0.
-    pub out_of_reach: &'a SlotValues,
-}
-
-impl Kernel for LowestInReach<'_> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> f64 {
-        let mut lowest = V::splat(f64::INFINITY);
-        for (chain, out_of_reach) in self.path.chain.iter().zip(&self.out_of_reach.0) {
-            lowest = V::load(&chain.moving_price).max(V::load(out_of_reach)).min(lowest);
-        }
-        lowest.to_array().into_iter().fold(f64::INFINITY, f64::min)
     }
 }
 

@@ -419,7 +419,8 @@ impl BookState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::portfolio::passes::Advance;
+    use crate::portfolio::passes::AdvanceBook;
+    use crate::portfolio::passes::PriceBoards;
     use crate::simd;
     use crate::simd::Backend;
 
@@ -451,10 +452,10 @@ mod tests {
         let mut accrue = |staked_alpha| {
             let of_step = &mut board.chunks[0];
             (of_step.staked_alpha[0], of_step.validator_alpha[0]) = (staked_alpha, 200.0);
-            let (boards, desks, closing_tao) = (std::slice::from_mut(&mut board), std::slice::from_ref(&desk), &mut []);
-            let (states, worths) = (std::slice::from_mut(&mut state), std::slice::from_mut(&mut worth));
+            simd::dispatch(Backend::detect(), PriceBoards { boards: std::slice::from_mut(&mut board) });
             let pass = Pass { accrues: true, dilutes: false };
-            simd::dispatch(Backend::detect(), Advance { boards, desks, states, worths, pass, closing_tao });
+            let advance = AdvanceBook { board: &board, desk: &desk, state: &mut state, worth: &mut worth, pass };
+            simd::dispatch(Backend::detect(), advance);
             state.alpha[0]
         };
         let alpha = accrue(1.0);

@@ -21,8 +21,10 @@ use crate::portfolio::decision::Situation;
 use crate::portfolio::decision::may_act;
 use crate::portfolio::exit::Exit;
 use crate::portfolio::exit::ExitPlan;
+use crate::portfolio::look::Looks;
 use crate::portfolio::passes::Advance;
 use crate::portfolio::passes::AdvanceBook;
+use crate::portfolio::passes::PriceBoards;
 use crate::portfolio::policy::BookPolicy;
 use crate::portfolio::position::Book;
 use crate::portfolio::state::BookState;
@@ -68,8 +70,9 @@ pub struct BookTracker {
     worth: Vec<f64>,
     /// The step that `acting` is of.
     acting_step: u32,
-    /// Whether the policy of each book may act after it.
+    /// Whether the policy of each book may act after it, and whether it may order something on the path in hand.
     acting: Vec<bool>,
+    is_called: Vec<bool>,
     backend: Backend,
     /// Slots whose validators are followed, ascending.
     covered: Vec<usize>,
@@ -111,6 +114,7 @@ impl BookTracker {
             worth: Vec::new(),
             acting_step: 0,
             acting: Vec::new(),
+            is_called: vec![false; books.len()],
             backend: Backend::detect(),
             books,
             desks,
@@ -176,15 +180,17 @@ impl BookTracker {
         self.note_step(index, &market.view(), |slot| market.growth(slot));
         // Orders of the market's book come before what dilutes copies.
         let moves_path = self.acting.first() == Some(&true);
-        self.advance_books(index, Pass { accrues: true, dilutes: !moves_path });
+        self.advance_books(index, &market.view(), Pass { accrues: true, dilutes: !moves_path });
         self.settle(index, market.view().events);
         if moves_path {
-            self.act(index, 0, market);
-            self.boards.iter_mut().for_each(|board| board.note_pools(market.view().path));
-            self.advance_books(index, Pass { accrues: false, dilutes: true });
+            if self.is_called[0] {
+                self.act(index, 0, market);
+                self.boards.iter_mut().for_each(|board| board.note_pools(market.view().path));
+            }
+            self.advance_books(index, &market.view(), Pass { accrues: false, dilutes: true });
         }
         for number in 1..self.desks.len() {
-            if self.acting[number] {
+            if self.is_called[number] {
                 self.act(index, number, market);
             }
         }
@@ -260,7 +266,7 @@ impl BookTracker {
     pub fn step(&mut self, index: usize, view: &StepView<'_>, held: &mut SlotValues) {
         if !self.trades {
             self.note_step(index, view, |_| 0.0);
-            self.advance_books(index, Pass { accrues: true, dilutes: false });
+            self.advance_books(index, view, Pass { accrues: true, dilutes: false });
             self.settle(index, view.events);
         }
         let horizon = self.horizon_steps.iter().position(|&step| step == view.step);
@@ -315,8 +321,8 @@ impl BookTracker {
         }
     }
 
-    /// Lets what the boards say come in on all books of path `index`.
-    fn advance_books(&mut self, index: usize, pass: Pass) {
+    /// Lets what the boards say come in on all books of path `index`, and looks which of those that may act may order something.
+    fn advance_books(&mut self, index: usize, view: &StepView<'_>, pass: Pass) {
         let (books, chunks) = (self.books.len(), self.boards.iter().map(|board| board.chunks.len()).sum::<usize>());
         let closing_tao = match pass.dilutes {
             true => &mut self.closing_tao[index * chunks..(index + 1) * chunks],
@@ -324,15 +330,14 @@ impl BookTracker {
         };
         let (boards, desks, worths) = (&mut self.boards[..], &self.desks[..], &mut self.worths[..]);
         let states = &mut self.states[index * books..(index + 1) * books];
-        simd::dispatch(self.backend, Advance { boards, desks, states, worths, pass, closing_tao });
+        let (acting, is_called) = (&self.acting[..], &mut self.is_called[..]);
+        let looks = Looks { path: view.path, last: decision::last_out_of_grace(view), acting, is_called };
+        simd::dispatch(self.backend, Advance { boards, desks, states, worths, pass, closing_tao, looks });
     }
 
     /// Prices the boards, and nothing else.
     fn price_boards(&mut self) {
-        let pass = Pass { accrues: false, dilutes: false };
-        let boards = &mut self.boards[..];
-        let nothing = Advance { boards, desks: &[], states: &mut [], worths: &mut [], pass, closing_tao: &mut [] };
-        simd::dispatch(self.backend, nothing);
+        simd::dispatch(self.backend, PriceBoards { boards: &mut self.boards });
     }
 
     /// Pays out what deregistrations of a step ended.

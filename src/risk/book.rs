@@ -5,9 +5,11 @@
 use crate::engine::record::PathRow;
 use crate::risk::clusters::ClusterSample;
 use crate::risk::clusters::Clusters;
+use crate::risk::deviation::with_known_error;
+use crate::risk::entropic::EntropicLanes;
+use crate::risk::entropic::EntropicRisk;
 use crate::risk::estimate::Estimate;
 use crate::risk::further::Finding;
-use crate::risk::further::FurtherPnl;
 use crate::risk::further::FurtherWay;
 use crate::risk::further::KeptPnl;
 use crate::risk::further::MeasureSettings;
@@ -20,8 +22,15 @@ use crate::risk::measure::Measure;
 use crate::risk::measure::PNL_KINDS;
 use crate::risk::measure::RowWriter;
 use crate::risk::measure::SummaryRow;
+use crate::risk::moments::MomentLanes;
 use crate::risk::moments::Moments;
+use crate::risk::performance::PartialMoments;
 use crate::risk::tail::WorstTail;
+use crate::simd;
+use crate::simd::Backend;
+use crate::simd::Kernel;
+use crate::simd::LANES;
+use crate::simd::Vector;
 
 /// Levels of the published P&L quantiles.
 pub const PNL_QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
@@ -105,10 +114,10 @@ impl BookStatistics {
         for (cells, book) in self.cells.chunks_mut(self.horizons_days.len()).zip(&self.books) {
             for cell in cells {
                 cell.way = Some(FurtherWay::new(&settings, book.mark_tao, self.paths, confidence_min));
-                for (statistics, (_, currency)) in cell.pnl.iter_mut().zip(PNL_KINDS) {
+                cell.lanes.entropic =
+                    settings.entropic_aversions.iter().map(|aversion| entropic(book, *aversion)).collect();
+                for statistics in &mut cell.pnl {
                     statistics.tail = WorstTail::new(self.paths, tail_from);
-                    let opening = book.value(Basis::Mark, currency).expect("a value at spot");
-                    statistics.further = Some(FurtherPnl::new(&settings, opening));
                 }
             }
         }
@@ -162,6 +171,71 @@ impl BookStatistics {
     }
 }
 
+/// Entropic risks of all P&L of a book at an aversion to losses of its opening value.
+fn entropic(book: &BookOpening, aversion: f64) -> EntropicLanes {
+    let mut theta = [0.0; LANES];
+    for (theta, (_, currency)) in theta.iter_mut().zip(PNL_KINDS) {
+        *theta = aversion / book.value(Basis::Mark, currency).expect("a value at spot");
+    }
+    EntropicLanes::new(theta)
+}
+
+/// Outcomes of paths that wait until their lanes are added.
+const WAITING_MAX: usize = 256;
+/// Lanes of what is not P&L.
+const DRAWDOWN: usize = PNL_KINDS.len();
+const DEREGISTERED: usize = DRAWDOWN + 1;
+
+/// Moments of the outcomes of a book at one horizon, side by side in lanes: P&L in the order of [`PNL_KINDS`], drawdown, deregistered
+/// holdings.
+#[derive(Clone, Debug)]
+struct OutcomeLanes {
+    moments: MomentLanes,
+    /// By aversion, of the losses.
+    entropic: Vec<EntropicLanes>,
+    waiting: Vec<[f64; LANES]>,
+    /// Of all instruction sets the result is the same.
+    backend: Backend,
+}
+
+impl OutcomeLanes {
+    fn new() -> Self {
+        let waiting = Vec::with_capacity(WAITING_MAX);
+        Self { moments: MomentLanes::default(), entropic: Vec::new(), waiting, backend: Backend::detect() }
+    }
+
+    fn push(&mut self, row: &PathRow) {
+        let mut lanes = [0.0; LANES];
+        lanes.iter_mut().zip(pnl_values(row)).for_each(|(lane, pnl)| *lane = pnl.unwrap_or(0.0));
+        (lanes[DRAWDOWN], lanes[DEREGISTERED]) = (row.max_drawdown, f64::from(row.deregistered_holdings));
+        self.waiting.push(lanes);
+        if self.waiting.len() == WAITING_MAX {
+            self.add_waiting();
+        }
+    }
+
+    fn add_waiting(&mut self) {
+        simd::dispatch(self.backend, AddWaiting(self));
+        self.waiting.clear();
+    }
+}
+
+struct AddWaiting<'a>(&'a mut OutcomeLanes);
+
+impl Kernel for AddWaiting<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let OutcomeLanes { moments, entropic, waiting, .. } = self.0;
+        for lanes in waiting {
+            let outcomes = V::load(lanes);
+            moments.push(outcomes);
+            entropic.iter_mut().for_each(|risks| risks.push(-outcomes));
+        }
+    }
+}
+
 /// What rows a cell is to leave.
 struct Wanted<'a> {
     confidence: &'a [f64],
@@ -174,9 +248,8 @@ struct Wanted<'a> {
 #[derive(Clone, Debug)]
 struct Cell {
     pnl: [PnlStatistics; 6],
-    drawdown: Moments,
+    lanes: OutcomeLanes,
     drawdown_histogram: Histogram,
-    deregistered: Moments,
     way: Option<FurtherWay>,
     clusters: Option<CellClusters>,
 }
@@ -245,9 +318,8 @@ impl Cell {
     fn new(paths: u64, confidence_min: f64) -> Self {
         Self {
             pnl: PNL_KINDS.map(|_| PnlStatistics::new(paths, confidence_min)),
-            drawdown: Moments::default(),
+            lanes: OutcomeLanes::new(),
             drawdown_histogram: Histogram::new(Buckets::AMOUNT),
-            deregistered: Moments::default(),
             way: None,
             clusters: None,
         }
@@ -263,17 +335,20 @@ impl Cell {
         if let Some(way) = &mut self.way {
             way.push(row);
         }
-        self.drawdown.push(row.max_drawdown);
+        self.lanes.push(row);
         self.drawdown_histogram.push(row.max_drawdown);
-        self.deregistered.push(f64::from(row.deregistered_holdings));
     }
 
-    fn finish(self, wanted: &Wanted, mut rows: RowWriter) {
+    fn finish(mut self, wanted: &Wanted, mut rows: RowWriter) {
+        self.lanes.add_waiting();
+        let OutcomeLanes { moments, entropic, .. } = self.lanes;
         let samples = self.clusters.map(CellClusters::into_samples);
         let kinds = self.pnl.into_iter().zip(PNL_KINDS).enumerate();
-        for (index, (statistics, kind)) in kinds.filter(|(_, (statistics, _))| statistics.moments.samples() > 0) {
+        for (index, (statistics, kind)) in kinds.filter(|(_, (statistics, _))| statistics.histogram.samples() > 0) {
             let sample = samples.as_ref().map(|samples| &samples.pnl[index]);
-            let further = statistics.finish(wanted, kind, sample, &mut rows);
+            let entropic: Vec<EntropicRisk> = entropic.iter().map(|risks| risks.of(index)).collect();
+            let streams = Streams { moments: &moments.of(index), entropic: &entropic, sample };
+            let further = statistics.finish(wanted, kind, &streams, &mut rows);
             if let Some(sample) = sample.filter(|_| wanted.is_last) {
                 push_parameter_errors(sample, wanted.confidence, kind, &mut rows);
             }
@@ -282,12 +357,13 @@ impl Cell {
         let kind = (Basis::Mark, Currency::Tao);
         let drawdown = samples.as_ref().map(|samples| &samples.drawdown);
         let deregistered = samples.as_ref().map(|samples| &samples.deregistered);
-        rows.push(Measure::MaxDrawdownMean, kind, None, corrected(drawdown, self.drawdown.mean(), ClusterSample::mean));
+        let mean = corrected(drawdown, moments.of(DRAWDOWN).mean(), ClusterSample::mean);
+        rows.push(Measure::MaxDrawdownMean, kind, None, mean);
         let quantile = corrected(drawdown, self.drawdown_histogram.quantile(DRAWDOWN_QUANTILE), |sample, plain| {
             sample.quantile(plain, DRAWDOWN_QUANTILE)
         });
         rows.push(Measure::MaxDrawdownQuantile, kind, Some(DRAWDOWN_QUANTILE), quantile);
-        let mean = corrected(deregistered, self.deregistered.mean(), ClusterSample::mean);
+        let mean = corrected(deregistered, moments.of(DEREGISTERED).mean(), ClusterSample::mean);
         rows.push(Measure::DeregisteredHoldings, kind, None, mean.map(of_events));
         if let (Some(way), Some(settings)) = (self.way, wanted.further) {
             rows.extend(kind, way.finish(settings, wanted.confidence, samples.as_ref().map(CellSamples::of_way)));
@@ -325,49 +401,49 @@ fn push_parameter_errors(sample: &ClusterSample, confidence: &[f64], kind: (Basi
     rows.push(Measure::ParameterVarianceShare, kind, None, sample.parameter_variance_share());
 }
 
+/// What is known of one P&L besides its [`PnlStatistics`].
+struct Streams<'a> {
+    moments: &'a Moments,
+    /// By aversion.
+    entropic: &'a [EntropicRisk],
+    /// The same outcomes in replicates, if any.
+    sample: Option<&'a ClusterSample>,
+}
+
 /// Statistics of one P&L.
 #[derive(Clone, Debug)]
 struct PnlStatistics {
-    moments: Moments,
     losses: u64,
     tail: WorstTail,
     histogram: Histogram,
-    further: Option<FurtherPnl>,
+    parts: PartialMoments,
 }
 
 impl PnlStatistics {
     fn new(paths: u64, confidence_min: f64) -> Self {
         Self {
-            moments: Moments::default(),
             losses: 0,
             tail: WorstTail::new(paths, confidence_min),
             histogram: Histogram::new(Buckets::AMOUNT),
-            further: None,
+            parts: PartialMoments::default(),
         }
     }
 
     fn push(&mut self, pnl: f64) {
-        self.moments.push(pnl);
         self.losses += u64::from(pnl < 0.0);
         self.tail.push(-pnl);
         self.histogram.push(pnl);
-        if let Some(further) = &mut self.further {
-            further.push(pnl);
-        }
+        self.parts.push(pnl);
     }
 
-    /// Leaves the rows of this P&L and returns its further measures; errors are those of `sample` where there is one.
-    fn finish(
-        self,
-        wanted: &Wanted,
-        kind: (Basis, Currency),
-        sample: Option<&ClusterSample>,
-        rows: &mut RowWriter,
-    ) -> Vec<Finding> {
-        let samples = self.moments.samples();
+    /// Leaves the rows of this P&L and returns its further measures; errors are those of replicates where there are any.
+    fn finish(self, wanted: &Wanted, kind: (Basis, Currency), streams: &Streams, rows: &mut RowWriter) -> Vec<Finding> {
+        let Streams { moments, entropic, sample } = *streams;
+        let samples = moments.samples();
         let probability = (samples > 0).then(|| Estimate::proportion(self.losses, samples));
-        let deviation = corrected(sample, self.moments.standard_deviation(), ClusterSample::deviation);
-        rows.push(Measure::MeanPnl, kind, None, corrected(sample, self.moments.mean(), ClusterSample::mean));
+        let deviation = corrected(sample, moments.standard_deviation(), ClusterSample::deviation)
+            .map(|deviation| with_known_error(deviation, &self.histogram));
+        rows.push(Measure::MeanPnl, kind, None, corrected(sample, moments.mean(), ClusterSample::mean));
         rows.push(Measure::SdPnl, kind, None, deviation);
         rows.push(Measure::LossProbability, kind, None, corrected(sample, probability, ClusterSample::probability));
         let tail = self.tail.into_sorted();
@@ -386,9 +462,9 @@ impl PnlStatistics {
             let quantile = corrected(sample, plain, |sample, plain| sample.quantile(plain, level));
             rows.push(Measure::PnlQuantile, kind, Some(level), quantile);
         }
-        let kept = KeptPnl { moments: &self.moments, histogram: &self.histogram, tail: &tail, sample };
-        let further = self.further.as_ref().zip(wanted.further);
-        further.map_or_else(Vec::new, |(further, settings)| further.finish(settings, &kept))
+        let (histogram, parts) = (&self.histogram, &self.parts);
+        let kept = KeptPnl { moments, histogram, tail: &tail, parts, entropic, sample };
+        wanted.further.map_or_else(Vec::new, |settings| kept.finish(settings))
     }
 }
 

@@ -56,18 +56,20 @@ impl<const D: usize> Default for ControlSums<D> {
 }
 
 impl<const D: usize> ControlSums<D> {
-    /// Adds the controls of a path.
-    pub fn push(&mut self, controls: &[f64; D]) {
+    /// Adds the controls of a path; returns them less their means, it included, for the outcomes of the path.
+    pub fn push(&mut self, controls: &[f64; D]) -> [f64; D] {
         self.samples += 1;
         let before: [f64; D] = std::array::from_fn(|i| controls[i] - self.mean[i]);
         for i in 0..D {
             self.mean[i] += before[i] / self.samples as f64;
         }
+        let after = std::array::from_fn(|i| controls[i] - self.mean[i]);
         for i in 0..D {
             for j in 0..=i {
-                self.products[i][j] += before[i] * (controls[j] - self.mean[j]);
+                self.products[i][j] += before[i] * after[j];
             }
         }
+        after
     }
 
     /// The regression on controls whose means are `truth`; `None` with too few paths for an error.
@@ -83,40 +85,33 @@ impl<const D: usize> ControlSums<D> {
     }
 }
 
-/// A mean with `D` controls, in one pass.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ControlledMean<const D: usize> {
-    controls: ControlSums<D>,
-    outcome: ControlSums<1>,
-    cross: Cross<D>,
+/// An outcome of paths whose `D` controls are summed elsewhere, for all outcomes of the paths.
+#[derive(Clone, Copy, Debug)]
+pub struct OutcomeSums<const D: usize> {
+    own: ControlSums<1>,
+    cross: [f64; D],
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Cross<const D: usize>([f64; D]);
-
-impl<const D: usize> Default for Cross<D> {
+impl<const D: usize> Default for OutcomeSums<D> {
     fn default() -> Self {
-        Self([0.0; D])
+        Self { own: ControlSums::default(), cross: [0.0; D] }
     }
 }
 
-impl<const D: usize> ControlledMean<D> {
-    /// Adds the outcome of a path and its controls.
-    pub fn push(&mut self, outcome: f64, controls: &[f64; D]) {
-        self.controls.push(controls);
-        let before = outcome - self.outcome.mean[0];
-        self.outcome.push(&[outcome]);
-        for i in 0..D {
-            self.cross.0[i] += before * (controls[i] - self.controls.mean[i]);
-        }
+impl<const D: usize> OutcomeSums<D> {
+    /// Adds the outcome of a path; `centred`: what [`ControlSums::push`] returned of its controls.
+    pub fn push(&mut self, outcome: f64, centred: &[f64; D]) {
+        let before = outcome - self.own.mean[0];
+        self.own.push(&[outcome]);
+        (0..D).for_each(|i| self.cross[i] += before * centred[i]);
     }
 
     /// The mean where those of the controls are `truth`; `None` with too few paths for an error.
-    pub fn mean(&self, truth: &[f64; D]) -> Option<Controlled> {
-        let terms = Terms { mean: self.outcome.mean[0], square: self.outcome.products[0][0], cross: self.cross.0 };
-        let regression = self.controls.regression(truth)?;
+    pub fn mean(&self, controls: &ControlSums<D>, truth: &[f64; D]) -> Option<Controlled> {
+        let terms = Terms { mean: self.own.mean[0], square: self.own.products[0][0], cross: self.cross };
+        let regression = controls.regression(truth)?;
         let (value, error) = regression.apply(&terms);
-        Some(regression.controlled(Estimate::normal(value, error, self.controls.samples), error, &terms))
+        Some(regression.controlled(Estimate::normal(value, error, controls.samples), error, &terms))
     }
 }
 
@@ -294,6 +289,24 @@ mod tests {
     const Z99: f64 = 2.326_347_874_040_841;
     const CORRELATION: f64 = 0.9;
     const REPLICATIONS: u32 = 500;
+    /// One outcome and its controls.
+    #[derive(Default)]
+    struct ControlledMean<const D: usize> {
+        controls: ControlSums<D>,
+        outcome: OutcomeSums<D>,
+    }
+
+    impl<const D: usize> ControlledMean<D> {
+        fn push(&mut self, outcome: f64, controls: &[f64; D]) {
+            let centred = self.controls.push(controls);
+            self.outcome.push(outcome, &centred);
+        }
+
+        fn mean(&self, truth: &[f64; D]) -> Option<Controlled> {
+            self.outcome.mean(&self.controls, truth)
+        }
+    }
+
     /// Bounds of issue and method: 93 to 97 % of 500.
     const COVERAGE: std::ops::RangeInclusive<u32> = 465..=485;
 
@@ -316,7 +329,7 @@ mod tests {
         let mut sums = ControlSums::default();
         let mut tail: Vec<_> =
             sample.iter().map(|&(loss, x)| TailPoint { loss, controls: normal_controls(x, Z99) }).collect();
-        tail.iter().for_each(|point| sums.push(&point.controls));
+        tail.iter().for_each(|point| _ = sums.push(&point.controls));
         tail.sort_by(|a, b| b.loss.total_cmp(&a.loss));
         tail.truncate(sample.len() / 20);
         (sums.regression(&normal_control_means(Z99, 0.01)).unwrap(), tail)
@@ -410,7 +423,7 @@ mod tests {
         let sample = losses(1, 1000);
         let mut sums = ControlSums::default();
         let mut tail: Vec<_> = sample.iter().map(|&(loss, x)| TailPoint { loss, controls: [x] }).collect();
-        tail.iter().for_each(|point| sums.push(&point.controls));
+        tail.iter().for_each(|point| _ = sums.push(&point.controls));
         tail.sort_by(|a, b| b.loss.total_cmp(&a.loss));
         let regression = sums.regression(&sums.mean).unwrap();
         let mut worst = WorstTail::new(1000, 0.95);

@@ -15,15 +15,16 @@
 use crate::engine::record::FactorRow;
 use crate::engine::record::PathRow;
 use crate::model::outside::RateMoments;
-use crate::risk::book::pnl_values;
-use crate::risk::control::ControlledMean;
+use crate::risk::control::ControlSums;
+use crate::risk::control::Controlled;
+use crate::risk::control::OutcomeSums;
+use crate::risk::measure::Basis;
 use crate::risk::measure::Currency;
 use crate::risk::measure::Measure;
-use crate::risk::measure::POSITION_KINDS;
 use crate::risk::measure::SummaryRow;
 use crate::simd::math;
 
-/// Controls of P&L in USD; that in TAO has the first of them, and the others are 0.
+/// Controls of P&L in USD; that in TAO has the first of them.
 const CONTROLS: usize = 5;
 /// Fewest paths that `auto` gives controls to: the interval covers in 93 of 100 at least, as tested here. Of fewer it does not, here nor
 /// on the default book (ESTIMATORS.md).
@@ -36,15 +37,56 @@ pub struct ControlledBooks {
     tao_usd_start: f64,
     /// By horizon: days, and what is known.
     horizons: Vec<(f64, RateMoments)>,
+    /// By horizon.
+    controls: Vec<Controls>,
     /// Indexed `book * horizons + horizon`.
-    cells: Vec<[ControlledMean<CONTROLS>; POSITION_KINDS.len()]>,
+    cells: Vec<Outcomes>,
+}
+
+/// Controls of all P&L at one horizon.
+#[derive(Clone, Debug, Default)]
+struct Controls {
+    tao: ControlSums<1>,
+    usd: ControlSums<CONTROLS>,
+}
+
+/// P&L of a book at one horizon, at spot and on liquidation.
+#[derive(Clone, Debug, Default)]
+struct Outcomes {
+    tao: [OutcomeSums<1>; 2],
+    usd: [OutcomeSums<CONTROLS>; 2],
+}
+
+impl Outcomes {
+    fn push(&mut self, row: &PathRow, (centred_tao, centred_usd): (&[f64; 1], &[f64; CONTROLS])) {
+        for (sums, pnl) in self.tao.iter_mut().zip([row.pnl_mark_tao, row.pnl_liquidation_tao]) {
+            sums.push(pnl, centred_tao);
+        }
+        for (sums, pnl) in self.usd.iter_mut().zip([row.pnl_mark_usd, row.pnl_liquidation_usd]) {
+            sums.push(pnl, centred_usd);
+        }
+    }
+
+    /// The controlled mean of a P&L; `None` for the exit basis, and with too few paths.
+    fn mean(
+        &self,
+        (basis, currency): (Basis, Currency),
+        controls: &Controls,
+        known: &RateMoments,
+    ) -> Option<Controlled> {
+        let place = [Basis::Mark, Basis::Liquidation].iter().position(|other| *other == basis)?;
+        match currency {
+            Currency::Tao => self.tao[place].mean(&controls.tao, &[0.0]),
+            Currency::Usd => self.usd[place].mean(&controls.usd, &truth(known)),
+        }
+    }
 }
 
 impl ControlledBooks {
     /// Books by name; `horizons`: days and what is known of the rate then.
     pub fn new(books: Vec<String>, tao_usd_start: f64, horizons: Vec<(f64, RateMoments)>) -> Self {
-        let cells = vec![[ControlledMean::default(); POSITION_KINDS.len()]; books.len() * horizons.len()];
-        Self { cells, books, tao_usd_start, horizons }
+        let cells = vec![Outcomes::default(); books.len() * horizons.len()];
+        Self { controls: vec![Controls::default(); horizons.len()], cells, books, tao_usd_start, horizons }
     }
 
     /// Adds the rows of a batch, by path, book and horizon, and its factors, by path and horizon.
@@ -55,17 +97,25 @@ impl ControlledBooks {
         let horizons = self.horizons.len();
         let of_path = self.books.len() * horizons;
         for (rows, factors) in rows.chunks(of_path).zip(factors.chunks(horizons)) {
-            for row in rows {
-                let factor = &factors[usize::from(row.horizon)];
-                assert_eq!((factor.path, factor.horizon), (row.path, row.horizon), "factors of another path");
-                let log = math::ln(row.tao_usd / self.tao_usd_start);
-                let controls = [factor.common, log, row.tao_usd / self.tao_usd_start, log * log, log * factor.common];
-                let cell = &mut self.cells[usize::from(row.book) * horizons + usize::from(row.horizon)];
-                for ((mean, (_, currency)), pnl) in cell.iter_mut().zip(POSITION_KINDS).zip(pnl_values(row)) {
-                    pnl.into_iter().for_each(|pnl| mean.push(pnl, &of_currency(currency, controls)));
+            for (horizon, factor) in factors.iter().enumerate() {
+                let ratio = rows[horizon].tao_usd / self.tao_usd_start;
+                let log = math::ln(ratio);
+                let controls = &mut self.controls[horizon];
+                let usd = controls.usd.push(&[factor.common, log, ratio, log * log, log * factor.common]);
+                let tao = controls.tao.push(&[factor.common]);
+                let of_books = rows.iter().skip(horizon).step_by(horizons);
+                for (row, cell) in of_books.zip(self.cells.iter_mut().skip(horizon).step_by(horizons)) {
+                    assert_eq!((factor.path, factor.horizon), (row.path, row.horizon), "factors of another path");
+                    cell.push(row, (&tao, &usd));
                 }
             }
         }
+    }
+
+    /// Mean P&L of book number `book` at horizon number `horizon`; `None` for the exit basis, and with too few paths.
+    pub fn mean(&self, book: usize, horizon: usize, kind: (Basis, Currency)) -> Option<Controlled> {
+        let outcomes = &self.cells[book * self.horizons.len() + horizon];
+        outcomes.mean(kind, &self.controls[horizon], &self.horizons[horizon].1)
     }
 
     /// Puts the controlled estimates into the rows of mean P&L.
@@ -73,26 +123,15 @@ impl ControlledBooks {
         for row in rows.iter_mut().filter(|row| row.measure == Measure::MeanPnl) {
             let book = self.books.iter().position(|name| *name == row.book);
             let horizon = self.horizons.iter().position(|(days, _)| *days == row.horizon_days);
-            let kind = POSITION_KINDS.iter().position(|kind| *kind == (row.basis, row.currency));
-            let (Some(book), Some(horizon), Some(kind)) = (book, horizon, kind) else { continue };
-            let mean = &self.cells[book * self.horizons.len() + horizon][kind];
-            let truth = of_currency(row.currency, truth(&self.horizons[horizon].1));
-            if let Some(controlled) = mean.mean(&truth) {
+            let (Some(book), Some(horizon)) = (book, horizon) else { continue };
+            if let Some(controlled) = self.mean(book, horizon, (row.basis, row.currency)) {
                 row.estimate = controlled.estimate;
             }
         }
     }
 }
 
-/// The controls that P&L in a currency has; one that is always 0 is left out of the regression.
-fn of_currency(currency: Currency, controls: [f64; CONTROLS]) -> [f64; CONTROLS] {
-    match currency {
-        Currency::Usd => controls,
-        Currency::Tao => [controls[0], 0.0, 0.0, 0.0, 0.0],
-    }
-}
-
-/// Means of the controls.
+/// Means of the controls in USD.
 fn truth(known: &RateMoments) -> [f64; CONTROLS] {
     let square = known.log_variance + known.log_mean * known.log_mean;
     [0.0, known.log_mean, known.growth, square, known.factor_covariance]
@@ -102,7 +141,7 @@ fn truth(known: &RateMoments) -> [f64; CONTROLS] {
 mod tests {
     use super::*;
     use crate::risk::estimate::Estimate;
-    use crate::risk::measure::Basis;
+    use crate::risk::measure::POSITION_KINDS;
     use crate::rng;
     use crate::rng::Address;
     use crate::rng::Purpose;
@@ -211,10 +250,8 @@ mod tests {
             let row = PathRow { path, tao_usd: 200.0, pnl_mark_tao: pnl, pnl_mark_usd: 200.0 * pnl, ..PathRow::EMPTY };
             books.push(&[row], &[FactorRow { path, horizon: 0, common }]);
         }
-        let [tao, usd] = [0, 2].map(|kind| {
-            let currency = POSITION_KINDS[kind].1;
-            books.cells[0][kind].mean(&of_currency(currency, truth(&moments))).unwrap().estimate
-        });
+        let [tao, usd] = [0, 2]
+            .map(|kind| books.cells[0].mean(POSITION_KINDS[kind], &books.controls[0], &moments).unwrap().estimate);
         assert!((usd.value / tao.value / 200.0 - 1.0).abs() < 1e-12, "{tao:?} {usd:?}");
         assert!((usd.standard_error / tao.standard_error / 200.0 - 1.0).abs() < 1e-12, "{tao:?} {usd:?}");
     }

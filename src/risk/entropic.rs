@@ -9,50 +9,56 @@
 //! Source: Foellmer, Schied (2016), Stochastic Finance, chapter 4.
 
 use crate::risk::estimate::Estimate;
+use crate::risk::moments::MomentLanes;
 use crate::risk::moments::Moments;
-use crate::simd;
-use crate::simd::Backend;
-use crate::simd::Kernel;
+use crate::simd::LANES;
 use crate::simd::Vector;
 use crate::simd::math;
 
-/// Moments of `e^(theta (L - peak))`, `peak` the largest loss so far: nothing overflows at any `theta`.
+/// Of one loss: moments of `e^(theta (L - peak))`, `peak` the largest loss so far, so that nothing overflows at any `theta`.
 #[derive(Clone, Debug)]
 pub struct EntropicRisk {
     theta: f64,
     peak: f64,
     terms: Moments,
-    /// Of all instruction sets the result is the same: here is where the exponential takes least.
-    backend: Backend,
 }
 
-/// `e^x` of one number, where multiply-adds are instructions.
-struct Exp(f64);
+/// Of eight losses side by side, as all are of the same paths.
+#[derive(Clone, Debug)]
+pub struct EntropicLanes {
+    theta: [f64; LANES],
+    peak: [f64; LANES],
+    terms: MomentLanes,
+}
 
-impl Kernel for Exp {
-    type Output = f64;
+impl EntropicLanes {
+    /// Nothing yet; of each loss `theta >= 0`, per unit of it.
+    pub fn new(theta: [f64; LANES]) -> Self {
+        Self { theta, peak: [f64::NEG_INFINITY; LANES], terms: MomentLanes::default() }
+    }
 
+    /// Adds the losses of a path.
     #[inline(always)]
-    fn run<V: Vector>(self) -> f64 {
-        math::exp(self.0)
+    pub fn push<V: Vector>(&mut self, loss: V) {
+        let (theta, peak) = (V::load(&self.theta), V::load(&self.peak));
+        let is_higher = loss.gt(peak);
+        let mut highest = peak;
+        if V::bitmask(is_higher) != 0 {
+            highest = V::select(is_higher, loss, peak);
+            let factor = math::exp(theta * (peak - highest));
+            self.terms.scale(V::select(is_higher, factor, V::splat(1.0)));
+            highest.store(&mut self.peak);
+        }
+        self.terms.push(math::exp(theta * (loss - highest)));
+    }
+
+    /// That of one loss.
+    pub fn of(&self, lane: usize) -> EntropicRisk {
+        EntropicRisk { theta: self.theta[lane], peak: self.peak[lane], terms: self.terms.of(lane) }
     }
 }
 
 impl EntropicRisk {
-    /// Nothing yet; `theta > 0`, per unit of loss.
-    pub fn new(theta: f64) -> Self {
-        Self { theta, peak: f64::NEG_INFINITY, terms: Moments::default(), backend: Backend::detect() }
-    }
-
-    /// Adds a loss.
-    pub fn push(&mut self, loss: f64) {
-        if loss > self.peak {
-            self.terms.scale(math::exp(self.theta * (self.peak - loss)));
-            self.peak = loss;
-        }
-        self.terms.push(simd::dispatch(self.backend, Exp(self.theta * (loss - self.peak))));
-    }
-
     /// The number with the delta method's error, `sd(e^(theta L)) / (theta E e^(theta L) sqrt(n))`; `None` without losses, or
     /// with an infinite `theta`: that of a book worth nothing.
     pub fn estimate(&self) -> Option<Estimate> {
@@ -72,11 +78,25 @@ impl EntropicRisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd;
+    use crate::simd::Backend;
+    use crate::simd::Kernel;
+
+    struct Push<'a>(&'a mut EntropicLanes, f64);
+
+    impl Kernel for Push<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            self.0.push(V::splat(self.1));
+        }
+    }
 
     fn risk(theta: f64, losses: impl Iterator<Item = f64>) -> EntropicRisk {
-        let mut risk = EntropicRisk::new(theta);
-        losses.for_each(|loss| risk.push(loss));
-        risk
+        let mut risks = EntropicLanes::new([theta; LANES]);
+        losses.for_each(|loss| simd::dispatch(Backend::detect(), Push(&mut risks, loss)));
+        risks.of(3)
     }
 
     #[test]
@@ -86,7 +106,7 @@ mod tests {
         assert!((found.value - 2.0 * ((a + b) / 2.0).ln()).abs() < 1e-13, "{found:?}");
         // Sample variance (b - a)^2 / 2 of the terms, over n = 2.
         assert!((found.standard_error - (b - a) / (a + b) * 2.0).abs() < 1e-13, "{found:?}");
-        assert_eq!(EntropicRisk::new(1.0).estimate(), None);
+        assert_eq!(risk(1.0, [].into_iter()).estimate(), None);
         assert_eq!(risk(f64::INFINITY, [2.0, 6.0].into_iter()).estimate(), None);
     }
 

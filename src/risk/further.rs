@@ -45,64 +45,47 @@ fn level_of(period: f64) -> f64 {
 /// A measure, the level, aversion or period it is taken at, and the number; `None` where it does not exist.
 pub(super) type Finding = (Measure, Option<f64>, Option<Estimate>);
 
-/// What is streamed of one P&L.
-#[derive(Clone, Debug)]
-pub(super) struct FurtherPnl {
-    parts: PartialMoments,
-    /// By aversion.
-    entropic: Vec<EntropicRisk>,
-}
-
-/// What else is kept of that P&L.
+/// What is kept of one P&L.
 pub(super) struct KeptPnl<'a> {
     pub moments: &'a Moments,
     pub histogram: &'a Histogram,
     pub tail: &'a SortedTail,
+    pub parts: &'a PartialMoments,
+    /// By aversion.
+    pub entropic: &'a [EntropicRisk],
     /// The same outcomes in replicates, if any.
     pub sample: Option<&'a ClusterSample>,
 }
 
-impl FurtherPnl {
-    /// Nothing yet; `opening` is the opening value in the P&L's money.
-    pub fn new(settings: &MeasureSettings, opening: f64) -> Self {
-        let entropic = settings.entropic_aversions.iter().map(|aversion| EntropicRisk::new(aversion / opening));
-        Self { parts: PartialMoments::default(), entropic: entropic.collect() }
-    }
-
-    pub fn push(&mut self, pnl: f64) {
-        self.parts.push(pnl);
-        self.entropic.iter_mut().for_each(|risk| risk.push(-pnl));
-    }
-
-    pub fn finish(&self, settings: &MeasureSettings, kept: &KeptPnl<'_>) -> Vec<Finding> {
+impl KeptPnl<'_> {
+    /// The further measures.
+    pub fn finish(&self, settings: &MeasureSettings) -> Vec<Finding> {
         let mut found = Vec::new();
         for &aversion in &settings.spectral_aversions {
-            let risk = SpectralRisk::of(kept.histogram, aversion);
-            let estimate = risk.map(|risk| kept.corrected(risk.estimate(), |pnl| risk.influence(-pnl)));
+            let risk = SpectralRisk::of(self.histogram, aversion);
+            let estimate = risk.map(|risk| self.corrected(risk.estimate(), |pnl| risk.influence(-pnl)));
             found.push((Measure::SpectralRisk, Some(aversion), estimate));
         }
-        for (&aversion, risk) in settings.entropic_aversions.iter().zip(&self.entropic) {
-            let estimate = risk.estimate().map(|plain| kept.corrected(plain, |pnl| risk.influence(-pnl)));
+        for (&aversion, risk) in settings.entropic_aversions.iter().zip(self.entropic) {
+            let estimate = risk.estimate().map(|plain| self.corrected(plain, |pnl| risk.influence(-pnl)));
             found.push((Measure::EntropicRisk, Some(aversion), estimate));
         }
         let ratios = [
-            (Measure::SharpeRatio, sharpe_ratio(kept.moments)),
+            (Measure::SharpeRatio, sharpe_ratio(self.moments)),
             (Measure::SortinoRatio, self.parts.sortino_ratio()),
             (Measure::OmegaRatio, self.parts.omega_ratio()),
         ];
-        let of_ratio = |ratio: Ratio| kept.corrected(ratio.estimate, |pnl| ratio.influence(pnl));
+        let of_ratio = |ratio: Ratio| self.corrected(ratio.estimate, |pnl| ratio.influence(pnl));
         found.extend(ratios.map(|(measure, ratio)| (measure, None, ratio.map(of_ratio))));
         for &period in &settings.return_periods {
-            let plain = kept.tail.value_at_risk(level_of(period));
+            let plain = self.tail.value_at_risk(level_of(period));
             let of_sample = |sample: &ClusterSample, plain| sample.value_at_risk(plain, level_of(period));
-            let estimate = plain.map(|plain| kept.sample.map_or(plain, |sample| of_sample(sample, plain)));
+            let estimate = plain.map(|plain| self.sample.map_or(plain, |sample| of_sample(sample, plain)));
             found.push((Measure::ReturnLevel, Some(period), estimate));
         }
         found
     }
-}
 
-impl KeptPnl<'_> {
     /// An estimate with the error of replicates, where there are any.
     fn corrected(&self, plain: Estimate, influence: impl Fn(f64) -> f64) -> Estimate {
         self.sample.map_or(plain, |sample| sample.influenced(plain, influence))

@@ -14,6 +14,7 @@ use ndarray::s;
 use crate::risk::estimate::Estimate;
 use crate::risk::estimate::quantile_rank;
 use crate::risk::estimate::quantile_rank_interval;
+use crate::simd::math;
 
 /// Bits of an `f64` mantissa.
 const MANTISSA_BITS: u32 = 52;
@@ -121,6 +122,30 @@ impl Histogram {
     /// to bucket edges. `None` without values.
     pub fn quantile(&self, level: f64) -> Option<Estimate> {
         quantile_of_counts(&self.counts, self.samples, level, &Ranks::default(), |position| self.edges(position))
+    }
+
+    /// Index of the tail of the sizes of values, of either sign, and how many of the largest it rests on, at least `values`: a size is
+    /// above a large `t` with a probability like `t^-index`, and its moments of that order and above are infinite. Infinite where
+    /// these sizes are all in one bucket, or there are none.
+    ///
+    /// Hill's estimator over the fewest whole buckets, `k / sum ln(size / smallest)`; its relative error is `1 / sqrt(k)`.
+    /// Source: Hill (1975), doi:10.1214/aos/1176343247.
+    pub fn tail_index(&self, values: u64) -> (f64, u64) {
+        let first_positive = self.buckets.len();
+        let (mut seen, mut logs) = (0, 0.0);
+        for index in (1..first_positive).rev() {
+            let count = u64::from(self.counts[first_positive + index] + self.counts[first_positive - 1 - index]);
+            let edges = self.buckets.edges(index);
+            if count > 0 {
+                seen += count;
+                logs += count as f64 * math::ln(middle(edges));
+            }
+            if seen >= values.max(1) {
+                let spread = logs - seen as f64 * math::ln(middle(edges));
+                return (seen as f64 / spread, seen);
+            }
+        }
+        (f64::INFINITY, seen)
     }
 
     fn edges(&self, position: usize) -> (f64, f64) {
@@ -434,6 +459,23 @@ mod tests {
         let median = histogram.quantile(0.5).unwrap();
         assert!(median.value.abs() < 1e-6, "{median:?}");
         assert_eq!(Histogram::new(Buckets::AMOUNT).quantile(0.5), None);
+    }
+
+    /// Of sizes above 1 with probability `t^-3`, at the middles of equal shares: the index is 3, within the share of a bucket.
+    #[test]
+    fn the_index_of_a_pareto_tail() {
+        let mut histogram = Histogram::new(Buckets::AMOUNT);
+        let n = 100_000;
+        for i in 0..n {
+            let size = ((f64::from(i) + 0.5) / f64::from(n)).powf(-1.0 / 3.0);
+            histogram.push(if i % 2 == 0 { size } else { -size });
+        }
+        let (index, seen) = histogram.tail_index(1_000);
+        assert!((1_000..1_040).contains(&seen) && (index - 3.0).abs() < 0.05, "{index} {seen}");
+        let mut same = Histogram::new(Buckets::AMOUNT);
+        (0..100).for_each(|_| same.push(-3.0));
+        assert_eq!(same.tail_index(25), (f64::INFINITY, 100));
+        assert_eq!(Histogram::new(Buckets::AMOUNT).tail_index(25), (f64::INFINITY, 0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! | measure | value | error |
 //! |---|---|---|
-//! | mean, standard deviation | [`moments`] | sample variance; delta method with the fourth moment |
+//! | mean, standard deviation | [`moments`] | sample variance; delta method with the fourth moment, where there is one ([`deviation`]) |
 //! | probability | [`estimate`] | Wilson interval; an exact one-sided bound at zero or all hits |
 //! | value at risk | [`tail`]: exact order statistic | exact binomial ranks |
 //! | expected shortfall | [`tail`]: exact tail mean | asymptotic variance; interval freed of skewness |
@@ -46,6 +46,7 @@ pub mod controlled_book;
 pub mod convergence;
 pub mod credit;
 pub mod design;
+pub mod deviation;
 pub mod entropic;
 pub mod estimate;
 pub mod euler;

@@ -2,6 +2,8 @@
 
 use crate::risk::estimate::Estimate;
 use crate::risk::estimate::Shape;
+use crate::simd::LANES;
+use crate::simd::Vector;
 
 /// Central moments up to the fourth, updated one value at a time.
 ///
@@ -75,9 +77,86 @@ impl Moments {
     }
 }
 
+/// [`Moments`] of eight streams side by side, with the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MomentLanes {
+    samples: u64,
+    mean: [f64; LANES],
+    sum2: [f64; LANES],
+    sum3: [f64; LANES],
+    sum4: [f64; LANES],
+}
+
+impl MomentLanes {
+    /// Adds a value to each stream: [`Moments::push`].
+    #[inline(always)]
+    pub fn push<V: Vector>(&mut self, value: V) {
+        let before = self.samples as f64;
+        self.samples += 1;
+        let n = self.samples as f64;
+        let (mean, sum2, sum3, sum4) =
+            (V::load(&self.mean), V::load(&self.sum2), V::load(&self.sum3), V::load(&self.sum4));
+        let delta = value - mean;
+        let step = delta / V::splat(n);
+        let term = delta * step * V::splat(before);
+        let of_term = term * step * step * V::splat(n * n - 3.0 * n + 3.0);
+        let change = of_term + V::splat(6.0) * step * step * sum2 - V::splat(4.0) * step * sum3;
+        (mean + step).store(&mut self.mean);
+        (sum4 + change).store(&mut self.sum4);
+        (sum3 + (term * step * V::splat(n - 2.0) - V::splat(3.0) * step * sum2)).store(&mut self.sum3);
+        (sum2 + term).store(&mut self.sum2);
+    }
+
+    /// Multiplies all values pushed so far by the factor of their stream: [`Moments::scale`].
+    #[inline(always)]
+    pub fn scale<V: Vector>(&mut self, factor: V) {
+        let square = factor * factor;
+        (V::load(&self.mean) * factor).store(&mut self.mean);
+        (V::load(&self.sum2) * square).store(&mut self.sum2);
+        (V::load(&self.sum3) * (square * factor)).store(&mut self.sum3);
+        (V::load(&self.sum4) * (square * square)).store(&mut self.sum4);
+    }
+
+    /// Those of one stream.
+    pub fn of(&self, lane: usize) -> Moments {
+        let Self { samples, mean, sum2, sum3, sum4 } = self;
+        Moments { samples: *samples, mean: mean[lane], sum2: sum2[lane], sum3: sum3[lane], sum4: sum4[lane] }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd;
+    use crate::simd::Backend;
+    use crate::simd::Kernel;
+
+    struct Push<'a>(&'a mut MomentLanes, &'a [[f64; LANES]]);
+
+    impl Kernel for Push<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            self.1.iter().for_each(|values| self.0.push(V::load(values)));
+            self.0.scale(V::splat(0.3));
+        }
+    }
+
+    #[test]
+    fn streams_side_by_side_have_the_bits_of_one() {
+        let value = |i: usize, lane: usize| ((i * 7919 + lane * 31) % 997) as f64 * 0.37 - 100.0;
+        let rows: Vec<[f64; LANES]> = (0..500).map(|i| std::array::from_fn(|lane| value(i, lane))).collect();
+        for backend in Backend::ALL.into_iter().filter(|backend| backend.is_available()) {
+            let mut lanes = MomentLanes::default();
+            simd::dispatch(backend, Push(&mut lanes, &rows));
+            for lane in 0..LANES {
+                let mut one = moments(&rows.iter().map(|row| row[lane]).collect::<Vec<_>>());
+                one.scale(0.3);
+                assert_eq!(lanes.of(lane), one, "{backend}, {lane}");
+            }
+        }
+    }
 
     fn moments(values: &[f64]) -> Moments {
         let mut moments = Moments::default();

@@ -9,6 +9,9 @@
 use crate::engine::record::PathRow;
 use crate::risk::book::BookOpening;
 use crate::risk::book::pnl_values;
+use crate::risk::deviation::with_known_error;
+use crate::risk::histogram::Buckets;
+use crate::risk::histogram::Histogram;
 use crate::risk::measure::Measure;
 use crate::risk::measure::PNL_KINDS;
 use crate::risk::measure::RowWriter;
@@ -78,6 +81,8 @@ impl ReplicatedBooks {
 #[derive(Clone, Debug)]
 struct Cell {
     pnl: [ReplicatedPnl; PNL_KINDS.len()],
+    /// The same outcomes, counted: what their tails are like.
+    outcomes: [Histogram; PNL_KINDS.len()],
     drawdown: ReplicateSums,
     deregistered: ReplicateSums,
     under_water: ReplicateSums,
@@ -88,6 +93,7 @@ impl Cell {
     fn new(paths: u64, confidence_min: f64) -> Self {
         Self {
             pnl: PNL_KINDS.map(|_| ReplicatedPnl::new(paths, confidence_min)),
+            outcomes: PNL_KINDS.map(|_| Histogram::new(Buckets::AMOUNT)),
             drawdown: ReplicateSums::default(),
             deregistered: ReplicateSums::default(),
             under_water: ReplicateSums::default(),
@@ -96,8 +102,10 @@ impl Cell {
     }
 
     fn push(&mut self, replicate: usize, row: &PathRow, ruin_tao: f64) {
-        for (statistics, value) in self.pnl.iter_mut().zip(pnl_values(row)) {
-            value.into_iter().for_each(|pnl| statistics.push(replicate, pnl));
+        for ((statistics, outcomes), value) in self.pnl.iter_mut().zip(&mut self.outcomes).zip(pnl_values(row)) {
+            let Some(pnl) = value else { continue };
+            statistics.push(replicate, pnl);
+            outcomes.push(pnl);
         }
         self.drawdown.push(replicate, row.max_drawdown);
         self.deregistered.push(replicate, f64::from(row.deregistered_holdings));
@@ -106,9 +114,10 @@ impl Cell {
     }
 
     fn finish(self, confidence: &[f64], ruin_fraction: f64, mut rows: RowWriter) {
-        for (statistics, kind) in self.pnl.into_iter().zip(PNL_KINDS) {
+        for ((statistics, outcomes), kind) in self.pnl.into_iter().zip(self.outcomes).zip(PNL_KINDS) {
+            let deviation = statistics.standard_deviation();
             rows.push(Measure::MeanPnl, kind, None, statistics.mean());
-            rows.push(Measure::SdPnl, kind, None, statistics.standard_deviation());
+            rows.push(Measure::SdPnl, kind, None, deviation.map(|deviation| with_known_error(deviation, &outcomes)));
             rows.push(Measure::LossProbability, kind, None, statistics.loss_probability());
             for (tail, level) in statistics.tails(confidence).into_iter().zip(confidence) {
                 let [value_at_risk, shortfall] = tail.map(Some);

@@ -6,7 +6,9 @@
 //! | means of P&L, drawdown, deregistered holdings, time under water; probabilities of a loss and of ruin | by the sum of weights |
 //! | mean weight, effective samples of all paths, of each tail measure | - |
 //!
-//! What rests on few paths is left out and listed.
+//! What rests on few paths is left out and listed. So is all P&L in another currency than that of the tilt: under a tilt for losses in
+//! one, few paths gain in the other, with large weights, and a mean that misses them is biased by a part of its error
+//! (ESTIMATORS.md).
 //!
 //! Memory: of each P&L the worst losses whose weights reach the lower end of the lowest level's interval, 16 bytes each. A tilt puts more
 //! paths there than there are without: with four in five tilted, some 40 % of all at 95 %.
@@ -47,6 +49,8 @@ pub struct WeightedBooks {
     confidence: Vec<f64>,
     ruin_fraction: f64,
     paths: u64,
+    /// The currency that the tilt is made for; `None`: every one.
+    currency: Option<Currency>,
     /// Indexed `book * horizons + horizon`.
     cells: Vec<Cell>,
 }
@@ -67,8 +71,15 @@ impl WeightedBooks {
             confidence: confidence.to_vec(),
             ruin_fraction,
             paths,
+            currency: None,
             cells: vec![Cell::new(paths, confidence_min); books.len() * horizons_days.len()],
         }
+    }
+
+    /// The same with P&L in `currency` alone, which the tilt is made for.
+    #[must_use]
+    pub fn only_in(self, currency: Currency) -> Self {
+        Self { currency: Some(currency), ..self }
     }
 
     /// Adds a row; rows come in path order.
@@ -81,17 +92,31 @@ impl WeightedBooks {
     /// All measures, book by book, its opening values first, then by horizon; and what weights have degenerated for.
     pub fn finish(self) -> (Vec<SummaryRow>, Vec<String>) {
         let (mut rows, mut refusals) = (Vec::new(), Vec::new());
+        if let Some(currency) = self.currency {
+            refusals
+                .push(format!("profit and loss in other money than {}, for which the tilt is made", currency.name()));
+        }
+        let wanted =
+            Wanted { confidence: &self.confidence, ruin_fraction: self.ruin_fraction, currency: self.currency };
         let mut cells = self.cells.into_iter();
         for book in &self.books {
             book.push_values(&POSITION_KINDS, self.paths, &mut rows);
             for &horizon_days in &self.horizons_days {
                 let cell = cells.next().expect("a cell for every book and horizon");
                 let rows = RowWriter { book: &book.name, horizon_days, rows: &mut rows };
-                cell.finish(&self.confidence, self.ruin_fraction, WeightedRows { rows, refusals: &mut refusals });
+                cell.finish(&wanted, WeightedRows { rows, refusals: &mut refusals });
             }
         }
         (rows, refusals)
     }
+}
+
+/// What rows a cell is to leave.
+struct Wanted<'a> {
+    confidence: &'a [f64],
+    ruin_fraction: f64,
+    /// As in [`WeightedBooks`].
+    currency: Option<Currency>,
 }
 
 /// Statistics of one book at one horizon.
@@ -144,14 +169,15 @@ impl Cell {
         self.ruin.push(indicator(row.lowest_pnl_tao < ruin_tao), weight);
     }
 
-    fn finish(self, confidence: &[f64], ruin_fraction: f64, mut rows: WeightedRows) {
+    fn finish(self, wanted: &Wanted, mut rows: WeightedRows) {
         let Self { pnl, weights, drawdown, deregistered, under_water, ruin } = self;
-        for (statistics, kind) in pnl.into_iter().zip(POSITION_KINDS) {
+        let is_wanted = |(_, currency): (Basis, Currency)| wanted.currency.is_none_or(|only| only == currency);
+        for (statistics, kind) in pnl.into_iter().zip(POSITION_KINDS).filter(|(_, kind)| is_wanted(*kind)) {
             rows.push(Measure::MeanPnl, kind, None, statistics.mean.mean(Norm::Own));
             rows.push(Measure::LossProbability, kind, None, statistics.loss.mean(Norm::Own));
             let worst = statistics.tail.into_sorted();
             let tail = WeightedTail { weights: &weights, worst: &worst, norm: Norm::Plain };
-            for &level in confidence {
+            for &level in wanted.confidence {
                 let value_at_risk = tail.value_at_risk(level);
                 rows.push(Measure::ValueAtRisk, kind, Some(level), value_at_risk);
                 rows.push_effective(Measure::ValueAtRiskEffectiveSamples, kind, level, value_at_risk);
@@ -164,7 +190,7 @@ impl Cell {
         rows.push(Measure::MaxDrawdownMean, kind, None, drawdown.mean(Norm::Own));
         rows.push(Measure::DeregisteredHoldings, kind, None, deregistered.mean(Norm::Own));
         rows.push(Measure::TimeUnderWaterMean, kind, None, under_water.mean(Norm::Own));
-        rows.push(Measure::ProbabilityOfRuin, kind, Some(ruin_fraction), ruin.mean(Norm::Own));
+        rows.push(Measure::ProbabilityOfRuin, kind, Some(wanted.ruin_fraction), ruin.mean(Norm::Own));
         rows.rows.push(Measure::LikelihoodWeightMean, kind, None, Some(weights.mean()));
         let effective = Estimate::exact(weights.effective(), weights.samples());
         rows.rows.push(Measure::EffectiveSamples, kind, None, Some(effective));
@@ -372,6 +398,19 @@ mod tests {
         assert!(rows.iter().all(|row| row.measure != Measure::ExpectedShortfall));
         let line = "desk, day 7, expected_shortfall 0.9, mark TAO: weights degenerate: the estimate rests on ";
         assert!(refusals.iter().any(|refusal| refusal.starts_with(line)), "{refusals:?}");
+    }
+
+    #[test]
+    fn a_tilt_for_one_currency_says_nothing_of_the_other() {
+        let mut books = WeightedBooks::new(&openings(), &[7.0], &[0.9], 0.5, 4_000).only_in(Currency::Usd);
+        (0..4_000).for_each(|path| books.push(&row(path, normal(path), 1.0)));
+        let (rows, refusals) = books.finish();
+        let has = |kind: (Basis, Currency)| {
+            rows.iter().any(|row| row.measure == Measure::MeanPnl && (row.basis, row.currency) == kind)
+        };
+        assert_eq!(POSITION_KINDS.map(has), POSITION_KINDS.map(|(_, currency)| currency == Currency::Usd));
+        assert_eq!(refusals, ["profit and loss in other money than USD, for which the tilt is made"]);
+        find(&rows, Measure::MaxDrawdownMean, POSITION_KINDS[0], None);
     }
 
     #[test]
