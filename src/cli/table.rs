@@ -124,22 +124,25 @@ impl BookTable<'_> {
             (Basis::Liquidation, "P&L on liquidation, TAO"),
             (Basis::Exit, "P&L on exit over days, TAO"),
         ];
-        for (basis, title) in bases.into_iter().filter(|(basis, _)| self.has(*basis)) {
+        for (basis, title) in bases {
             let columns: Vec<Column> =
                 horizons.iter().map(|&horizon_days| Column { basis, currency: Currency::Tao, horizon_days }).collect();
-            text.push_str(&(self.style.bold(title) + "\n"));
-            text.push_str(&self.pnl_lines(CELL_WIDTH, &columns));
+            text.push_str(&self.under(&(title.to_owned() + "\n"), self.pnl_lines(CELL_WIDTH, &columns)));
         }
         let mark = |measure: Measure, show: fn(&Estimate) -> String| {
             let column = |&horizon_days| Column { basis: Basis::Mark, currency: Currency::Tao, horizon_days };
             let cell = move |column: Column| self.find(measure, None, column).map_or("-".to_owned(), show);
             horizons.iter().map(move |days| cell(column(days)) + &" ".repeat(SHARE_WIDTH)).collect::<Vec<_>>()
         };
-        text.push_str(&(self.style.bold("Drawdown and deregistration") + "\n"));
-        text.push_str(&line(" mean maximum drawdown", mark(Measure::MaxDrawdownMean, percent)));
-        text.push_str(&line(" 95% maximum drawdown", mark(Measure::MaxDrawdownQuantile, percent)));
-        text.push_str(&line(" holdings deregistered", mark(Measure::DeregisteredHoldings, count)));
-        text
+        let lines = known_line(CELL_WIDTH, " mean maximum drawdown", mark(Measure::MaxDrawdownMean, percent))
+            + &known_line(CELL_WIDTH, " 95% maximum drawdown", mark(Measure::MaxDrawdownQuantile, percent))
+            + &known_line(CELL_WIDTH, " holdings deregistered", mark(Measure::DeregisteredHoldings, count));
+        text + &self.under("Drawdown and deregistration\n", lines)
+    }
+
+    /// Lines with their heading, if there are any.
+    fn under(&self, heading: &str, lines: String) -> String {
+        if lines.is_empty() { lines } else { self.style.bold(heading) + &lines }
     }
 
     fn dollars_text(&self, horizon_days: f64) -> String {
@@ -147,7 +150,7 @@ impl BookTable<'_> {
             [Basis::Mark, Basis::Liquidation].map(|basis| Column { basis, currency: Currency::Usd, horizon_days });
         let title = format!("P&L at {}, USD", days_label(horizon_days));
         let heading = line_of(DOLLARS_WIDTH, &title, ["at spot".to_owned(), "on liquidation".to_owned()]);
-        self.style.bold(&heading) + &self.pnl_lines(DOLLARS_WIDTH, &columns)
+        self.under(&heading, self.pnl_lines(DOLLARS_WIDTH, &columns))
     }
 
     fn pnl_lines(&self, width: usize, columns: &[Column]) -> String {
@@ -155,7 +158,7 @@ impl BookTable<'_> {
             let cell = |column: &Column| {
                 self.find(measure, level, *column).map_or("-".to_owned(), |e| self.amount(e, *column))
             };
-            line_of(width, label, columns.iter().map(cell))
+            known_line(width, label, columns.iter().map(cell).collect())
         };
         let probability = |column: &Column| {
             let estimate = self.find(Measure::LossProbability, None, *column);
@@ -163,7 +166,7 @@ impl BookTable<'_> {
         };
         let mut text = row(" mean", Measure::MeanPnl, None);
         text.push_str(&row(" standard deviation", Measure::SdPnl, None));
-        text.push_str(&line_of(width, " probability of a loss", columns.iter().map(probability)));
+        text.push_str(&known_line(width, " probability of a loss", columns.iter().map(probability).collect()));
         let levels = self.rows.iter().filter(|row| row.measure == Measure::ValueAtRisk).filter_map(|row| row.level);
         for level in distinct(levels) {
             let label = percent_label(level);
@@ -188,10 +191,6 @@ impl BookTable<'_> {
                 && (row.basis, row.currency, row.horizon_days) == (column.basis, column.currency, column.horizon_days)
         };
         self.rows.iter().find(matches).map(|row| &row.estimate)
-    }
-
-    fn has(&self, basis: Basis) -> bool {
-        self.rows.iter().any(|row| row.basis == basis)
     }
 
     fn opening(&self, basis: Basis, currency: Currency) -> f64 {
@@ -237,6 +236,11 @@ fn holdings_table(deregistrations: &[DeregistrationRisk], style: Style) -> Strin
 /// A label at the left and cells flush right.
 pub(super) fn line(label: &str, cells: impl IntoIterator<Item = String>) -> String {
     line_of(CELL_WIDTH, label, cells)
+}
+
+/// A line of cells of which some are known: of none, as under methods that have no estimator for a measure, there is no line.
+fn known_line(width: usize, label: &str, cells: Vec<String>) -> String {
+    if cells.iter().all(|cell| cell.trim() == "-") { String::new() } else { line_of(width, label, cells) }
 }
 
 /// The same with cells of another width.
@@ -419,6 +423,17 @@ mod tests {
         let colored = table(Style { color: true });
         assert!(colored.contains("\x1b[1m"));
         assert_eq!(colored.replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[0m", ""), plain);
+    }
+
+    /// As under a tilt, which serves one currency.
+    #[test]
+    fn what_is_not_known_at_all_has_no_line() {
+        let rows = summary(1_000).into_iter();
+        let has_row = |row: &SummaryRow| row.measure == Measure::OpeningValue || row.currency == Currency::Usd;
+        let text = risk_table(&rows.filter(has_row).collect::<Vec<_>>(), &[], Style::PLAIN);
+        println!("{text}");
+        assert!(text.contains("180 days, USD") && text.contains("value at risk 95%"), "{text}");
+        assert!(!text.contains("TAO\n") && !text.contains("Drawdown") && !text.contains(" - "), "{text}");
     }
 
     #[test]

@@ -36,7 +36,10 @@ pub(super) fn estimate(estimate: &Estimate, unit: &str) -> String {
     }
     let digits = decimals(estimate.half_width());
     let end = |end: f64| if end.is_finite() { number(end, digits) } else { "n/a".to_owned() };
-    let interval = format!("[{}, {}]", end(estimate.ci_low), end(estimate.ci_high));
+    let interval = match estimate.ci_low.is_finite() || estimate.ci_high.is_finite() {
+        true => format!("[{}, {}]", end(estimate.ci_low), end(estimate.ci_high)),
+        false => "error not known".to_owned(),
+    };
     value(&number(estimate.value, digits), unit, &interval)
 }
 
