@@ -113,7 +113,7 @@ fn attribution(positions: usize, paths: u64, mut draw: impl FnMut(&mut [f64])) -
         };
         statistics.push_all(&[row], &losses.iter().map(value).collect::<Vec<_>>());
     }
-    statistics.finish().0
+    statistics.finish(2).0
 }
 
 fn normal_attribution(rng: &mut SplitMix, paths: u64) -> Vec<AttributionRow> {
@@ -161,7 +161,7 @@ fn liquidity(rng: &mut SplitMix, paths: u64) -> Vec<SummaryRow> {
             PathRow { path, pnl_mark_tao, pnl_liquidation_tao, pnl_mark_usd, pnl_liquidation_usd, ..PathRow::EMPTY };
         statistics.push_all(&[PathRow { tao_usd: 250.0, ..row }], &[value]);
     }
-    statistics.finish().1
+    statistics.finish(2).1
 }
 
 /// Coverage of 500 intervals of each measure.
@@ -296,10 +296,15 @@ const BOOKS: &str = "book,netuid,value_tao\nmain,64,100\nmain,4,80\nmain,16,60\n
 
 /// A run of 2,000 paths of two books.
 fn real_run(more: &str) -> TempDir {
+    run_with(BOOKS, more)
+}
+
+/// A run of 2,000 paths of some books.
+fn run_with(books: &str, more: &str) -> TempDir {
     let directory = TempDir::new().unwrap();
     let text = "[input]\npositions = \"books.csv\"\n[[subnets]]\nnetuid = 64\nsector = \"compute\"\n[[subnets]]\n\
                 netuid = 4\nsector = \"compute\"\n[[subnets]]\nnetuid = 16\nsector = \"training\"\n";
-    fs::write(directory.path().join("books.csv"), BOOKS).unwrap();
+    fs::write(directory.path().join("books.csv"), books).unwrap();
     fs::write(directory.path().join("s.toml"), format!("{text}{more}")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_taorisk"));
     let arguments = ["run", "s.toml", "--paths", "2000", "--horizon-days", "90", "--out", "run", "--quiet"];
@@ -450,4 +455,43 @@ fn errors_are_those_of_the_book() {
             assert!((ratio - 1.0).abs() < 0.01, "{ratio}: {found:?} {published:?}");
         }
     }
+}
+
+/// A candidate does to a book what it does to one that has it.
+#[test]
+fn a_candidate_is_a_position_of_a_book_that_has_it() {
+    let books = "book,netuid,value_tao\nmain,64,100\nmain,4,80\nwatch,16,50\nwatch,99,30\n\
+                 with16,64,100\nwith16,4,80\nwith16,16,50\n";
+    let directory = run_with(books, "[measures]\ncandidates = \"watch\"\n");
+    let run = run_of(&directory);
+    let (summary, attribution) = (read_summary(&run).unwrap(), read_attribution(&run).unwrap());
+    let added: Vec<_> = attribution.iter().filter(|row| row.measure.name().ends_with("_add")).collect();
+    assert_eq!(added.len(), 2 * 2 * 2 * 2, "two books, candidates, levels and measures");
+    let pairs = [
+        (Measure::ValueAtRisk, PartMeasure::AddValueAtRisk),
+        (Measure::ExpectedShortfall, PartMeasure::AddExpectedShortfall),
+    ];
+    for ((published, measure), level) in pairs.into_iter().flat_map(|pair| [(pair, 0.95), (pair, 0.99)]) {
+        let of_book = |book: &str| {
+            let same = |row: &&SummaryRow| {
+                (row.book.as_str(), row.measure, row.level) == (book, published, Some(level))
+                    && (row.basis, row.currency, row.horizon_days) == (Basis::Mark, Currency::Tao, 90.0)
+            };
+            summary.iter().find(same).unwrap().estimate.value
+        };
+        let of_part = |row: &&&AttributionRow| {
+            (row.book.as_str(), row.measure, row.level) == ("main", measure, Some(level))
+                && row.id.is_some_and(|id| id.netuid == NetUid(16))
+        };
+        let found = added.iter().find(of_part).unwrap();
+        let expected = of_book("with16") - of_book("main");
+        assert!((found.estimate.value - expected).abs() < 1e-9 * of_book("main"), "{found:?} {expected}");
+        assert!((found.share.unwrap() - expected / of_book("main")).abs() < 1e-9, "{found:?}");
+        let error = found.estimate.standard_error;
+        assert!(error > 0.0 && error < 0.5 * expected.abs(), "{found:?}");
+    }
+    let parts = attribution_text(&attribution, Style::PLAIN);
+    println!("{parts}");
+    assert_eq!(parts.matches("with a candidate besides").count(), 2, "{parts}");
+    assert!(parts.lines().all(|line| line.chars().count() <= 100), "{parts}");
 }

@@ -55,8 +55,7 @@ fn book_text(book: &str, rows: &[&AttributionRow], style: Style) -> String {
         format!("\nWhat adds to the risk of book {}: {}, at spot, TAO", printable(book), days_label(horizon_days));
     let mut text = style.bold(&title) + "\n" + &style.bold(&heading(&percent_label(level)));
     for &part in positions.iter().take(POSITIONS_LISTED) {
-        let netuid = part.id.map_or(String::new(), |id| id.netuid.to_string());
-        text.push_str(&part_line(&format!(" {netuid:<5} {}", printable(&part.name)), part, rows));
+        text.push_str(&part_line(&position_label(part), part, rows));
     }
     if positions.len() > POSITIONS_LISTED {
         text.push_str(&style.dim(&format!(" and {} more\n", positions.len() - POSITIONS_LISTED)));
@@ -65,8 +64,25 @@ fn book_text(book: &str, rows: &[&AttributionRow], style: Style) -> String {
         text.push_str(&(style.bold(" by sector") + "\n"));
         sectors.iter().for_each(|part| text.push_str(&part_line(&format!(" {}", printable(&part.name)), part, rows)));
     }
-    text + &style
-        .dim(" Components add up to the book's measure, of which % are; without: its change if the position went.\n")
+    text.push_str(
+        &style.dim(
+            " Components add up to the book's measure, of which % are; without: its change if the position went.\n",
+        ),
+    );
+    let is_added = |row: &&AttributionRow| {
+        (row.measure, row.horizon_days, row.level) == (PartMeasure::AddExpectedShortfall, horizon_days, Some(level))
+    };
+    let added: Vec<_> = rows.iter().copied().filter(is_added).collect();
+    if !added.is_empty() {
+        text.push_str(&(style.bold(" with a candidate besides: what it changes") + "\n"));
+        added.iter().for_each(|row| text.push_str(&candidate_line(row, rows)));
+    }
+    text
+}
+
+fn position_label(part: &AttributionRow) -> String {
+    let netuid = part.id.map_or(String::new(), |id| id.netuid.to_string());
+    format!(" {netuid:<5} {}", printable(&part.name))
 }
 
 /// Whether the row stands for its part in the table.
@@ -88,24 +104,38 @@ fn heading(level: &str) -> String {
 
 /// The line of the part whose component of expected shortfall is `part`.
 fn part_line(label: &str, part: &AttributionRow, rows: &[&AttributionRow]) -> String {
-    let find = |measure| {
-        let same = |row: &&&AttributionRow| {
-            let is_place = measure == PartMeasure::OpeningValue
-                || (row.level, row.horizon_days) == (part.level, part.horizon_days);
-            is_place && (row.measure, row.kind, row.id, &row.name) == (measure, part.kind, part.id, &part.name)
-        };
-        rows.iter().find(same).copied()
+    let opening = find(PartMeasure::OpeningValue, part, rows);
+    let opening = opening.map_or("-".to_owned(), |row| grouped(row.estimate.value, 0));
+    let without = find(PartMeasure::RemoveExpectedShortfall, part, rows);
+    let amounts = [find(PartMeasure::ComponentValueAtRisk, part, rows), Some(part)];
+    line(label, &opening, amounts, &without.map_or(String::new(), |row| amount(&row.estimate)))
+}
+
+/// The line of the candidate whose change of expected shortfall is `added`.
+fn candidate_line(added: &AttributionRow, rows: &[&AttributionRow]) -> String {
+    line(&position_label(added), "", [find(PartMeasure::AddValueAtRisk, added, rows), Some(added)], "")
+}
+
+/// The row of `measure` of the same part, level and horizon as `part`.
+fn find<'a>(measure: PartMeasure, part: &AttributionRow, rows: &[&'a AttributionRow]) -> Option<&'a AttributionRow> {
+    let same = |row: &&&AttributionRow| {
+        let is_place =
+            measure == PartMeasure::OpeningValue || (row.level, row.horizon_days) == (part.level, part.horizon_days);
+        is_place && (row.measure, row.kind, row.id, &row.name) == (measure, part.kind, part.id, &part.name)
     };
-    let opening = find(PartMeasure::OpeningValue).map_or("-".to_owned(), |row| grouped(row.estimate.value, 0));
+    rows.iter().find(same).copied()
+}
+
+/// A line of a label, a value, value at risk and expected shortfall with their shares, and one amount more.
+fn line(label: &str, value: &str, amounts: [Option<&AttributionRow>; 2], last: &str) -> String {
     let short: String = label.chars().take(LABEL_WIDTH).collect();
-    let mut text = format!("{short:<LABEL_WIDTH$}{opening:>VALUE_WIDTH$}");
-    for row in [find(PartMeasure::ComponentValueAtRisk), Some(part)] {
+    let mut text = format!("{short:<LABEL_WIDTH$}{value:>VALUE_WIDTH$}");
+    for row in amounts {
         let amount = row.map_or("-".to_owned(), |row| amount(&row.estimate));
         let share = row.and_then(|row| row.share).map_or("-".to_owned(), |share| format!("{:.1}%", 100.0 * share));
         let _ = write!(text, "{amount:>AMOUNT_WIDTH$}{share:>SHARE_WIDTH$}");
     }
-    let without = find(PartMeasure::RemoveExpectedShortfall).map_or(String::new(), |row| amount(&row.estimate));
-    let _ = write!(text, "{without:>AMOUNT_WIDTH$}");
+    let _ = write!(text, "{last:>AMOUNT_WIDTH$}");
     text.truncate(text.trim_end().len());
     text + "\n"
 }

@@ -61,7 +61,7 @@ pub(super) fn simulate(
     drop(progress.journal);
     let (paths, seconds) = (progress.paths, progress.seconds);
     if progress.end == work.scenario.paths {
-        return Ok((Simulated { reduced: reduction.finish(target)?, paths, seconds }, None));
+        return Ok((Simulated { reduced: reduction.finish(target, work.machine.threads)?, paths, seconds }, None));
     }
     drop(reduction);
     let shorter = shorten(progress.end)?;
@@ -70,7 +70,7 @@ pub(super) fn simulate(
     while let Some(block) = reader.next_block()? {
         reduction.push_block(block)?;
     }
-    Ok((Simulated { reduced: reduction.finish(target)?, paths, seconds }, Some(shorter)))
+    Ok((Simulated { reduced: reduction.finish(target, work.machine.threads)?, paths, seconds }, Some(shorter)))
 }
 
 /// What looks at blocks of paths as they come, and says when no more are needed.

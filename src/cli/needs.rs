@@ -72,7 +72,10 @@ fn tail_bytes(scenario: &Scenario) -> f64 {
     let horizons = scenario.report_horizons.len();
     let of_book =
         |book: &Book| AttributionStatistics::bytes(scenario.paths, confidence_min, book.positions.len(), horizons);
+    let candidates = scenario.candidates.map_or(0, |book| scenario.books[book].positions.len());
+    let of_candidates = AttributionStatistics::candidate_bytes(scenario.paths, confidence_min, candidates);
     TAILS_OVER_ATTRIBUTION * scenario.books.iter().map(of_book).sum::<f64>()
+        + scenario.books.len() as f64 * of_candidates
 }
 
 /// Rows of samples.parquet.

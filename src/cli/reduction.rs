@@ -188,11 +188,11 @@ impl Reduction {
         self.cube.merge(cube);
     }
 
-    /// Writes what is known when all paths are there.
+    /// Writes what is known when all paths are there; estimates are made on `threads` threads.
     ///
     /// # Errors
     /// If a file could not be written, now or since the start.
-    pub fn finish(mut self, target: &RunDirectory) -> Result<Reduced, OutputError> {
+    pub fn finish(mut self, target: &RunDirectory, threads: usize) -> Result<Reduced, OutputError> {
         self.push_pending()?;
         if let Some(other) = self.other {
             let (summary, subnet_rows) = match other {
@@ -204,10 +204,10 @@ impl Reduction {
         }
         let (subnet_rows, quantile_rows) = self.subnets.finish(&self.cube);
         self.writer.add_revenue(self.revenue.finish());
-        let (attribution_rows, liquidity_rows) = self.attribution.finish();
+        let (attribution_rows, liquidity_rows) = self.attribution.finish(threads);
         self.writer.add_attribution(attribution_rows);
         self.writer.add_credit(self.credit.finish(&subnet_rows));
-        let mut summary = self.books.finish();
+        let mut summary = self.books.finish_on(threads);
         liquidity_rows.into_iter().for_each(|row| row.insert_into(&mut summary));
         if let Some(controlled) = &self.controlled {
             controlled.improve(&mut summary);
@@ -260,8 +260,9 @@ fn position_statistics(
     let standing = |holding: &Holding| Standing::of(&scenario.protocol, &scenario.start, holding.id.netuid);
     let standings = books.iter().map(|book| book.holdings.iter().map(standing).collect()).collect();
     let (confidence, block) = (&scenario.confidence, scenario.start.block);
+    let attribution = AttributionStatistics::new(&books, horizons_days, confidence, paths, scenario.tao_usd_start);
     (
-        AttributionStatistics::new(&books, horizons_days, confidence, paths, scenario.tao_usd_start),
+        scenario.candidates.into_iter().fold(attribution, AttributionStatistics::with_candidates),
         CreditStatistics::new(&books, standings, block, horizons_days, confidence, paths),
     )
 }

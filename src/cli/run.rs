@@ -466,7 +466,7 @@ pub fn simulate(
         return Err(error.into());
     }
     outcome.map_err(explain)?.into_iter().for_each(|recorder| reduction.add_cube(&recorder.into_cube()));
-    Ok(Simulated { reduced: reduction.finish(target)?, paths: options.paths, seconds })
+    Ok(Simulated { reduced: reduction.finish(target, options.threads)?, paths: options.paths, seconds })
 }
 
 pub(super) fn explain(error: RunError) -> anyhow::Error {

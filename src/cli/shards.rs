@@ -199,7 +199,7 @@ pub fn merge(args: &MergeArgs) -> anyhow::Result<()> {
     }
     progress.finish_and_clear();
     // The time is that of putting together, which no figure of merit is for.
-    let reduced = Reduced { summary: Vec::new(), ..reduction.finish(&target)? };
+    let reduced = Reduced { summary: Vec::new(), ..reduction.finish(&target, 1)? };
     let merged = Simulated { reduced, paths: scenario.paths, seconds: begun.elapsed().as_secs_f64() };
     let machine = Machine::with_threads(Some(NonZeroUsize::MIN));
     clock.finish(target, &scenario, &merged, &machine, Vec::new())?;

@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use crate::config::ConfigError;
 use crate::config::checks::Checks;
+use crate::portfolio::policy::BookPolicy;
+use crate::portfolio::position::Book;
 use crate::risk::further::MeasureSettings;
 
 /// Aversions lie below it: beyond, all weight lies on a handful of paths.
@@ -19,6 +21,33 @@ pub(super) struct MeasuresSection {
     pub entropic_aversions: Vec<f64>,
     pub ruin_fraction: f64,
     pub return_periods: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<String>,
+}
+
+/// The book whose positions are candidates for the others, if any. `policies`: what each of `books` does.
+pub(super) fn candidates(
+    checks: &Checks<'_>,
+    books: &[Book],
+    policies: &[Option<BookPolicy>],
+) -> Result<Option<usize>, ConfigError> {
+    let Some(name) = &checks.file.measures.candidates else { return Ok(None) };
+    let holds = |(book, policy): &(&Book, &Option<BookPolicy>)| !book.positions.is_empty() && policy.is_none();
+    let held: Vec<_> = books.iter().zip(policies).filter(holds).map(|(book, _)| book.name.as_str()).collect();
+    let found = books.iter().position(|book| book.name == *name && held.contains(&book.name.as_str()));
+    match found {
+        Some(book) if books.len() > 1 => Ok(Some(book)),
+        Some(_) => Err(checks.refuse(
+            "measures.candidates",
+            format!("{name:?}"),
+            "one of two or more books: nothing is added to itself",
+        )),
+        None => Err(checks.refuse(
+            "measures.candidates",
+            format!("{name:?}"),
+            &format!("a book that holds: one of {}", held.join(", ")),
+        )),
+    }
 }
 
 /// The section, checked; lists ascend.
@@ -60,6 +89,29 @@ mod tests {
             ),
         ] {
             assert_eq!(load(text).unwrap_err(), message);
+        }
+    }
+
+    #[test]
+    fn candidates_are_a_book_that_holds() {
+        let policy = "[[policies]]\nname = \"out\"\nkind = \"stop\"\nstop_loss = 0.3\n";
+        assert_eq!(load(&format!("candidates = \"main\"\n{policy}")).unwrap().candidates, Some(0));
+        assert_eq!(load("").unwrap().candidates, None);
+        for (text, message) in [
+            (
+                "candidates = \"watch\"".to_owned(),
+                "measures.candidates = \"watch\" (must be a book that holds: one of main) in my.toml:2",
+            ),
+            (
+                format!("candidates = \"out\"\n{policy}"),
+                "measures.candidates = \"out\" (must be a book that holds: one of main) in my.toml:2",
+            ),
+            (
+                "candidates = \"main\"".to_owned(),
+                "measures.candidates = \"main\" (must be one of two or more books: nothing is added to itself) in my.toml:2",
+            ),
+        ] {
+            assert_eq!(load(&text).unwrap_err(), message);
         }
     }
 

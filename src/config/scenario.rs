@@ -18,7 +18,7 @@ use crate::config::estimator::TiltSection;
 use crate::config::file::EMBEDDED;
 use crate::config::file::Origins;
 use crate::config::file::ScenarioFile;
-use crate::config::measures::measure_settings;
+use crate::config::measures;
 use crate::config::policies;
 use crate::config::revenue::revenue;
 use crate::config::rules::protocol_params;
@@ -96,6 +96,8 @@ pub struct Scenario {
     pub quantile_probabilities: Vec<f64>,
     /// Further measures of books.
     pub measures: MeasureSettings,
+    /// The book whose positions are candidates for the others: what each would add to their tail risk is measured.
+    pub candidates: Option<usize>,
     /// How a run estimates.
     pub estimator: Estimator,
     /// The first so many paths write their events.
@@ -239,7 +241,7 @@ pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, C
     }
     let quantile_probabilities =
         checks.levels("run.quantile_probabilities", &file.run.quantile_probabilities, 0.0, 1.0)?;
-    let measures = measure_settings(checks)?;
+    let measures = measures::measure_settings(checks)?;
     let seed = checked!(checks.whole(run.seed, 0, i64::MAX as u64));
     let paths = checked!(checks.whole(run.paths, 1, u32::MAX.into()));
     let event_paths = checked!(checks.whole(run.event_paths, 0, u32::MAX.into()));
@@ -254,6 +256,7 @@ pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, C
     model.revenue = revenue(checks, &start.subnets)?;
     let (mut books, positions_file) = read_books(checks, &snapshot)?;
     let policies = policies::policies(checks, &start.subnets, file.input.default_take, &mut books)?;
+    let candidates = measures::candidates(checks, &books, &policies)?;
     let exit = policies::exit(checks, blocks_per_step)?;
     let estimator = estimator::estimator(checks, &start.subnets, &model.flow, paths)?;
     model.shocks = shocks(checks, &start, &model.revenue, &books[0])?;
@@ -268,6 +271,7 @@ pub(super) fn build(file: ScenarioFile, origins: &Origins) -> Result<Scenario, C
         confidence,
         quantile_probabilities,
         measures,
+        candidates,
         estimator,
         event_paths,
         sample_paths,

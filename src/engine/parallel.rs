@@ -1,10 +1,13 @@
-//! Tasks over all cores, their results consumed in order: the only user of rayon.
+//! Tasks over all cores, their results in order: the only user of rayon.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::mpsc;
+
+use rayon::iter::IntoParallelIterator;
+use rayon::iter::ParallelIterator;
 
 /// Tasks that may be finished or under way beyond the one to be consumed next, per thread: bounds memory.
 const LEAD_PER_THREAD: usize = 4;
@@ -102,9 +105,27 @@ fn consume_in_order<T>(
     }
 }
 
+/// What `work` makes of each item, in their order, on `threads` threads: for the few tasks at the end of a run.
+pub fn map<I: Send, O: Send>(threads: usize, items: Vec<I>, work: impl Fn(I) -> O + Sync + Send) -> Vec<O> {
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) if threads > 1 => pool.install(|| items.into_par_iter().map(work).collect()),
+        _ => items.into_iter().map(work).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mapped_items_keep_their_order() {
+        for threads in [1, 3] {
+            assert_eq!(
+                map(threads, (0..50).collect(), |item: u32| item * item),
+                (0..50).map(|item| item * item).collect::<Vec<_>>()
+            );
+        }
+    }
 
     #[test]
     fn results_come_in_order_whatever_the_threads() {

@@ -11,7 +11,6 @@ use crate::portfolio::board::BoardChunk;
 use crate::portfolio::pool_copy;
 use crate::portfolio::pool_copy::PoolCopies;
 use crate::portfolio::state::BookState;
-use crate::portfolio::state::refill;
 use crate::protocol::pool;
 use crate::protocol::slots::CHUNK_SLOTS;
 use crate::protocol::slots::Lanes8;
@@ -74,10 +73,11 @@ pub(crate) struct Bulk {
 }
 
 impl Bulk {
-    /// Notes what orders meet that pools do not tell, in the slots of the holdings.
+    /// Notes what orders meet that pools do not tell, in the slots of the holdings. What orders came to before stays until they are filled.
     pub fn meet(&mut self, slots: &[usize], path: &PathState) {
-        refill(&mut self.chunks, OrderChunk::EMPTY, slots.len().div_ceil(CHUNK_SLOTS));
+        self.chunks.resize(slots.len().div_ceil(CHUNK_SLOTS), OrderChunk::EMPTY);
         for (chunk, slots) in self.chunks.iter_mut().zip(slots.chunks(CHUNK_SLOTS)) {
+            (chunk.staked_alpha, chunk.started) = ([0.0; CHUNK_SLOTS], [0.0; CHUNK_SLOTS]);
             for (lane, &slot) in slots.iter().enumerate() {
                 let (from, at) = locate(slot);
                 if let Some(chain) = path.chain.get(from).filter(|_| path.occupants[slot].is_some()) {

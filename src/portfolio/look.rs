@@ -79,7 +79,15 @@ fn lowest_in_reach<V: Vector>(path: &PathState, out_of_reach: &SlotValues) -> f6
         let lowest = &mut lowest[index % 2];
         *lowest = V::load(&chain.moving_price).max(V::load(out_of_reach)).min(*lowest);
     }
-    lowest[0].min(lowest[1]).to_array().into_iter().fold(f64::INFINITY, f64::min)
+    least(lowest[0].min(lowest[1]))
+}
+
+/// The least of eight, none of which is NaN, by halves.
+#[inline(always)]
+fn least<V: Vector>(values: V) -> f64 {
+    let [a, b, c, d, e, f, g, h] = values.to_array();
+    let least = |a: f64, b: f64| if a < b { a } else { b };
+    least(least(least(a, e), least(b, f)), least(least(c, g), least(d, h)))
 }
 
 /// Whether fewer than `rank` of the subnets registered up to the block `last` have a moving price below this.
@@ -124,6 +132,6 @@ impl Kernel for Lowest<'_> {
             let is_old = V::load(&behaviour.registered_at).le(last);
             lowest = V::select(is_old, V::load(&chain.moving_price).min(lowest), lowest);
         }
-        lowest.to_array().into_iter().fold(f64::INFINITY, f64::min)
+        least(lowest)
     }
 }

@@ -1,14 +1,17 @@
 //! What each position and sector adds to the value at risk and expected shortfall of its book, at every horizon and level.
 //!
 //! Components ([`crate::risk::euler`]) add up to the published measure; what a change of a position would do to it
-//! ([`crate::risk::incremental`]) is given at the last horizon at spot in TAO. A position loses its opening mark value less what it
+//! ([`crate::risk::incremental`]) is given at the last horizon at spot in TAO, and so is what candidates would do to it: the
+//! positions of one of the books, each added to every other book. A position loses its opening mark value less what it
 //! is worth and what it has brought; in USD each of those at its own rate, so that the fall of TAO/USD is in every component.
 //!
 //! Cash and what a policy holds besides the opening positions is one more part, [`OTHER`], of no subnet. On the exit basis only the
 //! book as a whole has a value.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::engine::parallel;
 use crate::engine::record::PathRow;
 use crate::engine::record::PositionValue;
 use crate::risk::book::pnl_values;
@@ -17,6 +20,8 @@ use crate::risk::euler::Sampling;
 use crate::risk::euler::TailPoint;
 use crate::risk::holding::HeldBook;
 use crate::risk::holding::Holding;
+use crate::risk::incremental::ADDED;
+use crate::risk::incremental::REMOVED_AND_SCALED;
 use crate::risk::incremental::Variants;
 use crate::risk::incremental::differences;
 use crate::risk::measure::Basis;
@@ -73,11 +78,15 @@ pub enum PartMeasure {
     ScaleValueAtRisk,
     /// Expected shortfall of the book with a tenth more of it, less that of the book.
     ScaleExpectedShortfall,
+    /// Value at risk of the book with this candidate besides, less that of the book.
+    AddValueAtRisk,
+    /// Expected shortfall of the book with this candidate besides, less that of the book.
+    AddExpectedShortfall,
 }
 
 impl PartMeasure {
     /// All measures, in the order of files.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::OpeningValue,
         Self::ComponentValueAtRisk,
         Self::ComponentExpectedShortfall,
@@ -85,6 +94,8 @@ impl PartMeasure {
         Self::RemoveExpectedShortfall,
         Self::ScaleValueAtRisk,
         Self::ScaleExpectedShortfall,
+        Self::AddValueAtRisk,
+        Self::AddExpectedShortfall,
     ];
 
     /// Name in files.
@@ -97,6 +108,8 @@ impl PartMeasure {
             Self::RemoveExpectedShortfall => "incremental_expected_shortfall_remove",
             Self::ScaleValueAtRisk => "incremental_value_at_risk_scale",
             Self::ScaleExpectedShortfall => "incremental_expected_shortfall_scale",
+            Self::AddValueAtRisk => "incremental_value_at_risk_add",
+            Self::AddExpectedShortfall => "incremental_expected_shortfall_add",
         }
     }
 }
@@ -151,6 +164,36 @@ pub struct AttributionStatistics {
     confidence: Vec<f64>,
     usd_per_tao: f64,
     sampling: Sampling,
+    candidates: Option<Candidates>,
+}
+
+/// Positions that may be added to books.
+#[derive(Clone, Debug)]
+struct Candidates {
+    /// The book that they are in.
+    book: usize,
+    /// By book; none of that one.
+    tails: Vec<Option<Variants<1>>>,
+    /// On the path in hand: losses of the books, and of the candidates.
+    totals: Vec<f64>,
+    losses: Vec<f64>,
+}
+
+impl Candidates {
+    /// Notes what a book and its positions lost on a path; with that of the last book the path is complete.
+    fn push(&mut self, row: &PathRow, losses: impl Iterator<Item = f64>) {
+        let book = usize::from(row.book);
+        self.totals[book] = -row.pnl_mark_tao;
+        if book == self.book {
+            self.losses.clear();
+            self.losses.extend(losses);
+        }
+        if book + 1 == self.totals.len() {
+            for (tail, total) in self.tails.iter_mut().zip(&self.totals) {
+                tail.iter_mut().for_each(|tail| tail.push(row.path, *total, self.losses.iter().copied()));
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -161,7 +204,7 @@ struct BookTails {
     /// By horizon, in the order of [`POSITION_KINDS`].
     tails: Vec<[TailRows; POSITION_KINDS.len()]>,
     /// At the last horizon, at spot in TAO.
-    variants: Variants,
+    variants: Variants<2>,
 }
 
 impl AttributionStatistics {
@@ -174,7 +217,7 @@ impl AttributionStatistics {
             BookTails {
                 opening_tao: book.holdings.iter().map(|holding| holding.mark_tao).chain(book.other_tao).collect(),
                 tails: (0..horizons_days.len()).map(of_horizon).collect(),
-                variants: Variants::new(paths, confidence_min, positions),
+                variants: Variants::new(paths, confidence_min, positions, REMOVED_AND_SCALED),
                 book: book.clone(),
             }
         };
@@ -184,13 +227,36 @@ impl AttributionStatistics {
             confidence: confidence.to_vec(),
             usd_per_tao,
             sampling: Sampling { paths, replicate_paths: 1 },
+            candidates: None,
         }
+    }
+
+    /// The same with what each position of book number `book` would add to each other book.
+    ///
+    /// # Panics
+    /// If there is no such book.
+    #[must_use]
+    pub fn with_candidates(mut self, book: usize) -> Self {
+        let positions = self.books[book].book.holdings.len();
+        let confidence_min = self.confidence.iter().copied().fold(1.0 - 1e-9, f64::min);
+        let tail =
+            |other| (other != book).then(|| Variants::new(self.sampling.paths, confidence_min, positions, ADDED));
+        let tails = (0..self.books.len()).map(tail).collect();
+        let (totals, losses) = (vec![0.0; self.books.len()], Vec::new());
+        self.candidates = Some(Candidates { book, tails, totals, losses });
+        self
+    }
+
+    /// Memory (bytes) of what so many candidates add to one book.
+    pub fn candidate_bytes(paths: u64, confidence_min: f64, candidates: usize) -> f64 {
+        Variants::<1>::bytes(paths, confidence_min, candidates)
     }
 
     /// Memory (bytes) of the tails of one book of so many positions.
     pub fn bytes(paths: u64, confidence_min: f64, positions: usize, horizons: usize) -> f64 {
         let tails = (horizons * POSITION_KINDS.len()) as f64;
-        tails * TailRows::bytes(paths, confidence_min, positions) + Variants::bytes(paths, confidence_min, positions)
+        tails * TailRows::bytes(paths, confidence_min, positions)
+            + Variants::<2>::bytes(paths, confidence_min, positions)
     }
 
     /// The same for paths of which each `replicate_paths` share parameters: errors are those of replicates.
@@ -222,34 +288,76 @@ impl AttributionStatistics {
             tail.push(row.path, -pnl, |parts| parts.iter_mut().zip(losses(kind)).for_each(|(part, loss)| *part = loss));
         }
         if horizon + 1 == self.horizons_days.len() {
-            variants.push(row.path, -row.pnl_mark_tao, losses((Basis::Mark, Currency::Tao)));
+            let losses = losses((Basis::Mark, Currency::Tao));
+            variants.push(row.path, -row.pnl_mark_tao, losses.clone());
+            self.candidates.iter_mut().for_each(|candidates| candidates.push(row, losses.clone()));
         }
     }
 
     /// All rows: by book, the opening values first, then by horizon, basis and currency, level, part and measure; and what liquidity adds
-    /// to the tail measures of the books, by book, horizon, currency and level.
-    pub fn finish(self) -> (Vec<AttributionRow>, Vec<SummaryRow>) {
+    /// to the tail measures of the books, by book, horizon, currency and level. On `threads` threads.
+    pub fn finish(self, threads: usize) -> (Vec<AttributionRow>, Vec<SummaryRow>) {
+        let Self { books, horizons_days, confidence, sampling, candidates, .. } = self;
+        let last = horizons_days.len().saturating_sub(1);
+        let added_parts = candidates.as_ref().map_or_else(Vec::new, |found| parts(&books[found.book].book));
+        let mut added = candidates.map_or_else(Vec::new, |candidates| candidates.tails).into_iter();
+        let tasks = books.into_iter().flat_map(|of_book| {
+            let BookTails { book, opening_tao, tails, variants } = of_book;
+            let book = Arc::new((parts(&book), opening_tao, book));
+            let mut variants = Some((variants, added.next().flatten()));
+            let of_horizon = move |(horizon, tails)| {
+                let variants = variants.take_if(|_| horizon == last);
+                HorizonTails { book: Arc::clone(&book), horizon, tails, variants }
+            };
+            tails.into_iter().enumerate().map(of_horizon)
+        });
+        let days_and_levels = (&horizons_days[..], &confidence[..]);
+        let of_task = |task: HorizonTails| task.finish(days_and_levels, sampling, &added_parts);
+        let (rows, liquidity_rows): (Vec<_>, Vec<_>) =
+            parallel::map(threads, tasks.collect(), of_task).into_iter().unzip();
+        (rows.concat(), liquidity_rows.concat())
+    }
+}
+
+/// The tails of a book at one horizon.
+struct HorizonTails {
+    /// Its parts, their opening values (TAO), and the book.
+    book: Arc<(Vec<Part>, Vec<f64>, HeldBook)>,
+    horizon: usize,
+    tails: [TailRows; POSITION_KINDS.len()],
+    /// At the last; the second with candidates.
+    variants: Option<(Variants<2>, Option<Variants<1>>)>,
+}
+
+impl HorizonTails {
+    /// Its rows, the opening values before those of the first horizon; and what liquidity adds.
+    fn finish(
+        self,
+        (horizons_days, confidence): (&[f64], &[f64]),
+        sampling: Sampling,
+        added_parts: &[Part],
+    ) -> (Vec<AttributionRow>, Vec<SummaryRow>) {
+        let Self { book, horizon, tails, mut variants } = self;
+        let (parts, opening_tao, book) = &*book;
         let (mut rows, mut liquidity_rows) = (Vec::new(), Vec::new());
-        for BookTails { book, opening_tao, tails, variants } in self.books {
-            let parts = parts(&book);
-            let mut writer = PartWriter { book: &book.name, sampling: self.sampling, rows: &mut rows };
-            writer.push_openings(&parts, &opening_tao);
-            let mut variants = Some(variants);
-            for (index, (tails, &days)) in tails.into_iter().zip(&self.horizons_days).enumerate() {
-                let is_last = index + 1 == self.horizons_days.len();
-                let tails = tails.map(TailRows::into_sorted);
-                for (tail, kind) in tails.iter().zip(POSITION_KINDS) {
-                    let place = |level| Place { kind, level: Some(level), horizon_days: days };
-                    self.confidence.iter().for_each(|&level| writer.push_components(&parts, tail, place(level)));
-                    if let Some(variants) = variants.take_if(|_| is_last && kind == (Basis::Mark, Currency::Tao)) {
-                        let places = self.confidence.iter().map(|&level| place(level));
-                        writer.push_increments(&parts, tail, variants, places);
-                    }
-                }
-                let mut writer = RowWriter { book: &book.name, horizon_days: days, rows: &mut liquidity_rows };
-                self.confidence.iter().for_each(|&level| push_liquidity(&tails, level, self.sampling, &mut writer));
+        let mut writer = PartWriter { book: &book.name, sampling, rows: &mut rows };
+        if horizon == 0 {
+            writer.push_openings(parts, opening_tao);
+        }
+        let horizon_days = horizons_days[horizon];
+        let tails = tails.map(TailRows::into_sorted);
+        for (tail, kind) in tails.iter().zip(POSITION_KINDS) {
+            let place = |level| Place { kind, level: Some(level), horizon_days };
+            confidence.iter().for_each(|&level| writer.push_components(parts, tail, place(level)));
+            let Some((own, added)) = variants.take_if(|_| kind == (Basis::Mark, Currency::Tao)) else { continue };
+            let places = confidence.iter().map(|&level| place(level));
+            writer.push_variants(parts, tail, own, [REMOVE, SCALE], places.clone());
+            if let Some(added) = added {
+                writer.push_variants(added_parts, tail, added, [ADD], places);
             }
         }
+        let mut writer = RowWriter { book: &book.name, horizon_days, rows: &mut liquidity_rows };
+        confidence.iter().for_each(|&level| push_liquidity(&tails, level, sampling, &mut writer));
         (rows, liquidity_rows)
     }
 }
@@ -310,6 +418,11 @@ fn parts(book: &HeldBook) -> Vec<Part> {
     holdings.iter().enumerate().map(position).chain(other).chain(sectors.into_iter().map(sector)).collect()
 }
 
+/// Measures of a book without a position, with more of it, and with a candidate.
+const REMOVE: [PartMeasure; 2] = [PartMeasure::RemoveValueAtRisk, PartMeasure::RemoveExpectedShortfall];
+const SCALE: [PartMeasure; 2] = [PartMeasure::ScaleValueAtRisk, PartMeasure::ScaleExpectedShortfall];
+const ADD: [PartMeasure; 2] = [PartMeasure::AddValueAtRisk, PartMeasure::AddExpectedShortfall];
+
 /// What a row is of besides part and measure.
 #[derive(Clone, Copy)]
 struct Place {
@@ -345,27 +458,23 @@ impl PartWriter<'_> {
         }
     }
 
-    fn push_increments(
+    /// What the books of `variants` have more than that of `tail`, as `measures` of value at risk and expected shortfall.
+    fn push_variants<const N: usize>(
         &mut self,
         parts: &[Part],
         tail: &SortedRows,
-        variants: Variants,
+        variants: Variants<N>,
+        measures: [[PartMeasure; 2]; N],
         places: impl Iterator<Item = Place> + Clone,
     ) {
-        for (part, [without, with_more]) in parts.iter().zip(variants.into_sorted()) {
+        for (part, variants) in parts.iter().zip(variants.into_sorted()) {
             for place in places.clone() {
-                let point = |rows| TailPoint::new(rows, place.level?);
-                let (Some(base), Some(without), Some(with_more)) = (point(tail), point(&without), point(&with_more))
-                else {
-                    continue;
-                };
-                let totals = base.totals();
-                let [value, shortfall] = differences(&base, &without, self.sampling);
-                self.push(part, place, PartMeasure::RemoveValueAtRisk, value, totals[0]);
-                self.push(part, place, PartMeasure::RemoveExpectedShortfall, shortfall, totals[1]);
-                let [value, shortfall] = differences(&base, &with_more, self.sampling);
-                self.push(part, place, PartMeasure::ScaleValueAtRisk, value, totals[0]);
-                self.push(part, place, PartMeasure::ScaleExpectedShortfall, shortfall, totals[1]);
+                let Some(base) = place.level.and_then(|level| TailPoint::new(tail, level)) else { continue };
+                for (rows, measures) in variants.iter().zip(measures) {
+                    let Some(other) = place.level.and_then(|level| TailPoint::new(rows, level)) else { continue };
+                    let found = measures.into_iter().zip(differences(&base, &other, self.sampling)).zip(base.totals());
+                    found.for_each(|((measure, estimate), total)| self.push(part, place, measure, estimate, total));
+                }
             }
         }
     }

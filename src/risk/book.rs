@@ -2,6 +2,7 @@
 //!
 //! Not modelled: likelihood weights other than 1; a row that carries one is refused ([`crate::risk::weighted_book`] takes them).
 
+use crate::engine::parallel;
 use crate::engine::record::PathRow;
 use crate::risk::clusters::ClusterSample;
 use crate::risk::clusters::Clusters;
@@ -156,18 +157,24 @@ impl BookStatistics {
 
     /// All measures: book by book, its opening values first, then by horizon.
     pub fn finish(self) -> Vec<SummaryRow> {
-        let mut rows = Vec::new();
-        let mut cells = self.cells.into_iter();
-        for book in &self.books {
-            book.push_values(&PNL_KINDS, self.paths, &mut rows);
-            for (index, &horizon_days) in self.horizons_days.iter().enumerate() {
-                let cell = cells.next().expect("a cell for every book and horizon");
-                let is_last = index + 1 == self.horizons_days.len();
-                let wanted = Wanted { confidence: &self.confidence, further: self.further.as_ref(), is_last };
-                cell.finish(&wanted, RowWriter { book: &book.name, horizon_days, rows: &mut rows });
+        self.finish_on(1)
+    }
+
+    /// The same on so many threads.
+    pub fn finish_on(self, threads: usize) -> Vec<SummaryRow> {
+        let Self { books, horizons_days, confidence, further, paths, cells } = self;
+        let of_cell = |(index, cell): (usize, Cell)| {
+            let (book, horizon) = (&books[index / horizons_days.len()], index % horizons_days.len());
+            let is_last = horizon + 1 == horizons_days.len();
+            let wanted = Wanted { confidence: &confidence, further: further.as_ref(), is_last };
+            let mut rows = Vec::new();
+            if horizon == 0 {
+                book.push_values(&PNL_KINDS, paths, &mut rows);
             }
-        }
-        rows
+            cell.finish(&wanted, RowWriter { book: &book.name, horizon_days: horizons_days[horizon], rows: &mut rows });
+            rows
+        };
+        parallel::map(threads, cells.into_iter().enumerate().collect(), of_cell).concat()
     }
 }
 

@@ -1,61 +1,132 @@
-//! What the tail measures of a book would be without a position, or with more of it, on the same paths.
+//! What the tail measures of a book would be without a position, with more of it, or with another one besides, on the same paths.
 //!
-//! The book without position i loses `L - L_i`, with a tenth more of it `L + 0.1 L_i`. Both are of the same paths: the position
-//! keeps the market impact that it had in them, and the tenth more has none of its own. Memory: 16 bytes for each row of
-//! [`crate::risk::tail_rows`], for each position twice.
+//! The book without position i loses `L - L_i`, with a tenth more of it `L + 0.1 L_i`, with a candidate c, paid for by money from
+//! outside, `L + L_c`. All are of the same paths: a position keeps the market impact that it had in them, and what is added has none of
+//! its own. A path is kept while any of these books may have it in its tail. Memory: twice to three times as many rows as a tail of [`crate::risk::tail_rows`] has, each of 16 bytes and 8 more
+//! for each position.
 
 use crate::risk::estimate::Estimate;
 use crate::risk::euler::Sampling;
 use crate::risk::euler::TailPoint;
 use crate::risk::tail_rows::SortedRows;
-use crate::risk::tail_rows::TailRows;
+use crate::risk::tail_rows::kept_rows;
 
 /// Part of a position that is added to it.
 pub const SCALE: f64 = 0.1;
+/// Without a position, and with more of it.
+pub(crate) const REMOVED_AND_SCALED: [f64; 2] = [-1.0, SCALE];
+/// With a position that the book has not.
+pub(crate) const ADDED: [f64; 1] = [1.0];
+/// Rows before a cut, in multiples of those that a tail needs.
+const ROOM: usize = 2;
+/// The same where the tails of a book differ much: what memory is told of.
+const ROOM_TOLD: usize = 3;
 
-/// Tails of a book without each of its positions, and with more of each.
+/// Tails of a book that has more or less of positions, of one at a time: each of them in `N` ways.
 #[derive(Clone, Debug)]
-pub(crate) struct Variants {
-    without: Vec<TailRows>,
-    with_more: Vec<TailRows>,
-    /// A loss up to this is in no tail.
+pub(crate) struct Variants<const N: usize> {
+    /// How much of a position is added.
+    added: [f64; N],
+    /// Losses that each tail needs.
+    keep: usize,
+    /// Rows before a cut.
+    room: usize,
+    /// Path and loss of the book, by row.
+    totals: Vec<(u32, f64)>,
+    /// Losses of positions, by row.
+    parts: Vec<f64>,
+    positions: usize,
+    /// Losses up to this are in no tail, by position.
+    thresholds: Vec<[f64; N]>,
+    /// The lowest of them.
     threshold: f64,
-    /// Paths on which no variant lost more.
-    missed: u64,
+    pushed: u64,
 }
 
-impl Variants {
-    /// Tails of `paths` paths for a book of so many positions.
-    pub(crate) fn new(paths: u64, confidence_min: f64, positions: usize) -> Self {
-        let tails = || (0..positions).map(|_| TailRows::new(paths, confidence_min, 0)).collect();
-        Self { without: tails(), with_more: tails(), threshold: f64::NEG_INFINITY, missed: 0 }
+impl<const N: usize> Variants<N> {
+    /// Tails of `paths` paths for so many positions, of each of which so much is `added`.
+    pub(crate) fn new(paths: u64, confidence_min: f64, positions: usize, added: [f64; N]) -> Self {
+        let keep = kept_rows(paths, confidence_min);
+        Self {
+            added,
+            keep,
+            room: ROOM * keep,
+            totals: Vec::new(),
+            parts: Vec::new(),
+            positions,
+            thresholds: vec![[f64::NEG_INFINITY; N]; positions],
+            threshold: f64::NEG_INFINITY,
+            pushed: 0,
+        }
     }
 
     /// Memory of them (bytes).
     pub(crate) fn bytes(paths: u64, confidence_min: f64, positions: usize) -> f64 {
-        2.0 * positions as f64 * TailRows::bytes(paths, confidence_min, 0)
+        let rows = ROOM_TOLD * kept_rows(paths, confidence_min);
+        (rows * (size_of::<(u32, f64)>() + positions * size_of::<f64>())) as f64
     }
 
-    /// Adds a path on which the book lost `total`, and its positions `parts`.
+    /// Adds a path on which the book lost `total`, and the positions `parts`; paths ascend.
     pub(crate) fn push(&mut self, path: u64, total: f64, parts: impl Iterator<Item = f64> + Clone) {
-        let most = parts.clone().fold(0.0, |most: f64, part| most.max(-part).max(SCALE * part));
+        self.pushed += 1;
+        let worst = |most: f64, part: f64| self.added.iter().fold(most, |most, added| most.max(added * part));
+        let most = parts.clone().fold(0.0, worst);
         if total + most <= self.threshold {
-            self.missed += 1;
             return;
         }
-        for ((without, with_more), part) in self.without.iter_mut().zip(&mut self.with_more).zip(parts) {
-            without.push(path, total - part, |_| ());
-            with_more.push(path, total + SCALE * part, |_| ());
+        self.totals.push((path as u32, total));
+        self.parts.extend(parts);
+        if self.totals.len() == self.room {
+            self.cut();
         }
-        let tails = self.without.iter().chain(&self.with_more);
-        self.threshold = tails.map(TailRows::threshold).fold(f64::INFINITY, f64::min);
     }
 
-    /// The tails in order: for each position that of the book without it, and with more of it.
-    pub(crate) fn into_sorted(self) -> impl Iterator<Item = [SortedRows; 2]> {
-        let Self { without, with_more, missed, .. } = self;
-        let sorted = move |tail: TailRows| tail.with_missed(missed).into_sorted();
-        without.into_iter().zip(with_more).map(move |(without, with_more)| [without, with_more].map(sorted))
+    /// Keeps the rows that are in any tail so far.
+    fn cut(&mut self) {
+        let mut losses = Vec::with_capacity(self.room);
+        for position in 0..self.positions {
+            for variant in 0..N {
+                losses.clear();
+                losses.extend((0..self.totals.len()).map(|row| self.loss(row, position)[variant]));
+                let (_, last, _) = losses.select_nth_unstable_by(self.keep - 1, |a, b| b.total_cmp(a));
+                self.thresholds[position][variant] = *last;
+            }
+        }
+        self.threshold = self.thresholds.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+        let mut kept = 0;
+        for row in 0..self.totals.len() {
+            if self.is_in_a_tail(row) {
+                self.totals[kept] = self.totals[row];
+                self.parts.copy_within(row * self.positions..(row + 1) * self.positions, kept * self.positions);
+                kept += 1;
+            }
+        }
+        self.totals.truncate(kept);
+        self.parts.truncate(kept * self.positions);
+        self.room = self.room.max(kept + self.keep / 2);
+    }
+
+    fn is_in_a_tail(&self, row: usize) -> bool {
+        let is_in = |(position, thresholds): (usize, &[f64; N])| {
+            self.loss(row, position).iter().zip(thresholds).any(|(loss, threshold)| loss >= threshold)
+        };
+        self.thresholds.iter().enumerate().any(is_in)
+    }
+
+    /// Losses of a row with so much more of a position.
+    fn loss(&self, row: usize, position: usize) -> [f64; N] {
+        let (total, part) = (self.totals[row].1, self.parts[row * self.positions + position]);
+        self.added.map(|added| total + added * part)
+    }
+
+    /// The tails in order, for each position.
+    pub(crate) fn into_sorted(self) -> impl Iterator<Item = [SortedRows; N]> {
+        (0..self.positions).map(move |position| std::array::from_fn(|variant| self.tail(position, variant)))
+    }
+
+    fn tail(&self, position: usize, variant: usize) -> SortedRows {
+        let row = |(row, (path, _)): (usize, &(u32, f64))| (*path, self.loss(row, position)[variant]);
+        SortedRows::of(self.pushed, self.keep, self.totals.iter().enumerate().map(row))
     }
 }
 
@@ -98,6 +169,7 @@ fn joint_influences(base: &[(u32, [f64; 2])], other: &[(u32, [f64; 2])]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::risk::tail_rows::TailRows;
 
     #[test]
     fn paths_of_either_tail_count_once() {
@@ -108,10 +180,36 @@ mod tests {
         assert_eq!(joint_influences(&base, &[]), [(2, [-1.0, -5.0]), (4, [-1.0, -2.0])]);
     }
 
+    /// Positions that hedge each other, and one that is most of the book: their tails have few paths in common.
+    #[test]
+    fn tails_are_those_of_all_losses() {
+        let (n, confidence) = (6_011, 0.95);
+        let mut variants = Variants::new(n, confidence, 3, REMOVED_AND_SCALED);
+        let parts = |path: u64| {
+            let large = (path * 7919 % n) as f64 - 2_000.0;
+            // Ties on purpose.
+            [large, -0.9 * large + (path * 31 % 97) as f64, (path * 271 % 1_009) as f64 / 8.0]
+        };
+        let total = |path| parts(path).iter().sum::<f64>();
+        (0..n).for_each(|path| variants.push(path, total(path), parts(path).into_iter()));
+        let (room, rows) = (variants.room, variants.totals.len());
+        assert!(room < 4 * variants.keep && rows < room, "{rows} of {room}, {} needed", variants.keep);
+        for (position, tails) in variants.into_sorted().enumerate() {
+            for (variant, tail) in tails.into_iter().enumerate() {
+                let mut all = TailRows::new(n, confidence, 0);
+                let loss = |path| [total(path) - parts(path)[position], total(path) + SCALE * parts(path)[position]];
+                (0..n).for_each(|path| all.push(path, loss(path)[variant], |_| ()));
+                let all = all.into_sorted();
+                assert_eq!((tail.samples(), tail.len()), (all.samples(), all.len()));
+                assert!((0..all.len()).all(|at| (tail.loss(at), tail.path(at)) == (all.loss(at), all.path(at))));
+            }
+        }
+    }
+
     #[test]
     fn more_of_the_only_position_scales_every_measure_and_none_leaves_nothing() {
         let n = 2_003;
-        let (mut tail, mut variants) = (TailRows::new(n, 0.95, 0), Variants::new(n, 0.95, 1));
+        let (mut tail, mut variants) = (TailRows::new(n, 0.95, 0), Variants::new(n, 0.95, 1, REMOVED_AND_SCALED));
         for path in 0..n {
             let loss = (path * 7919 % n) as f64 - 900.0;
             tail.push(path, loss, |_| ());

@@ -21,6 +21,10 @@
 use crate::risk::estimate::Estimate;
 use crate::risk::estimate::Shape;
 use crate::risk::histogram::Histogram;
+use crate::simd;
+use crate::simd::Backend;
+use crate::simd::Kernel;
+use crate::simd::Vector;
 use crate::simd::math;
 
 /// Spectral risk of one aversion, with what each loss adds to its error.
@@ -40,16 +44,7 @@ impl SpectralRisk {
         let n = samples as f64;
         let mut counted: Vec<(f64, f64)> = pnl.filled().map(|(pnl, count)| (-pnl, f64::from(count) / n)).collect();
         counted.reverse();
-        let spectrum = Spectrum::new(aversion);
-        let (mut value, mut below, mut influence) = (0.0, 0.0, 0.0);
-        let mut previous = counted.first()?.0;
-        let mut influences = Vec::with_capacity(counted.len());
-        for &(loss, share) in &counted {
-            influence += (loss - previous) * spectrum.density(below);
-            influences.push(influence);
-            value += loss * (spectrum.mass(below + share) - spectrum.mass(below));
-            (previous, below) = (loss, below + share);
-        }
+        let (value, influences) = simd::dispatch(Backend::detect(), Weigh { counted: &counted, aversion })?;
         let (variance, shape) = moments(&influences, &counted);
         let estimate = Estimate::skewed(value, (variance / n).sqrt(), shape, samples);
         Some(Self { estimate, losses: counted.into_iter().map(|(loss, _)| loss).collect(), influences })
@@ -66,6 +61,34 @@ impl SpectralRisk {
         let Some(&[low, high]) = self.losses.get(above - 1..=above) else { return 0.0 };
         let part = ((loss - low) / (high - low)).clamp(0.0, 1.0);
         self.influences[above - 1] + part * (self.influences[above] - self.influences[above - 1])
+    }
+}
+
+/// Weighs losses, ascending and with their shares, by rank: their sum, and the influence of each. `None` without any.
+struct Weigh<'a> {
+    counted: &'a [(f64, f64)],
+    aversion: f64,
+}
+
+impl Kernel for Weigh<'_> {
+    type Output = Option<(f64, Vec<f64>)>;
+
+    /// Of one lane: it is for the instructions that fuse.
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Self::Output {
+        let spectrum = Spectrum::new(self.aversion);
+        let (mut value, mut below, mut influence) = (0.0, 0.0, 0.0);
+        let mut previous = self.counted.first()?.0;
+        let mut mass_below = spectrum.mass(below);
+        let mut influences = Vec::with_capacity(self.counted.len());
+        for &(loss, share) in self.counted {
+            influence += (loss - previous) * spectrum.density(below);
+            influences.push(influence);
+            let mass = spectrum.mass(below + share);
+            value += loss * (mass - mass_below);
+            (previous, below, mass_below) = (loss, below + share, mass);
+        }
+        Some((value, influences))
     }
 }
 
@@ -88,16 +111,19 @@ struct Spectrum {
 }
 
 impl Spectrum {
+    #[inline(always)]
     fn new(aversion: f64) -> Self {
         Self { aversion, total: -math::exp_m1(-aversion) }
     }
 
     /// `phi(u)`.
+    #[inline(always)]
     fn density(&self, share: f64) -> f64 {
         self.aversion * math::exp(-self.aversion * (1.0 - share)) / self.total
     }
 
     /// Integral of `phi` from 0 to `share`, less a constant.
+    #[inline(always)]
     fn mass(&self, share: f64) -> f64 {
         math::exp_m1(-self.aversion * (1.0 - share)) / self.total
     }

@@ -1,15 +1,13 @@
 //! The worst losses of a stream with the paths they came on, and what each part of the book lost there.
 //!
-//! Memory: with n paths, lowest confidence c and `k = n (1 - c)`, some `k + k^(4/5)` rows, times 9/8 for the buffer (5/4 without
-//! parts), of 16 bytes and 8 more for each part. A book of 30 positions takes 1.7 MB at 1e5 paths and c = 95 % for each horizon, basis
+//! Memory: with n paths, lowest confidence c and `k = n (1 - c)`, some `k + k^(4/5)` rows, times 9/8 for the buffer, of 16 bytes
+//! and 8 more for each part. A book of 30 positions takes 1.7 MB at 1e5 paths and c = 95 % for each horizon, basis
 //! and currency, 16 MB at 1e6. Pages are touched only as losses arrive.
 
 use crate::risk::estimate::quantile_rank;
 
 /// Rows above the ones needed, as a divisor of those: how far the buffer fills before it is cut back.
 const BUFFER_DIVISOR: usize = 8;
-/// The same of rows without parts, which take little room: a cut costs as much, and comes an eighth as often.
-const BARE_BUFFER_DIVISOR: usize = 4;
 /// Power of the losses in the tail that gives the reach of the kernel: that of the smallest mean squared error.
 const REACH_POWER: f64 = 0.8;
 
@@ -19,14 +17,14 @@ pub(crate) fn kernel_reach(samples: u64, confidence: f64) -> usize {
 }
 
 /// Rows that every estimate at `confidence` and above needs.
-fn kept_rows(samples: u64, confidence: f64) -> usize {
+pub(crate) fn kept_rows(samples: u64, confidence: f64) -> usize {
     let beyond = (samples + 1 - quantile_rank(samples, confidence)) as usize;
     (beyond + kernel_reach(samples, confidence)).min(samples as usize).max(1)
 }
 
 /// Rows before a cut of which so many are kept.
-fn room(keep: usize, width: usize) -> usize {
-    keep + keep / if width > 0 { BUFFER_DIVISOR } else { BARE_BUFFER_DIVISOR } + 1
+fn room(keep: usize) -> usize {
+    keep + keep / BUFFER_DIVISOR + 1
 }
 
 /// A kept loss.
@@ -57,14 +55,14 @@ pub(crate) struct TailRows {
 impl TailRows {
     /// Memory of such a tail (bytes).
     pub(crate) fn bytes(samples: u64, confidence_min: f64, width: usize) -> f64 {
-        let rows = room(kept_rows(samples, confidence_min), width);
+        let rows = room(kept_rows(samples, confidence_min));
         (rows * (size_of::<Entry>() + width * size_of::<f64>())) as f64
     }
 
     /// A tail that serves every level in `[confidence_min, 1)` of up to `samples` losses in `width` parts.
     pub(crate) fn new(samples: u64, confidence_min: f64, width: usize) -> Self {
         let keep = kept_rows(samples, confidence_min);
-        let room = room(keep, width);
+        let room = room(keep);
         Self {
             expected: samples,
             keep,
@@ -104,23 +102,26 @@ impl TailRows {
     }
 
     /// A loss up to this is not kept.
-    pub(crate) fn threshold(&self) -> f64 {
+    fn threshold(&self) -> f64 {
         if self.live < self.keep { f64::NEG_INFINITY } else { self.threshold }
-    }
-
-    /// The same with so many more losses that would not have been kept.
-    #[must_use]
-    pub(crate) fn with_missed(self, losses: u64) -> Self {
-        Self { pushed: self.pushed + losses, ..self }
     }
 
     /// The tail in order, ready for estimates.
     pub(crate) fn into_sorted(mut self) -> SortedRows {
         self.entries.truncate(self.live);
-        self.entries.sort_unstable_by(worst_first);
-        self.entries.truncate(self.keep);
-        SortedRows { samples: self.pushed, entries: self.entries, width: self.width, parts: self.parts }
+        let entries = sorted(self.entries, self.keep);
+        SortedRows { samples: self.pushed, entries, width: self.width, parts: self.parts }
     }
+}
+
+/// The worst `keep`, in order.
+fn sorted(mut entries: Vec<Entry>, keep: usize) -> Vec<Entry> {
+    if entries.len() > keep {
+        entries.select_nth_unstable_by(keep - 1, worst_first);
+        entries.truncate(keep);
+    }
+    entries.sort_unstable_by(worst_first);
+    entries
 }
 
 fn worst_first(a: &Entry, b: &Entry) -> std::cmp::Ordering {
@@ -137,6 +138,12 @@ pub(crate) struct SortedRows {
 }
 
 impl SortedRows {
+    /// The worst `keep` of losses without parts, each with its path: all that are among the worst of `samples`, and maybe others.
+    pub(crate) fn of(samples: u64, keep: usize, losses: impl Iterator<Item = (u32, f64)>) -> Self {
+        let entries = losses.map(|(path, loss)| Entry { loss, path, place: 0 }).collect();
+        Self { samples, entries: sorted(entries, keep), width: 0, parts: Vec::new() }
+    }
+
     /// Losses that the tail is of.
     pub(crate) fn samples(&self) -> u64 {
         self.samples

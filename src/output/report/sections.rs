@@ -434,7 +434,7 @@ fn components(report: &Report) -> String {
         .map(str::to_owned);
     let table = table("Holding", heads, rows);
     format!(
-        "<section id=\"components\"><h2>What each holding adds to expected shortfall {}</h2>\n{}{table}</section>\n",
+        "<section id=\"components\"><h2>What each holding adds to expected shortfall {}</h2>\n{}{table}{}</section>\n",
         text::level(level),
         picture(
             "components",
@@ -442,8 +442,34 @@ fn components(report: &Report) -> String {
             "A bar is what the holding loses on average in the worst futures of the book at spot, so that all bars add up to the \
              book's expected shortfall; whiskers are 95 % intervals. Strong red marks holdings whose share of the shortfall is \
              above their share of the book: they concentrate risk, and a negative bar hedges."
-        )
+        ),
+        candidates(report, level)
     )
+}
+
+/// What positions of another book would do to this one, where the scenario names candidates.
+fn candidates(report: &Report, level: f64) -> String {
+    let change = |shortfall: &AttributionRow, measure: PartMeasure| {
+        let same = |row: &&AttributionRow| (row.measure, row.id, row.level) == (measure, shortfall.id, Some(level));
+        report.attribution.iter().find(same).map_or(String::new(), |row| estimate(&row.estimate, ""))
+    };
+    let is_added = |row: &&AttributionRow| row.measure == PartMeasure::AddExpectedShortfall && row.level == Some(level);
+    let row = |row: &AttributionRow| {
+        let label = row.id.map_or_else(|| escaped(&row.name), |id| escaped(&subnet_label(id, &row.name)));
+        let changes =
+            [PartMeasure::AddValueAtRisk, PartMeasure::AddExpectedShortfall].map(|measure| change(row, measure));
+        let share = text::share(row.share.unwrap_or(f64::NAN));
+        (label, changes.into_iter().chain([share]).collect())
+    };
+    let rows: Vec<_> = report.attribution.iter().filter(is_added).map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let heads =
+        ["Value at risk, change, TAO", "Expected shortfall, change, TAO", "Of the shortfall"].map(str::to_owned);
+    let words = "<p class=\"read\">What each candidate would change if the book had it besides, paid for with money from outside, on \
+                 the same futures.</p>\n";
+    table("With a candidate", heads, rows) + words
 }
 
 fn exit(report: &Report) -> String {

@@ -236,7 +236,7 @@ const OF_THE_BOOK: &str = "for the book as a whole";
 pub static ATTRIBUTION: FileSchema = FileSchema {
     file: "attribution.parquet",
     rows: "measure of a position or sector of a book; opening values first, then by horizon, basis and currency, level, part; at the \
-        last horizon then increments by position, level",
+        last horizon then increments by position, level, and those by candidate, level",
     columns: &[
         BOOK,
         column("kind", Kind::Text, "position or sector; each adds up to the book"),
@@ -253,8 +253,10 @@ pub static ATTRIBUTION: FileSchema = FileSchema {
             "opening_value (at spot); component_value_at_risk, component_expected_shortfall (parts of those of the book in \
                 summary.parquet, to which they add up); incremental_value_at_risk_remove, \
                 incremental_expected_shortfall_remove (what they would be without the position, less what they are), \
-                incremental_value_at_risk_scale, incremental_expected_shortfall_scale (with a tenth more of it); the last four at \
-                the last horizon at spot in TAO, on the same paths: without the market impact of the change",
+                incremental_value_at_risk_scale, incremental_expected_shortfall_scale (with a tenth more of it); incremental_value_at_risk_add, \
+                incremental_expected_shortfall_add (with this position of the book measures.candidates besides, paid for by \
+                money from outside); the last six at the last horizon at spot in TAO, on the same paths: without the market \
+                impact of the change",
         ),
         number("value", "the estimate"),
         number("standard_error", "its standard error; infinite with fewer than two losses in the tail"),
