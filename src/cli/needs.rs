@@ -54,8 +54,9 @@ pub(super) fn seconds(scenario: &Scenario, threads: usize) -> f64 {
     subnet_steps(scenario) * NS_PER_SUBNET_STEP * 1e-9 / threads as f64
 }
 
-/// Memory of a run (bytes). Measured, in MB: default book, 1e5 and 1e6 paths 154 and 290 (by this 152 and 285); 30 positions, 1e5 paths
-/// 175 (179); four books of them, three with policies, 5e4 paths 232 (224); a year of 256 slots, 3e4 paths 283 (284).
+/// Memory of a run (bytes). Measured, in MB: default book, 1e5 paths 160 (by this 152); 30 positions, 1e5 paths 169 (177); four books of
+/// them, three with policies, 5e4 paths 241 (218). With other tails of changed books, which took somewhat more: default book, 1e6 paths
+/// 290; a year of 256 slots, 3e4 paths 283.
 pub(super) fn memory_bytes(scenario: &Scenario, threads: usize) -> f64 {
     let clustered = scenario.replication.as_ref().map_or(0.0, |_| path_rows(scenario) * BYTES_PER_CLUSTERED_ROW);
     shard_memory_bytes(scenario, threads) + tail_bytes(scenario) + clustered

@@ -45,7 +45,7 @@ pub(super) fn candidates(
         None => Err(checks.refuse(
             "measures.candidates",
             format!("{name:?}"),
-            &format!("a book that holds: one of {}", held.join(", ")),
+            format!("a book that holds: one of {}", held.join(", ")),
         )),
     }
 }

@@ -16,7 +16,8 @@
 //! alternative, the mean of the replicates' own quantiles and shortfalls, has the bias of samples a sixteenth as large.
 //!
 //! Coverage of the intervals of a normal law in per cent, 64 % of whose variance is led, n = 4,096, 2,000 replications (error 0.5), and the
-//! variance over that of independent paths (value at risk with whole ranks on the outer sides, which is half a rank wider on each):
+//! variance over that of independent paths (value at risk with whole ranks on the outer sides, which is half a rank wider on each; as built
+//! it is between 93 and 97, as a test asks of all):
 //!
 //! | | mean | deviation | probability of a loss | VaR 99 % | ES 99 % |
 //! |---|---|---|---|---|---|
