@@ -2,8 +2,8 @@
 //!
 //! The book without position i loses `L - L_i`, with a tenth more of it `L + 0.1 L_i`, with a candidate c, paid for by money from
 //! outside, `L + L_c`. All are of the same paths: a position keeps the market impact that it had in them, and what is added has none of
-//! its own. A path is kept while any of these books may have it in its tail. Memory: twice to three times as many rows as a tail of [`crate::risk::tail_rows`] has, each of 16 bytes and 8 more
-//! for each position.
+//! its own. A path is kept while any of these books may have it in its tail. Memory: twice as many rows as a tail of
+//! [`crate::risk::tail_rows`] needs, more where the tails of these books differ much, each of 16 bytes and 8 more for each position.
 
 use crate::risk::estimate::Estimate;
 use crate::risk::euler::Sampling;
