@@ -184,6 +184,13 @@ impl ChainChunk {
         self.staked_alpha[lane] + self.protocol_alpha[lane] + self.burned_alpha[lane] + self.unclaimed_root_alpha[lane]
     }
 
+    /// Spot prices (TAO per alpha).
+    #[inline(always)]
+    pub(crate) fn spot_prices<V: Vector>(&self) -> V {
+        let weight = V::load(&self.weight_tao);
+        ((V::splat(1.0) - weight) * V::load(&self.reserve_tao)) / (weight * V::load(&self.reserve_alpha))
+    }
+
     /// Spot price (TAO per alpha) of one lane.
     #[inline(always)]
     pub fn price(&self, lane: usize) -> f64 {

@@ -64,6 +64,7 @@ pub mod morris;
 pub mod multilevel;
 pub mod paired;
 pub mod performance;
+mod places;
 pub mod program;
 pub mod rare;
 pub mod rate_law;

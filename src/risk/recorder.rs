@@ -18,13 +18,14 @@ use crate::engine::recorder::StepView;
 use crate::portfolio::tracker::BookTracker;
 use crate::protocol::slots::SlotValues;
 use crate::risk::histogram::CellCount;
-use crate::risk::histogram::Metric;
 use crate::risk::histogram::PlacePair;
 use crate::risk::histogram::SubnetCube;
 use crate::risk::histogram::SubnetTally;
+use crate::risk::places::PlaceSlots;
 use crate::risk::replay::Replay;
 use crate::risk::replay::ReplayPlan;
 use crate::risk::replay::Storyteller;
+use crate::simd;
 use crate::simd::Backend;
 use crate::units::NetUid;
 
@@ -142,6 +143,9 @@ pub struct RunRecorder {
     storyteller: Option<Storyteller>,
     /// Prices and emission shares of subnets of the snapshot, alive at a horizon.
     tally: SubnetTally,
+    /// Scratch: those of the path in hand.
+    places: Vec<PlacePair>,
+    backend: Backend,
     keeps_places: bool,
     keeps_factors: bool,
 }
@@ -156,6 +160,8 @@ impl RunRecorder {
             batch: BatchRecord::default(),
             storyteller: None,
             tally,
+            places: Vec::new(),
+            backend: Backend::detect(),
             keeps_places: false,
             keeps_factors: false,
         }
@@ -163,7 +169,7 @@ impl RunRecorder {
 
     /// The same on another instruction set than the best of this machine; results do not depend on it.
     pub fn on(self, backend: Backend) -> Self {
-        Self { tracker: self.tracker.on(backend), ..self }
+        Self { tracker: self.tracker.on(backend), backend, ..self }
     }
 
     /// What it records.
@@ -243,11 +249,8 @@ impl RunRecorder {
     }
 
     fn count_survivors(&mut self, view: &StepView<'_>, horizon: usize) {
-        self.tally.push(horizon, |slot| {
-            let alive = view.path.occupants[slot].is_some_and(|occupant| occupant.incumbent);
-            let (price, share) = (view.path.price(slot), view.buffers.share.get(slot));
-            alive.then(|| [Metric::Price.place(price), Metric::EmissionShare.place(share)])
-        });
+        simd::dispatch(self.backend, PlaceSlots { view, places: &mut self.places });
+        self.tally.push(horizon, &self.places);
     }
 
     fn record_revenue(&mut self, view: &StepView<'_>, horizon: usize) {
@@ -298,7 +301,9 @@ impl Recorder for RunRecorder {
             self.record_events(index, view);
         }
         if let Some(horizon) = self.plan.horizon_steps.iter().position(|&step| step == view.step) {
-            self.count_survivors(view, horizon);
+            if self.plan.slots > 0 {
+                self.count_survivors(view, horizon);
+            }
             self.record_revenue(view, horizon);
             if self.keeps_factors {
                 let common = view.path.factor_sum / f64::from(view.step).sqrt();
