@@ -96,7 +96,7 @@
 //!    ends here, before anything is written.
 //! 2. [`engine::plan::Plan`] derives what all paths share; [`output::run_dir::RunDirectory`] opens partial files.
 //! 3. [`engine::run::run`] spreads batches of paths over threads. A batch goes step by step; [`engine::opening::open`] draws
-//!    what the slots of a path share, for eight paths at once, and [`engine::path::advance`] is one step of K blocks of one
+//!    what the slots of a path share, for eight paths at once, and [`engine::advance::advance`] is one step of K blocks of one
 //!    path: draws, flows and jumps, coinbase and trades, moving prices, lifecycle. Each is a short pass over all slots.
 //! 4. A [`engine::recorder::Recorder`] watches: [`risk::recorder::RunRecorder`] keeps P&L rows
 //!    ([`portfolio::tracker::BookTracker`]), events, samples and integer counts.

@@ -3,9 +3,9 @@
 use taorisk::cli::run::plan_of;
 use taorisk::config::scenario::Overrides;
 use taorisk::config::scenario::Scenario;
+use taorisk::engine::advance::Workspace;
 use taorisk::engine::audit::Audit;
 use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::step;
 use taorisk::protocol::moving_price_table::AgeChunk;

@@ -9,8 +9,8 @@ mod support;
 use std::hint::black_box;
 use std::time::Instant;
 
+use taorisk::engine::advance::Workspace;
 use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::step;
 use taorisk::protocol::moving_price_table::AgeChunk;

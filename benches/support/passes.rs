@@ -4,8 +4,8 @@ use std::hash::DefaultHasher;
 use std::hash::Hasher;
 use std::hint::black_box;
 
+use taorisk::engine::advance::Workspace;
 use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::emission_sales;
 use taorisk::engine::step;

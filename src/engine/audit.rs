@@ -1,8 +1,8 @@
 //! The books of a step, done again slot by slot with the scalar rules: alpha and TAO are neither made nor lost.
 
+use crate::engine::advance::Workspace;
 use crate::engine::drivers::Driver;
 use crate::engine::path::PathState;
-use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::protocol::emission;

@@ -3,12 +3,12 @@
 //! Mode `continuous`: real numbers, emission paid and sold every block, withheld parts fixed. Chance, behaviour and
 //! lifecycle are the step engine's own functions; everything the chain decides within a block is not.
 
+use crate::engine::advance;
+use crate::engine::advance::Workspace;
 use crate::engine::extras::Buffers;
 use crate::engine::lifecycle;
 use crate::engine::opening;
-use crate::engine::path;
 use crate::engine::path::PathState;
-use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::engine::revenue;
@@ -120,7 +120,7 @@ fn draw_flows<V: Vector>(plan: &Plan, step: u32, path: &mut PathState, report: &
     let law = plan.flow_law(path);
     let Workspace { buffers, flow, growth, extra, .. } = work;
     let Some(extras) = &plan.extras else {
-        path::draw_flows::<V>(plan, draw, path, flow, growth);
+        advance::draw_flows::<V>(plan, draw, path, flow, growth);
         return;
     };
     for subnet in &report.subnets {

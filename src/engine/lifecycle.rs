@@ -4,11 +4,11 @@
 //! - More than one registration in a step: the chain's rate limit is two days.
 //! - The owner refund of legacy subnets: their lock was recycled at registration, so that nothing is left to refund.
 
+use crate::engine::advance::Workspace;
 use crate::engine::drivers::Driver;
 use crate::engine::path::LifecycleEvent;
 use crate::engine::path::Occupant;
 use crate::engine::path::PathState;
-use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::plan::chunks_for;
 use crate::engine::plan::locate;
@@ -90,7 +90,7 @@ fn dissolve_slot(path: &mut PathState, slot: usize, block: u64, work: &mut Works
     path.occupants[slot] = None;
     path.waiting.retain(|&(waiting, _)| usize::from(waiting) != slot);
     path.started_here.retain(|&(started, _)| usize::from(started) != slot);
-    path.behaviour[chunk].registered_at[lane] = f64::INFINITY;
+    path.behaviour[chunk].vacate(lane);
     path.chain[chunk].set_lane(lane, &SubnetState::empty(NetUid::from_slot(slot)));
     if let Some(flows) = path.flows.get_mut(chunk) {
         flows.set_lane(lane, &FlowState::default());

@@ -2,6 +2,7 @@
 //!
 //! [`convergence`] says what the length of the step does to results.
 
+pub mod advance;
 pub mod audit;
 pub mod block;
 pub mod changed;

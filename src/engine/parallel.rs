@@ -107,8 +107,9 @@ fn consume_in_order<T>(
 
 /// What `work` makes of each item, in their order, on `threads` threads: for the few tasks at the end of a run.
 pub fn map<I: Send, O: Send>(threads: usize, items: Vec<I>, work: impl Fn(I) -> O + Sync + Send) -> Vec<O> {
-    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-        Ok(pool) if threads > 1 => pool.install(|| items.into_par_iter().map(work).collect()),
+    let pool = (threads > 1).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build());
+    match pool {
+        Some(Ok(pool)) => pool.install(|| items.into_par_iter().map(work).collect()),
         _ => items.into_iter().map(work).collect(),
     }
 }

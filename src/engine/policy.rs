@@ -10,8 +10,8 @@
 //!
 //! [`Recorder`]: crate::engine::recorder::Recorder
 
+use crate::engine::advance::Workspace;
 use crate::engine::path::PathState;
-use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::engine::recorder::StepView;

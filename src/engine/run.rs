@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use crate::engine::advance::Workspace;
 use crate::engine::audit::Audit;
 use crate::engine::audit::AuditError;
 use crate::engine::parallel;
 use crate::engine::path::PathFault;
 use crate::engine::path::PathState;
-use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::policy::Market;
 use crate::engine::recorder::Recorder;

@@ -8,9 +8,9 @@
 //! # Not modelled
 //! - Books: nobody trades inside a particle, and no holding is kept out of organic sales.
 
+use crate::engine::advance::Workspace;
 use crate::engine::path::PathFault;
 use crate::engine::path::PathState;
-use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::engine::plan::locate;
 use crate::engine::record::EventKind;

@@ -1,12 +1,12 @@
 //! Paths forward on an instruction set chosen at run time: the one place that compiles the path loop, for all that drive it.
 
+use crate::engine::advance;
+use crate::engine::advance::Workspace;
 use crate::engine::block;
 use crate::engine::block::BlockState;
 use crate::engine::opening;
-use crate::engine::path;
 use crate::engine::path::PathFault;
 use crate::engine::path::PathState;
-use crate::engine::path::Workspace;
 use crate::engine::plan::Plan;
 use crate::protocol::moving_price_table::AgeChunk;
 use crate::protocol::slots::MAX_CHUNKS;
@@ -103,7 +103,7 @@ impl Kernel for FillAges<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        path::fill_ages::<V>(self.plan, self.step, self.row);
+        advance::fill_ages::<V>(self.plan, self.step, self.row);
     }
 }
 
@@ -136,7 +136,7 @@ impl Kernel for Advance<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Self::Output {
-        path::advance::<V>(self.plan, self.step, self.row, self.path, self.held, self.work)
+        advance::advance::<V>(self.plan, self.step, self.row, self.path, self.held, self.work)
     }
 }
 

@@ -1,9 +1,9 @@
 //! TAO and alpha are conserved, with halvings, prunes, starts, more slots and changes of the rules inside.
 
+use taorisk::engine::advance::Workspace;
 use taorisk::engine::audit::Audit;
 use taorisk::engine::path::LifecycleEvent;
 use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;

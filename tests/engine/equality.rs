@@ -3,10 +3,10 @@
 //! The block engine runs the scalar definitions of the protocol in the chain's order, mode `continuous`; chance,
 //! behaviour and lifecycle are the same functions in both.
 
+use taorisk::engine::advance::Workspace;
 use taorisk::engine::block::BlockState;
 use taorisk::engine::path::LifecycleEvent;
 use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;

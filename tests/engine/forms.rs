@@ -1,8 +1,8 @@
 //! The forms that a step takes, for speed, have the same bits: with and without rows for those who read, with and without the
 //! check of what the flow costs.
 
+use taorisk::engine::advance::Workspace;
 use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::step;
 use taorisk::model::switches::RuleSwitch;

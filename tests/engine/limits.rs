@@ -3,9 +3,9 @@
 use std::fs;
 
 use assert_cmd::Command;
+use taorisk::engine::advance::Workspace;
 use taorisk::engine::path::PathFault;
 use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;

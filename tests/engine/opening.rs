@@ -1,7 +1,7 @@
 //! What paths of a batch have done for them together is what each would do by itself, to the bit, on every instruction set.
 
+use taorisk::engine::advance::Workspace;
 use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::step;
 use taorisk::protocol::moving_price_table::AgeChunk;

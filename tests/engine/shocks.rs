@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use taorisk::engine::advance::Workspace;
 use taorisk::engine::audit::Audit;
 use taorisk::engine::drivers::Driver;
 use taorisk::engine::drivers::Drivers;
 use taorisk::engine::path::PathState;
-use taorisk::engine::path::Workspace;
 use taorisk::engine::plan::Plan;
 use taorisk::engine::plan::PlanInput;
 use taorisk::engine::plan::locate;
