@@ -31,7 +31,8 @@ import polars
 
 import model
 
-BASELINES = ("numpy", "jax", "numba", "numba_tuned")
+# Names, and whether they run in the environment of `--svml-python`.
+BASELINES = {"numpy": False, "jax": False, "numba": False, "numba_svml": True, "numba_tuned": True}
 EXACT_TOLERANCE = 2e-7
 STANDARD_ERRORS = 4.0
 LAW_PATHS = 100_000
@@ -84,9 +85,13 @@ def parse_options():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one repeat of each")
     parser.add_argument("--only", default=",".join(BASELINES), help="baselines, by commas")
+    parser.add_argument("--svml-python", help="Python of an environment with what requirements-svml.txt pins")
     parser.add_argument("--smoke", action="store_true", help="NumPy alone, few paths, laws only")
     options = parser.parse_args()
-    options.baselines = ["numpy"] if options.smoke else [name for name in BASELINES if name in options.only.split(",")]
+    names = ["numpy"] if options.smoke else [name for name in BASELINES if name in options.only.split(",")]
+    options.baselines = [name for name in names if options.svml_python or not BASELINES[name]]
+    if left := sorted(set(names) - set(options.baselines)):
+        note(f"warning: {', '.join(left)} left out: they need --svml-python")
     return options
 
 
@@ -114,7 +119,8 @@ class Comparison:
         self.exact_scenario = write(folder / "exact.toml", once + inputs + limit + fast_decay + WITHOUT_CHANCE)
         models = [model.load(options.program, scenario) for scenario in (self.exact_scenario, self.scenario)]
         self.exact_model, self.model = models
-        self.workers = {name: Worker(name, models, options.threads) for name in options.baselines}
+        pythons = {name: options.svml_python if BASELINES[name] else sys.executable for name in options.baselines}
+        self.workers = {name: Worker(pythons[name], name, models, options.threads) for name in pythons}
 
     def close(self):
         for worker in self.workers.values():
@@ -223,7 +229,9 @@ class Comparison:
 
     def report_times(self):
         options = self.options
-        print(f"\n{machine()}, {options.threads} threads, {options.slots} slots, {options.days} days, {versions()}\n")
+        print(f"\n{machine()}, {options.threads} threads, {options.slots} slots, {options.days} days")
+        versions = (f"{name} is {worker.versions}" for name, worker in self.workers.items())
+        print(f"Python {platform.python_version()}; {', '.join(versions)}\n")
         head = ("paths", "median s", "spread", "ns", "CPU ns", "cores busy", "x taorisk", "x by CPU")
         print(f"| {'per subnet-step':15} | " + " | ".join(f"{title:>10}" for title in head) + " |")
         print(f"| {'-' * 15} | " + " | ".join("-" * 9 + ":" for _ in head) + " |")
@@ -247,20 +255,30 @@ class Comparison:
 class Worker:
     """A process that holds one baseline, compiled for both models: exact, and timed."""
 
-    def __init__(self, name, models, threads):
-        context = multiprocessing.get_context("spawn")
-        self.pipe, other = context.Pipe()
-        self.process = context.Process(target=serve, args=(other, name, models, threads))
-        self.process.start()
+    def __init__(self, python, name, models, threads):
+        self.pipe, other = multiprocessing.Pipe()
+        command = [python, Path(__file__).with_name("worker.py"), name, str(threads), str(other.fileno())]
+        self.process = subprocess.Popen(command, pass_fds=[other.fileno()])
+        other.close()
+        self.name = name
+        self.versions = None
+        self.ask(models)
 
     def ask(self, *request):
         self.pipe.send(request)
 
     def answer(self):
-        answer = self.pipe.recv()
-        if isinstance(answer, str):
-            raise SystemExit(answer)
-        return answer
+        self.versions = self.versions or self.receive()
+        return self.receive()
+
+    def receive(self):
+        try:
+            message = self.pipe.recv()
+        except EOFError:
+            raise SystemExit(f"{self.name}: ended early") from None
+        if isinstance(message, RuntimeError):
+            raise SystemExit(f"{self.name}: {message}")
+        return message
 
     def run(self, paths, seed):
         """Seconds, CPU seconds, outcomes."""
@@ -268,31 +286,11 @@ class Worker:
         return self.answer()
 
     def close(self):
-        self.ask("close")
-        self.process.join(10)
-        if self.process.is_alive():
+        try:
+            self.ask("close")
+            self.process.wait(10)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
             self.process.terminate()
-
-
-def serve(pipe, name, models, threads):
-    """Answers requests with one baseline; an error is answered as text."""
-    try:
-        runner_class = __import__(f"baseline_{name}").Runner
-        exact, timed = (runner_class(each, threads) for each in models)
-        while (request := pipe.recv())[0] != "close":
-            pipe.send(exact.run(1, 1) if request[0] == "exact" else timed_run(timed, *request[1:]))
-            if request[0] == "exact":
-                exact.close()
-                timed.run(1, 1)
-        timed.close()
-    except Exception as error:
-        pipe.send(f"{name}: {type(error).__name__}: {error}")
-
-
-def timed_run(runner, paths, seed):
-    start, cpu = time.perf_counter(), runner.cpu_seconds()
-    result = runner.run(paths, seed)
-    return time.perf_counter() - start, runner.cpu_seconds() - cpu, result
 
 
 class ProgramPaths:
@@ -442,18 +440,6 @@ def machine():
     value = lambda key: next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "?")
     vectors = "AVX-512" if "avx512f" in value("flags") else "AVX2" if "avx2" in value("flags") else "no AVX2"
     return f"{value('model name')} ({vectors})"
-
-
-def versions():
-    from importlib import metadata
-
-    installed = []
-    for name in ("numpy", "numba", "jax"):
-        try:
-            installed.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            pass
-    return ", ".join([f"Python {platform.python_version()}", *installed])
 
 
 def note(text):
