@@ -90,7 +90,7 @@ fn dissolve_slot(path: &mut PathState, slot: usize, block: u64, work: &mut Works
     path.occupants[slot] = None;
     path.waiting.retain(|&(waiting, _)| usize::from(waiting) != slot);
     path.started_here.retain(|&(started, _)| usize::from(started) != slot);
-    path.behaviour[chunk].vacate(lane);
+    path.behaviour[chunk].registered_at[lane] = f64::INFINITY;
     path.chain[chunk].set_lane(lane, &SubnetState::empty(NetUid::from_slot(slot)));
     if let Some(flows) = path.flows.get_mut(chunk) {
         flows.set_lane(lane, &FlowState::default());

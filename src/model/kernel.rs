@@ -39,8 +39,6 @@ pub struct BehaviourChunk {
     pub log_volatility: [Lanes8; 2],
     /// Block of registration; infinite in a free slot.
     pub registered_at: Lanes8,
-    /// The same in single precision, which is exact up to the block 16,777,216.
-    registered_about: [f32; CHUNK_SLOTS],
     /// Base-2 log of the occupant's daily scale.
     pub log2_scale: [f32; CHUNK_SLOTS],
     /// Loading on the common factor.
@@ -56,7 +54,6 @@ impl BehaviourChunk {
         Self {
             log_volatility: [[0.0; CHUNK_SLOTS]; 2],
             registered_at: [f64::INFINITY; CHUNK_SLOTS],
-            registered_about: [f32::INFINITY; CHUNK_SLOTS],
             log2_scale: zero,
             loading: zero,
             own_loading: [1.0; CHUNK_SLOTS],
@@ -66,17 +63,10 @@ impl BehaviourChunk {
     /// Puts a subnet registered at `block` into a lane.
     pub fn settle(&mut self, lane: usize, block: u64, nature: &Nature) {
         self.registered_at[lane] = block as f64;
-        self.registered_about[lane] = block as f32;
         self.log2_scale[lane] = (nature.log_scale * std::f64::consts::LOG2_E) as f32;
         self.loading[lane] = nature.loading as f32;
         let own = 1.0 - nature.loading * nature.loading - nature.sector_loading * nature.sector_loading;
         self.own_loading[lane] = own.sqrt() as f32;
-    }
-
-    /// Takes the subnet out of a lane.
-    pub fn vacate(&mut self, lane: usize) {
-        self.registered_at[lane] = f64::INFINITY;
-        self.registered_about[lane] = f32::INFINITY;
     }
 
     /// Puts both parts of the log-volatility into a lane.
@@ -244,6 +234,8 @@ pub struct FlowBuffers {
     reserve: SlotSingles,
     /// Daily scale.
     scale: SlotSingles,
+    /// Age in blocks.
+    age: SlotSingles,
     refined: RefinedBuffers,
 }
 
@@ -257,7 +249,8 @@ impl Default for FlowBuffers {
             jump: zero.clone(),
             volatility: zero.clone(),
             reserve: zero.clone(),
-            scale: zero,
+            scale: zero.clone(),
+            age: zero,
             refined: RefinedBuffers::default(),
         }
     }
@@ -323,11 +316,11 @@ pub fn draw_chance<V: Vector>(
     } else {
         draw_refined::<V>(step, draw, &behaviour[..GROUP_CHUNKS * groups], buffers);
     }
-    move_volatilities::<V>(step, chain, behaviour, buffers);
+    move_volatilities::<V>(step, draw.block, chain, behaviour, buffers);
     if step.refinement.draws > 1 {
         buffers.volatility.0[..2 * groups].copy_from_slice(&buffers.refined.volatility().0[..2 * groups]);
     }
-    scales::<V>(step, draw.block, behaviour, buffers);
+    scales::<V>(step, behaviour, buffers);
 }
 
 /// Jumps and normals of a drawn step.
@@ -396,11 +389,13 @@ fn draw_normals<V: Vector>(groups: usize, buffers: &mut FlowBuffers) {
 #[inline(always)]
 fn move_volatilities<V: Vector>(
     step: &FlowStep,
+    block: f64,
     chain: &[ChainChunk],
     behaviour: &mut [BehaviourChunk],
     buffers: &mut FlowBuffers,
 ) {
-    let FlowBuffers { normals, volatility, reserve, .. } = buffers;
+    let FlowBuffers { normals, volatility, reserve, age, .. } = buffers;
+    let block = V::splat(block);
     let pairs = chain.as_chunks::<2>().0.iter().zip(behaviour.as_chunks_mut::<2>().0);
     for (i, ([a, b], [c, d])) in pairs.enumerate() {
         let normals = &normals[SLOT_NORMALS * (i / 2)..SLOT_NORMALS * (i / 2) + SLOT_NORMALS];
@@ -410,6 +405,8 @@ fn move_volatilities<V: Vector>(
         let other_log = move_volatility::<V>(step, d, &fast[1], &slow[1]);
         V::store_singles(V::narrow(log, other_log), &mut volatility.0[i]);
         V::store_singles(V::narrow(V::load(&a.reserve_tao), V::load(&b.reserve_tao)), &mut reserve.0[i]);
+        let ages = V::narrow(block - V::load(&c.registered_at), block - V::load(&d.registered_at));
+        V::store_singles(ages, &mut age.0[i]);
     }
 }
 
@@ -435,19 +432,17 @@ fn move_part<V: Vector>(step: &FlowStep, part: usize, lanes: &mut Lanes8, normal
 
 /// Volatility over the step, `min(exp(h - Var h/2), cap) sqrt(D)`, and daily scale `g` of every slot.
 #[inline(always)]
-fn scales<V: Vector>(step: &FlowStep, block: f64, behaviour: &[BehaviourChunk], buffers: &mut FlowBuffers) {
-    let FlowBuffers { volatility, reserve, scale, .. } = buffers;
+fn scales<V: Vector>(step: &FlowStep, behaviour: &[BehaviourChunk], buffers: &mut FlowBuffers) {
+    let FlowBuffers { volatility, reserve, scale, age, .. } = buffers;
     let single = Pair::<V::Singles>::splat;
-    let block = single(block as f32);
     let results = volatility.0.as_chunks_mut::<2>().0.iter_mut().zip(scale.0.as_chunks_mut::<2>().0);
-    let rows = results.zip(reserve.0.as_chunks::<2>().0);
+    let rows = results.zip(reserve.0.as_chunks::<2>().0.iter().zip(age.0.as_chunks::<2>().0));
     let rows = rows.zip(behaviour.as_chunks::<GROUP_CHUNKS>().0);
-    for ((([va, vb], [sa, sb]), [ra, rb]), [c, d, e, f]) in rows {
+    for ((([va, vb], [sa, sb]), ([ra, rb], [aa, ab])), [c, d, e, f]) in rows {
         let reserve = Pair(V::load_singles(ra), V::load_singles(rb)).max(single(step.reserve_floor));
-        let registered =
-            of_group::<V>([&c.registered_about, &d.registered_about, &e.registered_about, &f.registered_about]);
-        let age = (block - registered).max(single(step.age_floor_blocks));
-        let of_occupant = of_group::<V>([&c.log2_scale, &d.log2_scale, &e.log2_scale, &f.log2_scale]);
+        let age = Pair(V::load_singles(aa), V::load_singles(ab)).max(single(step.age_floor_blocks));
+        let of_occupant =
+            Pair(V::load_single_pair(&c.log2_scale, &d.log2_scale), V::load_single_pair(&e.log2_scale, &f.log2_scale));
         let volatility = Pair(V::load_singles(va), V::load_singles(vb));
         let log2 = volatility.mul_add(single(std::f32::consts::LOG2_E), single(step.log2_volatility_shift));
         let volatility = single::exp2(single(step.log2_volatility_cap).min(log2));
@@ -463,12 +458,6 @@ fn scales<V: Vector>(step: &FlowStep, block: f64, behaviour: &[BehaviourChunk], 
 
 /// 32 slots' single-precision values.
 pub(super) type Group<V> = Pair<<V as Vector>::Singles>;
-
-/// The values of a group's four chunks.
-#[inline(always)]
-fn of_group<V: Vector>([a, b, c, d]: [&[f32; CHUNK_SLOTS]; GROUP_CHUNKS]) -> Group<V> {
-    Pair(V::load_single_pair(a, b), V::load_single_pair(c, d))
-}
 
 /// The values of a group's slots.
 #[inline(always)]
@@ -509,8 +498,11 @@ impl FlowLaw {
         let single = Group::<V>::splat;
         let [first, last] = &buffers.normals[SLOT_NORMALS * group];
         let normals = Pair(V::load_singles(first), V::load_singles(last));
-        let loading = of_group::<V>([&c.loading, &d.loading, &e.loading, &f.loading]);
-        let own_loading = of_group::<V>([&c.own_loading, &d.own_loading, &e.own_loading, &f.own_loading]);
+        let loading = Pair(V::load_single_pair(&c.loading, &d.loading), V::load_single_pair(&e.loading, &f.loading));
+        let own_loading = Pair(
+            V::load_single_pair(&c.own_loading, &d.own_loading),
+            V::load_single_pair(&e.own_loading, &f.own_loading),
+        );
         let mut diffusion = loading.mul_add(single(self.factor), own_loading * normals);
         if let Some(shock) = shock {
             diffusion = diffusion + shock;
