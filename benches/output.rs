@@ -5,7 +5,7 @@
 //! against runs with a recorder that keeps nothing, in turns; medians are printed. Each case asserts its result.
 //!
 //! On two shared cores with AVX-512 and 20,000 paths, recording took 9.6 and 14.6 % of the processor time with one thread (0.5 s of
-//! 5.2 s) and 12.9 and 16.7 % with two (0.9 s of 5.4 s): two measurements each. A recorder takes 15 us for each path, two thirds of them
+//! 5.2 s) and 12.9 and 16.7 % with two (0.9 s of 5.4 s): two measurements each. A recorder takes 15 us for each path, most of them
 //! the books' value in every step; the rest is the writer's, some 0.7 us per row, and what does not grow with the paths: the rows of
 //! the sampled paths, and memory touched for the first time.
 

@@ -3,7 +3,7 @@
 A step is a row of short loops over the slots of a path, whose state and buffers (70 kB) stay in the inner caches. What makes
 them vector code: the number of slots and all parameters are compile-time constants; state and buffers are rows of one flat
 array, so that offsets tell the compiler that nothing overlaps; elementary functions are those of Intel's SVML where Numba can call
-them, up to 0.61, else of libm. What few slots have is done in scalar code by index: jumps (by exponential gaps along the slots),
+them, up to 0.61. What few slots have is done in scalar code by index: jumps (by exponential gaps along the slots),
 entrants, events. Nothing is allocated in a step.
 
 Two runners differ in draws and in the width of vectors. `Runner` draws with `numpy.random`, as Numba has it, under the
